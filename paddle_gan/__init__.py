@@ -1,0 +1,12 @@
+"""paddle_gan: train, compare and ship generative adversarial networks on PaddlePaddle.
+
+Importing this package prepares the process for Paddle (threads and the matrix library, see
+`paddle_gan.runtime`) but does not import Paddle itself, so that a command line that only prints its
+help stays quick. Import it before `paddle`.
+"""
+
+from paddle_gan import runtime
+
+__version__ = "0.1.0"
+
+runtime.prepare()

@@ -1,0 +1,114 @@
+"""Building blocks of the networks: the ConvBN unit, norms, activations, initialisations.
+
+Everything that stands in a discriminator here can be differentiated twice, which a gradient penalty
+needs. Paddle 3.3 cannot do that for `nn.LayerNorm`, `nn.Flatten`, `nn.PReLU` and others, hence the
+`LayerNorm` below, written out of operations that can.
+"""
+
+from collections.abc import Callable
+
+import paddle
+import paddle.nn as nn
+import paddle.nn.functional as F
+from paddle import Tensor
+
+Norm = Callable[[int], nn.Layer]
+Activation = Callable[[Tensor], Tensor]
+
+
+def leaky_relu(x: Tensor) -> Tensor:
+    """Leaky ReLU of slope 0.2 (Radford et al. 2016, DCGAN, section 3)."""
+    return F.leaky_relu(x, 0.2)
+
+
+def mish(x: Tensor) -> Tensor:
+    """x · tanh(softplus(x)) (Misra 2019), stable for every x: no exp is taken of a large number."""
+    return x * paddle.tanh(F.softplus(x))
+
+
+class LayerNorm(nn.Layer):
+    """Each sample normalised over all its axes; one scale and shift a channel (Ba et al. 2016).
+
+    Takes and returns [N, C, ...]. The norm that the WGAN-GP paper recommends for a penalised
+    discriminator: it does not mix samples, and this one can be differentiated twice.
+    """
+
+    def __init__(self, channels: int, epsilon: float = 1e-5):
+        super().__init__()
+        self.epsilon = epsilon
+        self.weight = self.create_parameter([channels], default_initializer=nn.initializer.Constant(1.0))
+        self.bias = self.create_parameter([channels], is_bias=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        axes = list(range(1, x.ndim))
+        centred = x - x.mean(axes, keepdim=True)
+        variance = centred.square().mean(axes, keepdim=True)
+        shape = [1, -1] + [1] * (x.ndim - 2)
+        return centred * paddle.rsqrt(variance + self.epsilon) * self.weight.reshape(shape) + self.bias.reshape(shape)
+
+
+# nn.BatchNorm, unlike BatchNorm1D and 2D, takes [N, C] as well as [N, C, H, W].
+NORMS: dict[str, Norm | None] = {"batch": nn.BatchNorm, "layer": LayerNorm, "none": None}
+
+
+class ConvBN(nn.Layer):
+    """Convolution, norm, activation: the unit that every convolutional network here is made of.
+
+    With the defaults it is the write-up's unit, parameter names (`conv.weight`, `BN.weight`, ...)
+    included.
+
+    Args:
+        in_channels, out_channels, kernel_size, stride, padding: as for `nn.Conv2D`.
+        norm: makes the norm for a number of channels, or None for no norm.
+        activation: applied last, or None.
+        convolution: `nn.Conv2D`, `nn.Conv2DTranspose` or what takes the same arguments.
+        bias: whether the convolution has one; by default only where no norm follows, which would remove it.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int | str = "valid",
+        norm: Norm | None = nn.BatchNorm,
+        activation: Activation | None = leaky_relu,
+        convolution: Callable[..., nn.Layer] = nn.Conv2D,
+        bias: bool | None = None,
+    ):
+        super().__init__()
+        bias = norm is None if bias is None else bias
+        bias_attr = None if bias else False  # Paddle's None is a bias with the default initialisation
+        self.conv = convolution(in_channels, out_channels, kernel_size, stride, padding=padding, bias_attr=bias_attr)
+        self.BN = norm(out_channels) if norm else None
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        if self.BN is not None:
+            x = self.BN(x)
+        return self.activation(x) if self.activation else x
+
+
+def kaiming(layer: nn.Layer) -> None:
+    """The initialisation that the write-up keeps as an alternative: Kaiming uniform, biases 0.1."""
+    _initialise(layer, nn.initializer.KaimingUniform(), nn.initializer.Constant(0.1))
+
+
+def dcgan(layer: nn.Layer) -> None:
+    """Weights from N(0, 0.02²), biases 0 (Radford et al. 2016, section 4)."""
+    _initialise(layer, nn.initializer.Normal(0.0, 0.02), nn.initializer.Constant(0.0))
+
+
+def _initialise(layer: nn.Layer, weight: Callable, bias: Callable) -> None:
+    """Set weights and biases of every convolution and linear map; norms and embeddings stay."""
+    for part in layer.sublayers(include_self=True):
+        if isinstance(part, (nn.Conv2D, nn.Conv2DTranspose, nn.Linear)):
+            weight(part.weight)
+            if part.bias is not None:
+                bias(part.bias)
+
+
+# None: what Paddle's layers do by themselves, as the write-up runs.
+INITIALISERS: dict[str, Callable[[nn.Layer], None] | None] = {"paddle": None, "kaiming": kaiming, "dcgan": dcgan}

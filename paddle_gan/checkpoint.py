@@ -1,0 +1,213 @@
+"""Checkpoints: everything that a resume needs, in a form that executes nothing when it is read.
+
+A checkpoint is a folder `step-NNNNNNNN` with `state.safetensors` (both networks, the average, the
+accumulators of both optimisers) and `manifest.json` (format version, SHA-256, step, where and with
+what it was written). There is no random state in it: everything random is a function of the seed
+and the step, and both are known (see `training`).
+"""
+
+import hashlib
+import json
+import platform
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import paddle
+import paddle.nn as nn
+import safetensors
+import safetensors.numpy
+from paddle import Tensor
+
+from paddle_gan.errors import CheckpointError, NumericalError
+from paddle_gan.files import atomic_folder
+from paddle_gan.runtime import cpu_count
+from paddle_gan.training import TrainState
+
+FORMAT = 1
+_STATE = "state.safetensors"
+_MANIFEST = "manifest.json"
+_KEEP = 2
+
+
+def save(state: TrainState, folder: Path, data: str, classes: tuple[str, ...] = ()) -> Path:
+    """Write a checkpoint of `state` and remove all but the newest two.
+
+    Args:
+        state: not changed.
+        folder: of the checkpoints.
+        data: fingerprint of the data set, compared at a resume.
+        classes: names of the labels, for those who sample.
+
+    Returns:
+        The folder of this checkpoint.
+
+    Raises:
+        NumericalError: a value is NaN or infinite; nothing is written.
+        DiskError: it cannot be written; the older checkpoints stay.
+    """
+    arrays = {name: tensor.numpy() for name, tensor in _tensors(state).items()}
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise NumericalError(f"step {state.step}: {name} holds NaN or infinity; this state is not saved")
+    payload = safetensors.numpy.save(arrays)
+    manifest = {
+        "format": FORMAT,
+        "step": state.step,
+        "data": data,
+        "classes": list(classes),
+        "sha256": {_STATE: hashlib.sha256(payload).hexdigest()},
+        "written_with": environment(),
+    }
+    target = folder / f"step-{state.step:08d}"
+    with atomic_folder(target) as temporary:
+        (temporary / _STATE).write_bytes(payload)
+        (temporary / _MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
+    for old in _newest_first(folder)[_KEEP:]:
+        _remove(old)
+    return target
+
+
+def restore(state: TrainState, folder: Path, data: str, say: Callable[[str], None]) -> None:
+    """Bring `state` to the newest checkpoint in `folder` that is whole; leave it as it is where there is none.
+
+    A damaged checkpoint is passed over with a notice.
+
+    Raises:
+        CheckpointError: there are checkpoints but all are damaged, or the newest whole one is of other
+            networks; no weight has been changed then.
+    """
+    found = _newest_first(folder)
+    if not found:
+        return
+    manifest, arrays = read_newest(folder, say)
+    for optimizer, layer in (
+        (state.generator_optimizer, state.generator),
+        (state.discriminator_optimizer, state.discriminator),
+    ):
+        _create_accumulators(optimizer, layer)
+    tensors = _tensors(state)
+    _check_same_shapes(tensors, arrays, found[0])
+    for name, tensor in tensors.items():
+        tensor.set_value(arrays[name])
+    state.step = manifest["step"]
+    if manifest["data"] != data:
+        say("notice: the data is not what this run was trained on so far; it goes on with the data as it is now")
+    written, here = manifest["written_with"], environment()
+    changed = [f"{key} {written.get(key)} -> {here[key]}" for key in here if written.get(key) != here[key]]
+    if changed:
+        say(f"notice: resumed under other conditions ({', '.join(changed)}): equal in kind, not bit for bit")
+
+
+def read_newest(folder: Path, say: Callable[[str], None]) -> tuple[dict, dict[str, np.ndarray]]:
+    """Manifest and arrays of the newest checkpoint in `folder` that is whole.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    failures = []
+    for checkpoint in _newest_first(folder):
+        try:
+            content = _read(checkpoint)
+        except CheckpointError as error:
+            failures.append(str(error))
+            continue
+        for failure in failures:
+            say(f"notice: passed over a damaged checkpoint: {failure}")
+        return content
+    raise CheckpointError(f"no usable checkpoint in {folder}: {'; '.join(failures) or 'it holds none'}")
+
+
+def load_weights(layer: nn.Layer, arrays: dict[str, np.ndarray], name: str, source: Path) -> None:
+    """Give `layer` the weights that a checkpoint holds under `name` ("average", "generator", "discriminator").
+
+    Raises:
+        CheckpointError: other names or shapes; no weight has been changed then.
+    """
+    tensors = {f"{name}/{key}": tensor for key, tensor in layer.state_dict().items()}
+    mine = {key: array for key, array in arrays.items() if key.startswith(f"{name}/")}
+    _check_same_shapes(tensors, mine, source)
+    for key, tensor in tensors.items():
+        tensor.set_value(mine[key])
+
+
+def environment() -> dict[str, str | int]:
+    """What the last bits of a result depend on beside the program."""
+    return {
+        "paddle": paddle.__version__,
+        "numpy": np.__version__,
+        "device": paddle.get_device(),
+        "processor": platform.machine(),
+        "threads": cpu_count(),
+    }
+
+
+def _read(checkpoint: Path) -> tuple[dict, dict[str, np.ndarray]]:
+    try:
+        manifest = json.loads((checkpoint / _MANIFEST).read_text(encoding="utf-8"))
+        written_format, expected = manifest["format"], manifest["sha256"][_STATE]
+        if written_format > FORMAT:
+            raise CheckpointError(f"{checkpoint}: format {written_format}; this version reads up to {FORMAT}, update paddle_gan")
+        payload = (checkpoint / _STATE).read_bytes()
+        if hashlib.sha256(payload).hexdigest() != expected:
+            raise CheckpointError(f"{checkpoint / _STATE}: SHA-256 is not the one in its manifest")
+        int(manifest["step"]), manifest["data"], list(manifest["classes"]), dict(manifest["written_with"])
+        return manifest, safetensors.numpy.load(payload)
+    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"{checkpoint}: cannot be read ({type(error).__name__}: {error})") from error
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*"), reverse=True)
+
+
+def _remove(checkpoint: Path) -> None:
+    # The manifest goes first: what is left of an interrupted removal is not taken for a checkpoint.
+    for name in (_MANIFEST, _STATE):
+        (checkpoint / name).unlink(missing_ok=True)
+    checkpoint.rmdir()
+
+
+def _tensors(state: TrainState) -> dict[str, Tensor]:
+    """Every tensor of the state under a name that does not depend on the order in which layers were made."""
+    tensors = {}
+    for name in ("generator", "discriminator", "average"):
+        tensors |= {f"{name}/{key}": tensor for key, tensor in getattr(state, name).state_dict().items()}
+    for name in ("generator", "discriminator"):
+        optimizer, layer = getattr(state, f"{name}_optimizer"), getattr(state, name)
+        tensors |= {f"{name}_optimizer/{key}": tensor for key, tensor in _accumulators(optimizer, layer).items()}
+    return tensors
+
+
+def _accumulators(optimizer: paddle.optimizer.Optimizer, layer: nn.Layer) -> dict[str, Tensor]:
+    """The optimiser's tensors as "parameter's place in the layer/accumulator".
+
+    Paddle keys them by generated names (`conv2d_0.w_0_moment1_0`), which change with the number and
+    order of layers made before.
+    """
+    state, accumulators = optimizer.state_dict(), {}
+    for place, parameter in layer.named_parameters():
+        prefix = f"{parameter.name}_"
+        for key, tensor in state.items():
+            if key.startswith(prefix):
+                kind = re.sub(r"_\d+$", "", key.removeprefix(prefix))
+                accumulators[f"{place}/{kind}"] = tensor
+    return accumulators
+
+
+def _create_accumulators(optimizer: paddle.optimizer.Optimizer, layer: nn.Layer) -> None:
+    """An optimiser makes its accumulators in its first step: take one of gradient zero, to be overwritten."""
+    paddle.add_n([0.0 * parameter.sum() for parameter in layer.parameters() if parameter.trainable]).backward()
+    optimizer.step()
+    optimizer.clear_grad()
+
+
+def _check_same_shapes(tensors: dict[str, Tensor], arrays: dict[str, np.ndarray], source: Path) -> None:
+    mine = {name: list(tensor.shape) for name, tensor in tensors.items()}
+    theirs = {name: list(array.shape) for name, array in arrays.items()}
+    if mine == theirs:
+        return
+    different = sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
+    shown = ", ".join(f"{name} {theirs.get(name, 'missing')} (expected {mine.get(name, 'none')})" for name in different[:3])
+    raise CheckpointError(f"{source} is of another network, {len(different)} differences: {shown}")

@@ -1,0 +1,120 @@
+"""The command line, made from a dataclass of options; exit statuses; one line for every error.
+
+Not about what the commands do. See `errors` for the statuses.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import Any, NoReturn, TypeVar
+
+from paddle_gan.errors import GanError, UsageError
+
+Config = TypeVar("Config")
+
+
+def parse(
+    config: type[Config], description: str, positional: dict[str, str] | None = None, argv: Sequence[str] | None = None
+) -> tuple[Config, dict[str, str], set[str]]:
+    """Parse a command line into a dataclass of options.
+
+    Args:
+        config: its fields are made with `config.option`.
+        description: first line of the help.
+        positional: name and help of each positional argument.
+        argv: the arguments; those of the process if None.
+
+    Returns:
+        The options, the positional arguments, and the names of the options that were given, on the
+        command line or in the file of --config.
+    """
+    import argparse
+
+    import jsonargparse
+
+    class Help(argparse.HelpFormatter):
+        """One line for each option; jsonargparse's own adds types and repeats defaults."""
+
+        def __init__(self, prog: str):
+            super().__init__(prog, max_help_position=34, width=120)
+
+    class Parser(jsonargparse.ArgumentParser):
+        def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+            raise UsageError(f"{_one_line(message)} (--help lists the options)")
+
+    usage = " ".join(["%(prog)s", *(name.upper() for name in positional or {}), "[options]"])
+    parser = Parser(description=description, usage=usage, formatter_class=Help, print_config=None)
+    for name, help in (positional or {}).items():
+        parser.add_argument(name, type=str, help=help, metavar=name.upper())
+    parser.add_argument("--config", action="config", metavar="FILE", help="YAML file of the same options, with _ for -")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    groups: dict[str, Any] = {}
+    for field in fields(config):
+        group = field.metadata["group"]
+        groups.setdefault(group, None)
+        groups[group] = groups[group] or parser.add_argument_group(group)
+        _add_option(groups[group], field)
+    values = vars(parser.parse_args(argv, defaults=False))
+    given = {field.name: values[field.name] for field in fields(config) if values.get(field.name) is not None}
+    return config(**given), {name: values[name] for name in positional or {}}, set(given)
+
+
+def _add_option(group: Any, field: Any) -> None:
+    kind = field.type
+    for plain in (bool, int, float, str):
+        if kind == plain or kind == plain | None:
+            kind = plain
+    help, choices = field.metadata["help"], field.metadata["choices"]
+    if choices:
+        help += f": {', '.join(choices)}"
+    if kind is not bool and field.default is not None:
+        help += f" (default: {field.default})"
+    flag = "--" + field.name.replace("_", "-")
+    if kind is bool:
+        group.add_argument(flag, action="store_true", help=help)
+    elif choices:
+        group.add_argument(flag, choices=choices, help=help, metavar="NAME")
+    else:
+        group.add_argument(flag, type=kind, help=help, metavar={int: "N", float: "X", str: "TEXT"}[kind])
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())
+
+
+def main(command: Callable[[], None]) -> NoReturn:
+    """Run a command and end the process: one line on stderr and the error's status, or 0.
+
+    A traceback is shown only with --debug.
+    """
+    status = 0
+    try:
+        command()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        _say("interrupted; the same command goes on from the last checkpoint")
+        status = 130
+    except BrokenPipeError:  # the reader of our output (head, less) has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 141
+    except GanError as error:
+        if "--debug" in sys.argv:
+            raise
+        _say(f"error: {error}" if error.exit_status < 128 else str(error))
+        status = error.exit_status
+    except OSError as error:
+        if "--debug" in sys.argv:
+            raise
+        _say(f"error: {error}")
+        status = 5
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        _say(f"error: {type(error).__name__}: {error}; this is a fault of the program, --debug shows where")
+        status = 1
+    sys.exit(status)
+
+
+def _say(message: str) -> None:
+    print(_one_line(message), file=sys.stderr, flush=True)

@@ -1,0 +1,107 @@
+"""The options of a run as data: one frozen dataclass for each command. Free of Paddle, so that --help is quick.
+
+None means "not given": `experiment.resolve` fills it from the preset, the objective's recipe, the
+network or the data set. `config.json` of a run holds the filled one.
+"""
+
+import ast
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+def option(default: Any, group: str, help: str, choices: tuple[str, ...] = ()) -> Any:
+    """A field with what the command line says of it."""
+    return field(default=default, metadata={"group": group, "help": help, "choices": choices})
+
+
+def _names(module: str, table: str) -> tuple[str, ...]:
+    """The keys of a dict literal in a module of this package, read without importing it.
+
+    The dicts of objectives and networks are the only list of what there is, but their modules import
+    Paddle, which takes seconds that `--help` should not cost.
+    """
+    tree = ast.parse((Path(__file__).parent / module).read_text(encoding="utf-8"))
+    for node in tree.body:
+        target = node.target if isinstance(node, ast.AnnAssign) else None
+        if isinstance(target, ast.Name) and target.id == table and isinstance(node.value, ast.Dict):
+            return tuple(ast.literal_eval(key) for key in node.value.keys if key)
+    raise LookupError(f"{module} has no dict {table}")
+
+
+LOSSES = _names("objectives.py", "OBJECTIVES")
+LOSS_ALIASES = {"bce": "gan", "mse": "lsgan", "wgan_gp": "wgan-gp"}
+GENERATORS = _names("networks/__init__.py", "GENERATORS")
+DISCRIMINATORS = _names("networks/__init__.py", "DISCRIMINATORS")
+NORMS = _names("blocks.py", "NORMS")
+INITIALISERS = _names("blocks.py", "INITIALISERS")
+OPTIMIZERS = _names("optimizers.py", "OPTIMIZERS")
+
+# What a preset gives to options that are not set. "small": recognisable digits within ten minutes on
+# two cores. "full": the write-up's networks and length.
+PRESETS: dict[str, dict[str, Any]] = {
+    "small": {"generator": "pixelshuffle", "epochs": 5.0},
+    "full": {"generator": "writeup", "epochs": 100.0},
+}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that a training run depends on."""
+
+    dataset: str = option("mnist", "data", "mnist (embedded), fashion-mnist, or a folder of images")
+    image_size: int | None = option(None, "data", "28, 32, 64 or 128 pixels (default: the network's or the data's)")
+    channels: int | None = option(None, "data", "1 grey, 3 colour (default: 1 for mnist, 3 for a folder)")
+    data_dir: str | None = option(None, "data", "folder with the four files of fashion-mnist")
+    download: bool = option(False, "data", "fetch fashion-mnist from its public host if it is not here")
+
+    loss: str = option("lsgan", "objective", "objective", (*LOSSES, *LOSS_ALIASES))
+    discriminator_steps: int | None = option(None, "objective", "discriminator steps for one generator step (k)")
+    weight_clip: float | None = option(None, "objective", "bound of the critic's weights; wgan only")
+    penalty_weight: float | None = option(None, "objective", "lambda of the gradient penalty; wgan-gp only")
+    label_smoothing: float | None = option(None, "objective", "one-sided: real target 1 - this; gan only")
+
+    generator: str | None = option(None, "networks", "default: the preset's", GENERATORS)
+    discriminator: str | None = option(None, "networks", "default: the generator's partner", DISCRIMINATORS)
+    conditional: bool = option(False, "networks", "give both networks the labels (a folder's sub-folders)")
+    width: int | None = option(None, "networks", "channels of the generator's narrowest layer (default: its own)")
+    discriminator_width: int | None = option(None, "networks", "channels of the discriminator's first layer (default: its own)")
+    latent_dim: int | None = option(None, "networks", "number of noise values (default: the generator's own)")
+    discriminator_norm: str | None = option(None, "networks", "default: what the loss allows", NORMS)
+    init: str | None = option(None, "networks", "initial weights (default: the generator's)", INITIALISERS)
+
+    batch_size: int = option(64, "optimisation", "real images in a discriminator step")
+    optimizer: str | None = option(None, "optimisation", "default: the loss's recipe", OPTIMIZERS)
+    learning_rate: float | None = option(None, "optimisation", "of both networks (default: the loss's recipe)")
+    generator_learning_rate: float | None = option(None, "optimisation", "of the generator alone")
+    discriminator_learning_rate: float | None = option(None, "optimisation", "of the discriminator alone")
+    beta1: float | None = option(None, "optimisation", "of adam")
+    beta2: float | None = option(None, "optimisation", "of adam")
+    rho: float | None = option(None, "optimisation", "of rmsprop")
+    gradient_clip: float | None = option(None, "optimisation", "clip each gradient tensor to this L2 norm (the write-up: 0.01)")
+    ema_decay: float = option(0.999, "optimisation", "decay of the generator's average, used for samples")
+
+    preset: str = option("auto", "run", "auto is small on a CPU, full on a GPU", ("auto", *PRESETS))
+    epochs: float | None = option(None, "run", "length in passes over the data (default: the preset's)")
+    steps: int | None = option(None, "run", "length in generator steps, instead of --epochs")
+    seed: int = option(0, "run", "of everything random")
+    device: str = option("auto", "run", "auto, cpu, gpu or gpu:N")
+    out: str | None = option(None, "run", "run folder (default: work/runs/NAME, named after the options)")
+    resume: str | None = option(None, "run", "go on with the run in this folder, with its own options")
+    log_every: int = option(50, "run", "steps between logged values")
+    sample_every: int | None = option(None, "run", "steps between sample grids (default: 20 in the run)")
+    checkpoint_every: int | None = option(None, "run", "steps between checkpoints (default: one a minute)")
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """Options of `tools/sample.py`."""
+
+    num: int = option(64, "what", "number of samples")
+    label: int | None = option(None, "what", "the class of all samples; conditional runs only")
+    seed: int = option(0, "what", "of the noise")
+    raw: bool = option(False, "what", "the weights as trained instead of their average")
+    device: str = option("auto", "what", "auto, cpu, gpu or gpu:N")
+    npz: str | None = option(None, "where", "write uint8 images [N,H,W,C] (and labels) to this .npz file")
+    png_dir: str | None = option(None, "where", "write one PNG for each sample to this folder")
+    grid: str | None = option(None, "where", "write all samples as one sheet to this .png file")

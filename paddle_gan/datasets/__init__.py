@@ -1,0 +1,56 @@
+"""Data sets: the embedded MNIST, Fashion-MNIST, folders of images, and the order of their batches."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from paddle_gan.datasets.folder import load_folder
+from paddle_gan.datasets.grey_sets import FASHION_MNIST, MNIST, SIZE, load_grey_set
+from paddle_gan.datasets.image_set import ImageSet
+from paddle_gan.errors import DataError, UsageError
+
+DATASETS: dict[str, Callable[..., ImageSet]] = {
+    "mnist": partial(load_grey_set, MNIST),
+    "fashion-mnist": partial(load_grey_set, FASHION_MNIST),
+}
+_FOLDER_SIZE = 64
+
+
+def default_size(dataset: str) -> tuple[int, int]:
+    """Image size in pixels and number of channels that a data set is trained at unless told otherwise."""
+    return (SIZE, 1) if dataset in DATASETS else (_FOLDER_SIZE, 3)
+
+
+def load_dataset(
+    dataset: str,
+    image_size: int,
+    channels: int,
+    labelled: bool = False,
+    data_dir: str | None = None,
+    download: bool = False,
+) -> ImageSet:
+    """Load the training images of a set by its name, or of a folder by its path.
+
+    Args:
+        dataset: a key of DATASETS, or a folder (write ./mnist for a folder of such a name).
+        image_size: pixels.
+        channels: 1 or 3.
+        labelled: whether labels are needed; a folder's sub-folders are then its classes.
+        data_dir: where the files of Fashion-MNIST are.
+        download: fetch Fashion-MNIST where it is not found.
+
+    Raises:
+        UsageError: data_dir or download for a set that takes neither.
+        DataError: the set is missing, damaged or has no labels.
+    """
+    if dataset == "fashion-mnist":
+        folder = Path(data_dir).expanduser() if data_dir else None
+        return DATASETS[dataset]("train", image_size, channels, data_dir=folder, fetch=download)
+    if data_dir or download:
+        raise UsageError(f"--data-dir and --download are for fashion-mnist; {dataset} needs neither")
+    if dataset in DATASETS:
+        return DATASETS[dataset]("train", image_size, channels)
+    folder = Path(dataset).expanduser()
+    if not folder.is_dir():
+        raise DataError(f"--dataset {dataset}: neither a known set ({', '.join(DATASETS)}) nor a folder")
+    return load_folder(folder, image_size, channels, labelled)

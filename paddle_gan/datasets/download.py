@@ -1,0 +1,36 @@
+"""Fetching one file over HTTP: with a time-out, to a partial name, renamed when whole."""
+
+import http.client
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from paddle_gan.errors import DataError
+from paddle_gan.files import atomic_path
+
+_TIMEOUT_SECONDS = 20
+_CHUNK = 1 << 16
+
+
+def download(url: str, path: Path) -> None:
+    """Fetch `url` to `path`; what is written there is whole or not there.
+
+    The time-out is on every wait for the server, not on the whole transfer.
+
+    Raises:
+        DataError: no connection, an HTTP error, or fewer bytes than the server announced.
+        DiskError: `path` cannot be written.
+    """
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response, atomic_path(path) as temporary:
+            received = 0
+            with open(temporary, "wb") as file:
+                while chunk := response.read(_CHUNK):
+                    file.write(chunk)
+                    received += len(chunk)
+            announced = response.headers.get("Content-Length")
+            if announced and received != int(announced):
+                raise DataError(f"{url}: the connection ended after {received} of {announced} bytes; try again")
+    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise DataError(f"{url}: cannot be downloaded ({reason}); fetch it by other means and use --data-dir") from error

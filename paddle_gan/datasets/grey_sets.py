@@ -1,0 +1,126 @@
+"""MNIST, which ships with the package, and Fashion-MNIST, which is looked for on this machine.
+
+Both are four IDX files, checked by the md5 of what is unpacked, so that a re-packed copy is as good
+and one set can never stand in for another.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from paddle_gan.datasets.download import download
+from paddle_gan.datasets.idx import read_idx
+from paddle_gan.datasets.image_set import ImageSet
+from paddle_gan.datasets.resize import resize_grey
+from paddle_gan.errors import DataError
+
+SIZE = 28
+_FILES = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
+_SUFFIXES = ("", ".gz", ".xz")
+
+
+@dataclass(frozen=True)
+class GreySet:
+    """A set in MNIST's form.
+
+    Attributes:
+        name: as on the command line.
+        classes: names of the ten labels.
+        md5: of each unpacked file.
+        folders: where to look, in this order.
+        host: folder on a public server with the files as .gz; None where nothing need be fetched.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    md5: dict[str, str]
+    folders: tuple[Path, ...]
+    host: str | None = None
+
+
+MNIST = GreySet(
+    name="mnist",
+    classes=tuple("0123456789"),
+    md5={
+        "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+        "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+        "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+        "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+    },
+    folders=(Path(__file__).parent / "mnist",),
+)
+
+_CACHE = Path.home() / ".cache"
+
+FASHION_MNIST = GreySet(
+    name="fashion-mnist",
+    classes=("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"),
+    md5={
+        "train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+        "train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
+        "t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
+        "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
+    },
+    folders=(
+        _CACHE / "paddle_gan" / "fashion-mnist",
+        _CACHE / "paddle" / "dataset" / "fashion-mnist",
+        Path("/usr/share/datasets/fashion-mnist"),
+    ),
+    host="https://dataset.bj.bcebos.com/fashion_mnist",
+)
+
+
+def load_grey_set(
+    source: GreySet, split: str, image_size: int, channels: int, data_dir: Path | None = None, fetch: bool = False
+) -> ImageSet:
+    """Load one split of a set.
+
+    Args:
+        source: which set.
+        split: "train" or "test".
+        image_size: pixels; the images come in 28.
+        channels: 1, or 3 for the grey value three times.
+        data_dir: a folder to look in instead of the usual ones, and to download to.
+        fetch: download what is found nowhere.
+
+    Raises:
+        DataError: found nowhere, with every place that was tried and why it failed.
+    """
+    folders = (data_dir,) if data_dir else source.folders
+    images, labels = (_load_file(source, name, folders, fetch) for name in _FILES[split])
+    if len(images) != len(labels):
+        raise DataError(f"{source.name}: {len(images)} images but {len(labels)} labels")
+    images = np.repeat(resize_grey(images, image_size)[:, None], channels, axis=1)
+    return ImageSet(source.name, images, labels.astype(np.int64), source.classes)
+
+
+def _load_file(source: GreySet, name: str, folders: tuple[Path, ...], fetch: bool) -> np.ndarray:
+    failures = []
+    for path in _candidates(folders, name):
+        if not path.exists():
+            continue
+        try:
+            return read_idx(path, source.md5[name])
+        except DataError as error:
+            failures.append(str(error))
+    if fetch and source.host:
+        target = folders[0] / f"{name}.gz"
+        download(f"{source.host}/{name}.gz", target)
+        return read_idx(target, source.md5[name])
+    failures += [f"{folder}: no {name}[.gz|.xz]" for folder in folders if not any(p.exists() for p in _candidates((folder,), name))]
+    remedy = ""
+    if source.host:
+        remedy = (
+            f"; use --download, or put the four files of {source.host}/ into a folder and name it with --data-dir"
+            ", or on Debian: apt-get install dataset-fashion-mnist"
+        )
+    raise DataError(f"{source.name} was not found. Tried: {'; '.join(failures)}{remedy}")
+
+
+def _candidates(folders: tuple[Path, ...], name: str) -> Iterator[Path]:
+    return (folder / f"{name}{suffix}" for folder in folders for suffix in _SUFFIXES)

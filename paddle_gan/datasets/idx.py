@@ -1,0 +1,72 @@
+"""Reader of IDX files, the format of MNIST and its relatives: raw, gzip or xz, any number of images.
+
+Layout (LeCun's page of MNIST): two zero bytes, a type byte, the number of axes, one big-endian
+32-bit size for each axis, the values. Only unsigned bytes (type 0x08) are read, as all these sets are.
+"""
+
+import gzip
+import hashlib
+import io
+import lzma
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from paddle_gan.errors import DataError
+
+_UNSIGNED_BYTE = 0x08
+_MOST_AXES = 4
+_MOST_BYTES = 1 << 31
+
+
+def read_idx(path: Path, md5: str | None = None) -> np.ndarray:
+    """Read one IDX file.
+
+    Args:
+        path: the file; compression is told by its first bytes, not by its name.
+        md5: of the unpacked file, checked where given.
+
+    Returns:
+        uint8 array of the shape that the file states.
+
+    Raises:
+        DataError: missing, damaged, of another kind, or with another md5.
+    """
+    try:
+        payload = _unpack(path)
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: cannot be read ({reason})") from error
+    if md5 and hashlib.md5(payload, usedforsecurity=False).hexdigest() != md5:
+        raise DataError(f"{path}: md5 of the unpacked file is not {md5}; the file is damaged or another one")
+    if len(payload) < 4 or payload[:2] != b"\0\0":
+        raise DataError(f"{path}: not an IDX file")
+    kind, axes = payload[2], payload[3]
+    if kind != _UNSIGNED_BYTE or not 1 <= axes <= _MOST_AXES:
+        raise DataError(f"{path}: IDX type 0x{kind:02x} with {axes} axes; expected unsigned bytes (0x08), 1 to {_MOST_AXES} axes")
+    start = 4 + 4 * axes
+    if len(payload) < start:
+        raise DataError(f"{path}: ends within its header")
+    shape = struct.unpack(f">{axes}I", payload[4:start])
+    expected = int(np.prod(shape, dtype=object))
+    if len(payload) - start != expected:
+        raise DataError(f"{path}: states {shape}, {expected} bytes, but holds {len(payload) - start}")
+    return np.frombuffer(payload, np.uint8, offset=start).reshape(shape)
+
+
+def _unpack(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        magic = file.read(6)
+        file.seek(0)
+        opened: io.BufferedIOBase = file
+        if magic[:2] == b"\x1f\x8b":
+            opened = gzip.GzipFile(fileobj=file)
+        elif magic == b"\xfd7zXZ\0":
+            opened = lzma.LZMAFile(file)
+        # A few packed kilobytes can unpack to any size.
+        payload = opened.read(_MOST_BYTES + 1)
+    if len(payload) > _MOST_BYTES:
+        raise DataError(f"{path}: unpacks to more than {_MOST_BYTES >> 30} GiB")
+    return payload

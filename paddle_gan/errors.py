@@ -1,0 +1,40 @@
+"""The ways in which a run ends badly, each with the exit status that the command line gives it.
+
+The message of each is one line for a user: what happened, where, and what to do.
+"""
+
+
+class GanError(Exception):
+    """Base of every error that is the user's to read; never raised itself."""
+
+    exit_status = 1
+
+
+class UsageError(GanError):
+    """Options that do not exist, do not go together, or are wrong by theory."""
+
+    exit_status = 2
+
+
+class DataError(GanError):
+    """A data set that is missing, damaged or of the wrong kind."""
+
+    exit_status = 2
+
+
+class CheckpointError(GanError):
+    """A checkpoint that is missing, damaged or of another model."""
+
+    exit_status = 3
+
+
+class NumericalError(GanError):
+    """NaN or infinity in a loss, a gradient or a logit."""
+
+    exit_status = 4
+
+
+class DiskError(GanError):
+    """Output that cannot be written: a full disk, a read-only folder."""
+
+    exit_status = 5

@@ -1,0 +1,293 @@
+"""A whole run: from options to a run folder. The only module that knows all the others.
+
+A run folder holds
+
+    config.json           every option, filled in; reproduces the run
+    metrics.jsonl         one line for each logged step
+    samples/step-*.png    sample grids, always from the same latents
+    samples.gif           those grids as an animation, at the end
+    visualdl/             curves and grids for VisualDL
+    checkpoints/          what a resume needs
+    generator.pdparams    the averaged generator's weights, for use elsewhere with paddle.load
+"""
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paddle
+import paddle.nn as nn
+from paddle.utils import unique_name
+
+from paddle_gan import callbacks, checkpoint
+from paddle_gan.blocks import INITIALISERS
+from paddle_gan.config import TrainConfig
+from paddle_gan.datasets import ImageSet, load_dataset
+from paddle_gan.datasets.batches import batch_indices
+from paddle_gan.errors import CheckpointError, UsageError
+from paddle_gan.files import atomic_path, make_folder, write_text
+from paddle_gan.images import grid, save_gif, save_png
+from paddle_gan.networks import DISCRIMINATORS, GENERATORS
+from paddle_gan.resolve import network_arguments, objective_of, optimizer_of, resolve
+from paddle_gan.runtime import seed_all, select_device
+from paddle_gan.sampling import generate
+from paddle_gan.signals import Stopped, stop_on_signal
+from paddle_gan.training import BatchSource, TrainState, train
+
+RUNS = Path(__file__).resolve().parent.parent / "work" / "runs"
+_GRID_ROWS = 8
+_SAMPLES_IN_RUN = 20
+_CHECKPOINT_SECONDS = 60
+# Options that may differ when a run goes on: how long, where, and how often something is written.
+_FREE = {
+    *("steps", "epochs", "preset", "device", "out", "resume", "data_dir", "download"),
+    *("log_every", "sample_every", "checkpoint_every"),
+}
+
+
+def run(given: TrainConfig, say: Callable[[str], None] = print) -> Path:
+    """Train as `given` says; go on where it was if its run folder has a checkpoint.
+
+    Args:
+        given: what is None is filled in, see `resolve`.
+        say: takes one line for the user at a time.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        GanError: one of its kinds, see `errors`; `Stopped` after SIGINT or SIGTERM.
+    """
+    device = select_device(given.device)
+    config, notices = resolve(given, device)
+    folder = Path(config.out) if config.out else RUNS / run_name(config)
+    _refuse_other_run(config, folder)
+    for notice in notices:
+        say(f"notice: {notice}")
+    data = load_dataset(
+        config.dataset, config.image_size, config.channels, config.conditional, config.data_dir, config.download
+    )
+    steps = config.steps or _steps(config, len(data))
+    config = replace(config, steps=steps, epochs=None)
+    fingerprint = hashlib.sha256(np.ascontiguousarray(data.images)).hexdigest()
+    with unique_name.guard():
+        state = build(config, len(data.classes))
+    checkpoints = make_folder(folder / "checkpoints")
+    checkpoint.restore(state, checkpoints, fingerprint, say)
+    write_text(folder / "config.json", json.dumps(asdict(config), indent=2) + "\n")
+    _describe(config, data, state, folder, device, say)
+    if state.step < steps:
+        _train(config, data, state, folder, fingerprint, say)
+    _finish(state, folder)
+    _summary(state, folder, say)
+    return folder
+
+
+def build(config: TrainConfig, classes: int) -> TrainState:
+    """Networks and optimisers of a resolved configuration, at step 0.
+
+    Args:
+        config: resolved.
+        classes: number of labels of the data.
+    """
+    seed_all(config.seed)
+    classes = classes if config.conditional else 0
+    generator, average = (_network(GENERATORS[config.generator], config, classes) for _ in range(2))
+    discriminator = _network(DISCRIMINATORS[config.discriminator], config, classes)
+    average.set_state_dict(generator.state_dict())
+    average.eval()
+    clip = paddle.nn.ClipGradByNorm(config.gradient_clip) if config.gradient_clip else None
+    rates = config.generator_learning_rate, config.discriminator_learning_rate
+    optimizers = (
+        optimizer_of(config, rate).build([p for p in network.parameters() if p.trainable], clip)
+        for network, rate in zip((generator, discriminator), rates)
+    )
+    return TrainState(generator, discriminator, average, *optimizers, objective_of(config), config.ema_decay)
+
+
+def load_generator(folder: Path, raw: bool, say: Callable[[str], None]) -> tuple[nn.Layer, tuple[str, ...]]:
+    """The generator of a run from its newest checkpoint.
+
+    Args:
+        folder: the run's.
+        raw: the weights as trained, not their average.
+        say: for notices.
+
+    Returns:
+        The generator in evaluation mode, and the names of its classes (none if unconditional).
+
+    Raises:
+        UsageError: not a run folder. CheckpointError: no checkpoint that fits.
+    """
+    config = read_config(folder)
+    manifest, arrays = checkpoint.read_newest(folder / "checkpoints", say)
+    classes = tuple(manifest["classes"]) if config.conditional else ()
+    generator = _network(GENERATORS[config.generator], config, len(classes))
+    checkpoint.load_weights(generator, arrays, "generator" if raw else "average", folder)
+    generator.eval()
+    return generator, classes
+
+
+def read_config(folder: Path) -> TrainConfig:
+    """The options of the run in `folder`.
+
+    Raises:
+        UsageError: no run there. CheckpointError: its config.json is damaged or of another version.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise UsageError(f"{folder}: not a run folder, it has no config.json")
+    try:
+        return TrainConfig(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({error})") from error
+
+
+def resumed(folder: Path, given: TrainConfig, named: set[str]) -> TrainConfig:
+    """The options of the run in `folder`, with those in `named` taken from `given`."""
+    changes: dict[str, Any] = {name: getattr(given, name) for name in named - {"resume"}}
+    if "epochs" in named:
+        changes["steps"] = None
+    return replace(read_config(folder), **{"device": given.device, **changes, "out": str(folder), "resume": None})
+
+
+def run_name(config: TrainConfig) -> str:
+    """A folder name for a resolved configuration: readable, and different where the numbers would be."""
+    identity = {name: value for name, value in asdict(config).items() if name not in _FREE}
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:6]
+    conditional = "-conditional" if config.conditional else ""
+    return f"{Path(config.dataset).name}-{config.loss}-{config.generator}{conditional}-{digest}"
+
+
+def _network(network: Callable[..., nn.Layer], config: TrainConfig, classes: int) -> nn.Layer:
+    layer = network(**network_arguments(network, config, classes))
+    if initialise := INITIALISERS[config.init]:
+        initialise(layer)
+    return layer
+
+
+def _refuse_other_run(config: TrainConfig, folder: Path) -> None:
+    """A folder may hold one run only: the one of these options."""
+    if not (folder / "config.json").exists():
+        return
+    there = read_config(folder)
+    names = [field.name for field in fields(config) if field.name not in _FREE]
+    # A data folder may have moved since.
+    mine, theirs = (replace(c, dataset=Path(c.dataset).name) for c in (config, there))
+    different = [f"{name} {getattr(theirs, name)} -> {getattr(mine, name)}" for name in names if getattr(theirs, name) != getattr(mine, name)]
+    if different:
+        raise UsageError(f"{folder} holds another run ({', '.join(different)}); name another folder with --out")
+
+
+def _steps(config: TrainConfig, count: int) -> int:
+    images = config.batch_size * config.discriminator_steps
+    return max(1, round(config.epochs * count / images))
+
+
+def _batches(config: TrainConfig, data: ImageSet, value_range: tuple[float, float]) -> BatchSource:
+    """Batches made on the device: the whole set lies there as uint8."""
+    images = paddle.to_tensor(data.images)
+    labels = paddle.to_tensor(data.labels) if config.conditional else None
+    low, high = value_range
+
+    def batch(number: int):
+        chosen = paddle.to_tensor(batch_indices(len(data), config.batch_size, config.seed, number))
+        real = paddle.gather(images, chosen).astype("float32") * ((high - low) / 255) + low
+        return real, None if labels is None else paddle.gather(labels, chosen)
+
+    return batch
+
+
+def _train(
+    config: TrainConfig, data: ImageSet, state: TrainState, folder: Path, fingerprint: str, say: Callable[[str], None]
+) -> None:
+    samples = make_folder(folder / "samples")
+    metrics = folder / "metrics.jsonl"
+    classes = len(data.classes) if config.conditional else 0
+    columns = classes or 8
+
+    def save_samples(state: TrainState) -> None:
+        images, _ = next(generate(state.average, columns * _GRID_ROWS, config.seed, classes))
+        save_png(samples / f"step-{state.step:08d}.png", grid(images, columns))
+
+    def save_checkpoint(state: TrainState) -> None:
+        checkpoint.save(state, folder / "checkpoints", fingerprint, data.classes)
+
+    for path in samples.glob("step-*.png"):
+        if int(path.stem.removeprefix("step-")) > state.step:
+            path.unlink()
+    if state.step == 0:
+        save_samples(state)
+    sample_every = config.sample_every or max(1, config.steps // _SAMPLES_IN_RUN)
+    with ExitStack() as stack:
+        log = stack.enter_context(callbacks.metrics_log(metrics, state.step))
+        visualdl = stack.enter_context(callbacks.visualdl_log(folder / "visualdl", metrics, samples, asdict(config)))
+        stop = stack.enter_context(stop_on_signal(say))
+        progress = stack.enter_context(callbacks.progress(config.steps, state.step, say))
+        if config.checkpoint_every:
+            checkpoints = callbacks.every(config.checkpoint_every, save_checkpoint, config.steps)
+        else:
+            checkpoints = callbacks.every_seconds(_CHECKPOINT_SECONDS, save_checkpoint, config.steps)
+        chain = [
+            callbacks.rates(config.batch_size * config.discriminator_steps),
+            log,
+            callbacks.every(sample_every, save_samples, config.steps),
+            visualdl,
+            progress,
+            checkpoints,
+            stop,
+        ]
+        try:
+            train(state, _batches(config, data, state.generator.value_range), config.steps, config.seed, config.log_every, chain)
+        except Stopped:
+            save_checkpoint(state)
+            raise
+
+
+def _finish(state: TrainState, folder: Path) -> None:
+    """What a complete run has beside: the animation, and the weights in the form that Paddle itself loads."""
+    frames = sorted((folder / "samples").glob("step-*.png"))
+    if frames:
+        save_gif(folder / "samples.gif", frames)
+    with atomic_path(folder / "generator.pdparams") as temporary:
+        paddle.save(state.average.state_dict(), str(temporary))
+
+
+def _describe(config: TrainConfig, data: ImageSet, state: TrainState, folder: Path, device: str, say: Callable[[str], None]) -> None:
+    parameters = [sum(p.size for p in network.parameters() if p.trainable) for network in (state.generator, state.discriminator)]
+    labels = f" in {len(data.classes)} classes" if config.conditional else ""
+    say(
+        f"{len(data)} images of {Path(config.dataset).name}{labels}, {config.image_size}x{config.image_size}x{config.channels}; {config.loss}; "
+        f"{config.generator} generator ({parameters[0]:,} parameters), {config.discriminator} discriminator ({parameters[1]:,}); on {device}"
+    )
+    say(f"run folder: {_shown(folder)}")
+    if state.step >= config.steps:
+        say(f"this run is complete at step {state.step}; a larger --steps or --epochs goes on, --out or --seed starts another")
+    elif state.step:
+        say(f"going on from step {state.step} of {config.steps}")
+
+
+def _summary(state: TrainState, folder: Path, say: Callable[[str], None]) -> None:
+    samples = sorted((folder / "samples").glob("step-*.png"))
+    shown = _shown(folder)
+    tool = Path(sys.executable).with_name("visualdl")
+    program = _shown(tool) if tool.exists() else "visualdl"
+    say(f"done: {state.step} steps")
+    if samples:
+        say(f"  samples     {shown / 'samples' / samples[-1].name}")
+        say(f"  animation   {shown / 'samples.gif'}")
+    say(f"  weights     {shown / 'generator.pdparams'}")
+    say(f"  curves      {program} --logdir {shown / 'visualdl'} --language en --disable-telemetry")
+    say(f"  more        {_shown(Path(sys.executable))} tools/sample.py {shown} --num 1000 --npz samples.npz")
+
+
+def _shown(path: Path) -> Path:
+    """A path as short as it can be written from here."""
+    path = path.absolute()
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

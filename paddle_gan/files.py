@@ -1,0 +1,85 @@
+"""Files that matter are written to a temporary name, synced, and renamed: a reader finds the old or the new."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from paddle_gan.errors import DiskError
+
+_DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO}
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusal to write at `path` into a DiskError that names it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _DISK_ERRNOS or isinstance(error, (FileExistsError, NotADirectoryError)):
+            raise DiskError(f"cannot write {error.filename or path}: {error.strerror}; free some space or use --out") from error
+        raise
+
+
+def make_folder(path: Path) -> Path:
+    """Create the folder `path` and its parents; a DiskError where that is refused."""
+    with disk_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` to write to; put in its place when the block ends well, removed otherwise."""
+    temporary = path.with_name(f".{path.name}.partial")
+    with disk_errors(path):
+        try:
+            make_folder(path.parent)
+            yield temporary
+            sync(temporary)
+            os.replace(temporary, path)
+            sync(path.parent)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """As `atomic_path`, for a folder of files; an older `path` is replaced."""
+    temporary = path.with_name(f".{path.name}.partial")
+    with disk_errors(path):
+        try:
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+            yield temporary
+            for file in temporary.iterdir():
+                sync(file)
+            sync(temporary)
+            if path.exists():
+                shutil.rmtree(path)
+            os.replace(temporary, path)
+            sync(path.parent)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def sync(path: Path) -> None:
+    """Have what was written to the file or folder `path` reach the disk."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:  # a folder cannot be opened on Windows
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

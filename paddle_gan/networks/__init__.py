@@ -1,0 +1,59 @@
+"""The networks by name. A new one is a class or function of the same arguments and an entry here.
+
+Generators are made from (image_size, channels, latent_dim, width, classes), discriminators from
+(image_size, channels, width, classes, norm); one that is made for a single image size or latent
+takes no such argument and has it as an attribute.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import paddle.nn as nn
+import paddle.nn.functional as F
+
+from paddle_gan.networks.discriminators import MLPDiscriminator, StridedDiscriminator, WriteupDiscriminator
+from paddle_gan.networks.generators import (
+    MLPGenerator,
+    UpsamplingGenerator,
+    WriteupGenerator,
+    pixel_shuffle_stage,
+    transposed_stage,
+    upsample_stage,
+)
+from paddle_gan.networks.sizes import IMAGE_SIZES
+
+GENERATORS: dict[str, Callable[..., nn.Layer]] = {
+    "pixelshuffle": partial(UpsamplingGenerator, pixel_shuffle_stage),
+    "upsample": partial(UpsamplingGenerator, upsample_stage),
+    "dcgan": partial(UpsamplingGenerator, transposed_stage, latent_dim=100),
+    "writeup": WriteupGenerator,
+    # Document 000. It writes BatchNorm1d(n, 0.8), which sets epsilon; 0.8 is the momentum.
+    "mlp": partial(MLPGenerator, growth=(1, 2, 4, 8), norm=partial(nn.BatchNorm, momentum=0.8)),
+    # Document 003.
+    "mlp-plain": partial(MLPGenerator, width=256, growth=(1, 2, 4)),
+    # Document 001.
+    "mlp-shallow": partial(MLPGenerator, activation=F.relu, output=F.sigmoid),
+}
+
+DISCRIMINATORS: dict[str, Callable[..., nn.Layer]] = {
+    "strided": StridedDiscriminator,
+    "writeup": WriteupDiscriminator,
+    # Documents 000 and 003.
+    "mlp": partial(MLPDiscriminator, shrink=(1, 2)),
+    # Document 001.
+    "mlp-shallow": partial(MLPDiscriminator, width=128, activation=F.relu),
+}
+
+# The discriminator that goes with a generator, and the initialisation that both do best with (measured
+# on MNIST), unless others are asked for.
+PARTNERS: dict[str, tuple[str, str]] = {
+    "pixelshuffle": ("strided", "dcgan"),
+    "upsample": ("strided", "dcgan"),
+    "dcgan": ("strided", "dcgan"),
+    "writeup": ("writeup", "paddle"),
+    "mlp": ("mlp", "paddle"),
+    "mlp-plain": ("mlp", "paddle"),
+    "mlp-shallow": ("mlp-shallow", "paddle"),
+}
+
+__all__ = ["DISCRIMINATORS", "GENERATORS", "IMAGE_SIZES", "PARTNERS"]

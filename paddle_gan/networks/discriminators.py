@@ -1,0 +1,122 @@
+"""Discriminators (critics): images to logits. The objective decides what becomes of the logits.
+
+Every discriminator is called as `discriminator(images, labels=None)` with images [N, C, H, W] and labels
+int64 [N] where it was made with `classes > 0`; it returns logits [N]. With `norm=None` or `LayerNorm`
+each one can be differentiated twice, labels included: nothing here uses `nn.Flatten` or a
+concatenation, for which Paddle 3.3 has no second gradient.
+"""
+
+import paddle.nn as nn
+from paddle import Tensor
+
+from paddle_gan.blocks import Activation, ConvBN, Norm, leaky_relu
+from paddle_gan.networks.sizes import doublings
+
+
+class StridedDiscriminator(nn.Layer):
+    """Strided convolutions down to a small map, then one linear map, as in DCGAN (Radford et al. 2016).
+
+    Labels enter by projection: the inner product of the class's embedding with the features is added
+    to the logit (Miyato and Koyama 2018, eq. 3).
+
+    Args:
+        image_size, channels: of the images.
+        width: channels of the first map; twice as many at each halving of the size, up to eight times.
+        classes: number of labels; 0 for an unconditional discriminator.
+        norm: of every convolution but the first.
+    """
+
+    def __init__(self, image_size: int, channels: int, width: int = 32, classes: int = 0, norm: Norm | None = nn.BatchNorm, k=3):
+        super().__init__()
+        size, halvings = doublings(image_size)
+        widths = [width * 2 ** min(i, 3) for i in range(halvings + 1)]
+        self.stages = nn.Sequential(
+            ConvBN(channels, widths[0], k, 2, padding=1, norm=None, bias=False),
+            *(ConvBN(before, after, k, 2, padding=1, norm=norm) for before, after in zip(widths, widths[1:])),
+        )
+        features = widths[-1] * ((size+1)//2 if k==3 else size//2) ** 2
+        self.head = nn.Linear(features, 1)
+        self.class_weights = nn.Embedding(classes, features) if classes else None
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        features = self.stages(images).reshape([images.shape[0], -1])
+        return project(self.head(features), features, self.class_weights, labels)
+
+
+class WriteupDiscriminator(nn.Layer):
+    """The write-up's discriminator for 32×32 images: 5×5 convolutions of stride 2, then one of 1×1.
+
+    Its parameters have the write-up's names and, at width 64 and one channel, its shapes. What the
+    write-up does after the last convolution (Flatten, Sigmoid) is left to the objective. Labels enter
+    by projection, as in `StridedDiscriminator`.
+    """
+
+    image_size = 32
+
+    def __init__(self, channels: int, width: int = 64, classes: int = 0, norm: Norm | None = nn.BatchNorm):
+        super().__init__()
+        self.model = nn.Sequential(
+            ConvBN(channels, width, 5, 2, norm=norm),
+            ConvBN(width, width * 2, 5, 2, norm=norm),
+            ConvBN(width * 2, width * 2, 5, 2, norm=norm),
+            nn.Conv2D(width * 2, 1, 1, 1),
+        )
+        self.class_weights = nn.Embedding(classes, width * 2) if classes else None
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        maps = self.model[:3](images)
+        return project(self.model[3](maps), maps, self.class_weights, labels)
+
+
+class MLPDiscriminator(nn.Layer):
+    """Linear maps only.
+
+    Labels enter as document 001 has it, one-hot beside the pixels: the first linear map of such a
+    concatenation is the sum of one of the pixels and one of the label, and that sum has a second
+    gradient where the concatenation has none.
+
+    Args:
+        image_size, channels, classes: as for `StridedDiscriminator`.
+        width: of the first hidden layer.
+        shrink: widths of the hidden layers, in fractions of `width`.
+        norm: of every hidden layer but the first, or None.
+        activation: of the hidden layers.
+    """
+
+    def __init__(
+        self,
+        image_size: int,
+        channels: int,
+        width: int = 512,
+        classes: int = 0,
+        norm: Norm | None = None,
+        shrink: tuple[int, ...] = (1,),
+        activation: Activation = leaky_relu,
+    ):
+        super().__init__()
+        widths = [channels * image_size**2, *(width // factor for factor in shrink)]
+        self.hidden = nn.LayerList([nn.Linear(before, after) for before, after in zip(widths, widths[1:])])
+        self.norms = nn.LayerList([norm(after) for after in widths[2:]] if norm else [])
+        self.label_weights = nn.Embedding(classes, widths[1]) if classes else None
+        self.last = nn.Linear(widths[-1], 1)
+        self.activation = activation
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        x = self.hidden[0](images.reshape([images.shape[0], -1]))
+        if self.label_weights is not None:
+            x = x + self.label_weights(labels)
+        x = self.activation(x)
+        for i, linear in enumerate(self.hidden[1:]):
+            x = linear(x)
+            if self.norms:
+                x = self.norms[i](x)
+            x = self.activation(x)
+        return self.last(x).reshape([-1])
+
+
+def project(logits: Tensor, features: Tensor, class_weights: nn.Embedding | None, labels: Tensor | None) -> Tensor:
+    """Logits [N, ...] of one value a sample as [N], plus, where there are class weights, the projection of the features."""
+    logits = logits.reshape([-1])
+    if class_weights is None:
+        return logits
+    return logits + (class_weights(labels) * features.reshape([features.shape[0], -1])).sum(1)

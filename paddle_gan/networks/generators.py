@@ -1,0 +1,165 @@
+"""Generators: latents to images. Each one takes sizes, channels and width as arguments, never as a name.
+
+Every generator is called as `generator(latents, labels=None)` with latents float32 [N, latent_dim] and
+labels int64 [N] where it was made with `classes > 0`; it returns [N, channels, image_size, image_size]
+in `value_range`. Labels enter as one-hot values beside the latents (Mirza and Osindero 2014).
+"""
+
+from functools import partial
+
+import paddle
+import paddle.nn as nn
+import paddle.nn.functional as F
+from paddle import Tensor
+
+from paddle_gan.blocks import ConvBN, leaky_relu
+from paddle_gan.networks.sizes import doublings
+
+_TANH_RANGE = (-1.0, 1.0)
+_SIGMOID_RANGE = (0.0, 1.0)
+
+
+def with_labels(latents: Tensor, labels: Tensor | None, classes: int) -> Tensor:
+    """Latents [N, L], with one-hot labels beside them [N, L + classes] where `classes` > 0."""
+    if not classes:
+        return latents
+    return paddle.concat([latents, F.one_hot(labels, classes)], axis=1)
+
+
+class Projection(nn.Layer):
+    """Latents to the first feature map: one linear map, norm, ReLU; the only place that mixes the latent globally."""
+
+    def __init__(self, latents: int, channels: int, size: int):
+        super().__init__()
+        self.shape = [-1, channels, size, size]
+        self.linear = nn.Linear(latents, channels * size * size, bias_attr=False)
+        self.norm = nn.BatchNorm(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.norm(self.linear(x).reshape(self.shape)))
+
+
+class UpsamplingGenerator(nn.Layer):
+    """A projection of the latents, then stages that each double the size, the last of them to the image.
+
+    Args:
+        stage: (in_channels, out_channels, last) -> the layer that doubles the size.
+        image_size, channels, latent_dim, classes: see the module.
+        width: channels of the last feature map before the image; twice as many at each halving of the
+            size, up to eight times.
+    """
+
+    value_range = _TANH_RANGE
+
+    def __init__(self, stage, image_size: int, channels: int, latent_dim: int = 64, width: int = 32, classes: int = 0):
+        super().__init__()
+        self.latent_dim, self.classes = latent_dim, classes
+        size, stages = doublings(image_size)
+        widths = [width * 2 ** min(stages - 1 - i, 3) for i in range(stages)]
+        self.project = Projection(latent_dim + classes, widths[0], size)
+        self.stages = nn.Sequential(
+            *(stage(before, after, False) for before, after in zip(widths, widths[1:])), stage(widths[-1], channels, True)
+        )
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        return F.tanh(self.stages(self.project(with_labels(latents, labels, self.classes))))
+
+
+def pixel_shuffle_stage(in_channels: int, out_channels: int, last: bool) -> nn.Layer:
+    """Convolution to four times the channels at the small size, then PixelShuffle (Shi et al. 2016)."""
+    if last:
+        return _unit(last)(in_channels, out_channels, 6, 2, padding=2, convolution=nn.Conv2DTranspose)
+    return nn.Sequential(_unit(last)(in_channels, 4 * out_channels, 3, padding=1), nn.PixelShuffle(2))
+
+
+def upsample_stage(in_channels: int, out_channels: int, last: bool) -> nn.Layer:
+    """Nearest-neighbour doubling, then a convolution: no checkerboard (Odena et al. 2016)."""
+    return nn.Sequential(nn.Upsample(scale_factor=2), _unit(last)(in_channels, out_channels, 3, padding=1))
+
+
+def transposed_stage(in_channels: int, out_channels: int, last: bool) -> nn.Layer:
+    """DCGAN's transposed convolution, 5×5 of stride 2: neighbouring outputs see unequal numbers of
+    inputs, which is where its checkerboard comes from (Odena et al. 2016)."""
+    convolution = partial(nn.Conv2DTranspose, output_padding=1)
+    return _unit(last)(in_channels, out_channels, 5, 2, padding=2, convolution=convolution)
+
+
+def _unit(last: bool) -> partial:
+    """ConvBN with ReLU, or the bare convolution for the image itself (Radford et al. 2016, section 3)."""
+    return partial(ConvBN, norm=None, activation=None) if last else partial(ConvBN, activation=F.relu)
+
+
+class WriteupGenerator(nn.Layer):
+    """The write-up's generator: 100 noise values as a 10×10 image, four convolutions, one PixelShuffle of 4.
+
+    Its parameters have the write-up's names and, at width 128 and one channel, its shapes. It makes
+    32×32 images in [0, 1]. All its convolutions are local, so distant parts of an image are drawn
+    independently of each other. Labels enter as constant one-hot maps beside the noise image.
+    """
+
+    value_range = _SIGMOID_RANGE
+    latent_dim = 100
+    image_size = 32
+
+    def __init__(self, channels: int, width: int = 128, classes: int = 0):
+        super().__init__()
+        self.classes = classes
+        self.model = nn.Sequential(
+            ConvBN(1 + classes, width, 5, 1, padding="same"),
+            ConvBN(width, width * 16, 3, 1),
+            nn.PixelShuffle(4),
+            ConvBN(width, width, 5, 1, padding="same"),
+            nn.Conv2D(width, channels, 5, 1, padding="same"),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        x = latents.reshape([-1, 1, 10, 10])
+        if self.classes:
+            maps = F.one_hot(labels, self.classes).reshape([-1, self.classes, 1, 1]).expand([-1, -1, 10, 10])
+            x = paddle.concat([x, maps], axis=1)
+        return self.model(x)
+
+
+class MLPGenerator(nn.Layer):
+    """Linear maps only.
+
+    Args:
+        image_size, channels, latent_dim, classes: see the module.
+        width: of the first hidden layer.
+        growth: widths of the hidden layers, in multiples of `width`.
+        norm: makes the norm of every hidden layer but the first, or None.
+        activation: of the hidden layers.
+        output: `F.tanh` or `F.sigmoid`.
+    """
+
+    def __init__(
+        self,
+        image_size: int,
+        channels: int,
+        latent_dim: int = 100,
+        width: int = 128,
+        classes: int = 0,
+        growth: tuple[int, ...] = (1,),
+        norm=None,
+        activation=leaky_relu,
+        output=F.tanh,
+    ):
+        super().__init__()
+        self.latent_dim, self.classes = latent_dim, classes
+        self.shape = [-1, channels, image_size, image_size]
+        self.value_range = _SIGMOID_RANGE if output is F.sigmoid else _TANH_RANGE
+        self.activation, self.output = activation, output
+        widths = [latent_dim + classes, *(width * factor for factor in growth)]
+        self.hidden = nn.LayerList([nn.Linear(before, after) for before, after in zip(widths, widths[1:])])
+        self.norms = nn.LayerList([norm(after) for after in widths[2:]] if norm else [])
+        self.last = nn.Linear(widths[-1], channels * image_size**2)
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        x = with_labels(latents, labels, self.classes)
+        for i, linear in enumerate(self.hidden):
+            x = linear(x)
+            if i and self.norms:
+                x = self.norms[i - 1](x)
+            x = self.activation(x)
+        return self.output(self.last(x)).reshape(self.shape)

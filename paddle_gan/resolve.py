@@ -1,0 +1,205 @@
+"""From the options that were given to the options of a run: presets, recipes, defaults, and what is refused.
+
+The answer is a `TrainConfig` in which nothing that applies is left open, so that it reproduces the
+run by itself, and the notices that the user should read.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from paddle_gan.blocks import NORMS
+from paddle_gan.config import LOSS_ALIASES, PRESETS, TrainConfig
+from paddle_gan.datasets import DATASETS, default_size
+from paddle_gan.errors import UsageError
+from paddle_gan.networks import DISCRIMINATORS, GENERATORS, IMAGE_SIZES, PARTNERS
+from paddle_gan.objectives import OBJECTIVES, Objective, gan_discriminator_loss
+from paddle_gan.optimizers import OPTIMIZERS
+
+_POSITIVE = (
+    "image_size channels discriminator_steps weight_clip width discriminator_width latent_dim batch_size learning_rate "
+    "generator_learning_rate discriminator_learning_rate gradient_clip epochs steps log_every sample_every checkpoint_every"
+).split()
+_UNIT = ("beta1", "beta2", "rho", "ema_decay", "label_smoothing")
+
+
+def resolve(given: TrainConfig, device: str) -> tuple[TrainConfig, list[str]]:
+    """Fill every option that was not given.
+
+    Args:
+        given: as the user wrote it.
+        device: "cpu" or "gpu:N", which the automatic preset depends on.
+
+    Returns:
+        The filled options, and notices: one sentence each.
+
+    Raises:
+        UsageError: a value out of range, or options that do not go together.
+    """
+    _check_ranges(given)
+    notices: list[str] = []
+    config = replace(given, loss=LOSS_ALIASES.get(given.loss, given.loss))
+    config = _with_preset(config, device, notices)
+    if config.dataset not in DATASETS:
+        config = replace(config, dataset=str(Path(config.dataset).expanduser().resolve()))
+    discriminator, init = PARTNERS[config.generator]
+    config = replace(config, discriminator=config.discriminator or discriminator, init=config.init or init)
+    config = _with_sizes(config)
+    config = _with_norm(config, notices)
+    return _with_recipe(config), notices
+
+
+def objective_of(config: TrainConfig) -> Objective:
+    """The objective with the numbers of a resolved configuration."""
+    objective = OBJECTIVES[config.loss]
+    discriminator_loss = objective.discriminator_loss
+    if config.label_smoothing:
+        discriminator_loss = partial(discriminator_loss, real_target=1 - config.label_smoothing)
+    return replace(
+        objective,
+        discriminator_loss=discriminator_loss,
+        penalty_weight=config.penalty_weight or 0.0,
+        weight_clip=config.weight_clip,
+        discriminator_steps=config.discriminator_steps,
+    )
+
+
+def optimizer_of(config: TrainConfig, learning_rate: float) -> Any:
+    """The optimiser recipe of a resolved configuration."""
+    kind = OPTIMIZERS[config.optimizer]
+    numbers = {name: getattr(config, name) for name in ("beta1", "beta2", "rho") if name in _field_names(kind)}
+    return kind(learning_rate=learning_rate, **numbers)
+
+
+def network_arguments(network: Callable, config: TrainConfig, classes: int) -> dict[str, Any]:
+    """The arguments that a network of GENERATORS or DISCRIMINATORS takes, from a resolved configuration."""
+    offered = {"image_size": config.image_size, "channels": config.channels, "classes": classes}
+    if network is GENERATORS[config.generator]:
+        offered |= {"latent_dim": config.latent_dim, "width": config.width}
+    else:
+        offered |= {"width": config.discriminator_width, "norm": NORMS[config.discriminator_norm]}
+    return {name: value for name, value in offered.items() if name in inspect.signature(network).parameters}
+
+
+def _check_ranges(config: TrainConfig) -> None:
+    for name in _POSITIVE:
+        value = getattr(config, name)
+        if value is not None and not value > 0:
+            raise UsageError(f"{_flag(name)} {value}: must be more than 0")
+    for name in _UNIT:
+        value = getattr(config, name)
+        if value is not None and not 0 <= value < 1:
+            raise UsageError(f"{_flag(name)} {value}: must be at least 0 and less than 1")
+    if config.penalty_weight is not None and config.penalty_weight < 0:
+        raise UsageError(f"--penalty-weight {config.penalty_weight}: must not be negative")
+    if config.seed < 0:
+        raise UsageError(f"--seed {config.seed}: must not be negative")
+    if config.channels not in (None, 1, 3):
+        raise UsageError(f"--channels {config.channels}: 1 (grey) or 3 (colour)")
+    if config.image_size not in (None, *IMAGE_SIZES):
+        raise UsageError(f"--image-size {config.image_size}: one of {', '.join(map(str, IMAGE_SIZES))}")
+    if config.epochs is not None and config.steps is not None:
+        raise UsageError("--epochs and --steps both say how long; give one of them")
+
+
+def _with_preset(config: TrainConfig, device: str, notices: list[str]) -> TrainConfig:
+    name = config.preset if config.preset != "auto" else ("small" if device == "cpu" else "full")
+    values = {key: value for key, value in PRESETS[name].items() if getattr(config, key) is None}
+    if config.steps is not None:
+        values.pop("epochs", None)
+    if config.preset == "auto" and name == "small" and "generator" in values:
+        notices.append("no GPU: the small preset, for about ten minutes on two cores; --preset full trains the write-up's full network")
+    return replace(config, preset=name, **values)
+
+
+def _with_sizes(config: TrainConfig) -> TrainConfig:
+    """Image size, channels, latent size and widths: as given, else the network's, else the data's."""
+    generator, discriminator = GENERATORS[config.generator], DISCRIMINATORS[config.discriminator]
+    data_size, data_channels = default_size(config.dataset)
+    fixed = getattr(generator, "image_size", None) or getattr(discriminator, "image_size", None)
+    size = config.image_size or fixed or data_size
+    for name, network in ((config.generator, generator), (config.discriminator, discriminator)):
+        if getattr(network, "image_size", size) != size:
+            raise UsageError(f"the {name} network is made for {network.image_size}x{network.image_size} images, not {size}; leave --image-size out or choose another network")
+    latent_dim = getattr(generator, "latent_dim", None)
+    if latent_dim and config.latent_dim not in (None, latent_dim):
+        raise UsageError(f"the {config.generator} generator takes {latent_dim} noise values; leave --latent-dim out")
+    return replace(
+        config,
+        image_size=size,
+        channels=config.channels or data_channels,
+        latent_dim=config.latent_dim or latent_dim or _default(generator, "latent_dim"),
+        width=config.width or _default(generator, "width"),
+        discriminator_width=config.discriminator_width or _default(discriminator, "width"),
+    )
+
+
+def _with_norm(config: TrainConfig, notices: list[str]) -> TrainConfig:
+    """The discriminator's norm: BatchNorm mixes the samples of a batch, and the penalty is one of single samples."""
+    penalised = OBJECTIVES[config.loss].penalty is not None
+    own = _default(DISCRIMINATORS[config.discriminator], "norm")
+    norm = config.discriminator_norm or next(name for name, value in NORMS.items() if value is own)
+    if penalised and norm == "batch":
+        if config.discriminator_norm:
+            raise UsageError(
+                f"--discriminator-norm batch with {config.loss}: the penalty is on the gradient of each sample by itself, "
+                "and BatchNorm mixes the samples (Gulrajani et al. 2017, section 4); use layer or none"
+            )
+        notices.append(f"{config.loss}: LayerNorm in the discriminator instead of BatchNorm, which mixes the samples that the penalty is for")
+        norm = "layer"
+    return replace(config, discriminator_norm=norm)
+
+
+def _with_recipe(config: TrainConfig) -> TrainConfig:
+    """The objective's own numbers, and a refusal of those that it has no use for."""
+    objective = OBJECTIVES[config.loss]
+    if config.weight_clip is not None and objective.weight_clip is None:
+        raise UsageError(
+            f"--weight-clip with {config.loss}: clipping is how wgan bounds its critic's slope; "
+            f"here it would only weaken the discriminator; use --loss wgan, or leave it out"
+        )
+    if config.penalty_weight is not None and objective.penalty is None:
+        raise UsageError(f"--penalty-weight with {config.loss}: it has no gradient penalty; use --loss wgan-gp, or leave it out")
+    if config.label_smoothing and objective.discriminator_loss is not gan_discriminator_loss:
+        raise UsageError(f"--label-smoothing with {config.loss}: only the cross-entropy of gan has targets to smooth")
+    recipe = objective.optimizer
+    name = config.optimizer or next(name for name, kind in OPTIMIZERS.items() if isinstance(recipe, kind))
+    defaults = recipe if isinstance(recipe, OPTIMIZERS[name]) else OPTIMIZERS[name]()
+    numbers = {}
+    for number in ("beta1", "beta2", "rho"):
+        value = getattr(config, number)
+        if number in _field_names(OPTIMIZERS[name]):
+            numbers[number] = getattr(defaults, number) if value is None else value
+        elif value is not None:
+            raise UsageError(f"{_flag(number)} with {name}: it has none; leave it out or choose another --optimizer")
+    rate = config.learning_rate or defaults.learning_rate
+    return replace(
+        config,
+        optimizer=name,
+        learning_rate=None,
+        generator_learning_rate=config.generator_learning_rate or rate,
+        discriminator_learning_rate=config.discriminator_learning_rate or rate,
+        discriminator_steps=config.discriminator_steps or objective.discriminator_steps,
+        weight_clip=config.weight_clip or objective.weight_clip,
+        penalty_weight=_first(config.penalty_weight, objective.penalty_weight if objective.penalty else None),
+        **numbers,
+    )
+
+
+def _default(function: Callable, parameter: str) -> Any:
+    return inspect.signature(function).parameters[parameter].default
+
+
+def _field_names(kind: type) -> set[str]:
+    return {field.name for field in fields(kind)}
+
+
+def _first(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")

@@ -1,0 +1,113 @@
+"""What must be settled before Paddle is imported, the device, and the random seeds.
+
+Not about training: nothing here knows what a network is.
+
+Paddle loads MKL and a second OpenMP runtime. Left alone, both spin on the same cores, and on an AMD
+processor this MKL takes its slowest path. The variables that change both are read once, when Paddle
+is loaded; a value that the user has set is always kept.
+"""
+
+import os
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+# Paddle warns of these at import or in every training forward; neither is about the user's program.
+_NOISE = ("No ccache found", "When training, we now always track global mean and variance")
+
+
+def cpu_count() -> int:
+    """Number of cores this process may use: its affinity, or less where a container limits it."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        cores = min(cores, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):  # no cgroup, or "max": no limit
+        pass
+    return cores
+
+
+def cpu_environment(cores: int, cpuinfo: str) -> dict[str, str]:
+    """The environment in which Paddle is quickest on a CPU.
+
+    Args:
+        cores: threads for MKL.
+        cpuinfo: text of `/proc/cpuinfo`, or "" where there is none.
+
+    Returns:
+        Variables to set before Paddle is imported.
+    """
+    variables = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": str(cores)}
+    fields = dict(line.split(":", 1) for line in cpuinfo.splitlines() if ":" in line)
+    fields = {name.strip(): value.strip() for name, value in fields.items()}
+    if fields.get("vendor_id") == "AuthenticAMD":
+        flags = fields.get("flags", "").split()
+        if {"avx512f", "avx512bw", "avx512dq", "avx512vl"} <= set(flags):
+            variables["MKL_DEBUG_CPU_TYPE"] = "7"
+        elif "avx2" in flags:
+            variables["MKL_DEBUG_CPU_TYPE"] = "5"
+    return variables
+
+
+def prepare() -> None:
+    """Set the process up for Paddle; without effect on what the user has set."""
+    for message in _NOISE:
+        warnings.filterwarnings("ignore", message=message)
+    if "paddle" in sys.modules:
+        return
+    try:
+        cpuinfo = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        cpuinfo = ""
+    for name, value in cpu_environment(cpu_count(), cpuinfo).items():
+        os.environ.setdefault(name, value)
+
+
+def select_device(name: str) -> str:
+    """Make `name` Paddle's device.
+
+    Args:
+        name: "auto" (a GPU where there is one), "cpu", "gpu" or "gpu:N".
+
+    Returns:
+        The device chosen: "cpu" or "gpu:N".
+
+    Raises:
+        UsageError: no such device here, or this build of Paddle cannot use it.
+    """
+    import paddle
+
+    from paddle_gan.errors import UsageError
+
+    # Asked first: set_device("gpu") without a GPU ends the process, and cannot be caught.
+    gpus = paddle.device.cuda.device_count() if paddle.is_compiled_with_cuda() else 0
+    kind, _, index = name.partition(":")
+    if name == "auto":
+        name = "gpu:0" if gpus else "cpu"
+    elif kind == "gpu" and (index.isdecimal() or not index):
+        if not paddle.is_compiled_with_cuda():
+            raise UsageError(
+                f"--device {name}: this Paddle is built for the CPU; "
+                "install requirements-gpu.txt in a fresh environment, or use --device cpu"
+            )
+        if int(index or 0) >= gpus:
+            raise UsageError(f"--device {name}: Paddle sees {gpus} GPU(s) here; use --device cpu, or check the driver")
+        name = f"gpu:{index or 0}"
+    elif name != "cpu":
+        raise UsageError(f"--device {name}: expected auto, cpu, gpu or gpu:N")
+    paddle.set_device(name)
+    return name
+
+
+def seed_all(*entropy: int) -> None:
+    """Seed Paddle's random generators from several integers, for example (seed, step).
+
+    The same integers give the same stream, different ones give independent streams
+    (`numpy.random.SeedSequence`).
+    """
+    import paddle
+
+    paddle.seed(int(np.random.SeedSequence(entropy).generate_state(1, np.uint32)[0]))

@@ -1,0 +1,81 @@
+"""Taking samples from a generator: a stream of uint8 images in constant memory, to files or to an array."""
+
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import paddle
+import paddle.nn as nn
+
+from paddle_gan.files import atomic_path, disk_errors, make_folder
+from paddle_gan.images import grid, save_png, to_pil, to_uint8
+from paddle_gan.runtime import seed_all
+
+# uint8 images [n, H, W, C] and their labels, int64 [n], or None
+Batches = Iterable[tuple[np.ndarray, np.ndarray | None]]
+_CHUNK = 250
+
+
+@paddle.no_grad()
+def generate(
+    generator: nn.Layer, count: int, seed: int, classes: int = 0, label: int | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    """Samples in chunks; sample i depends on the seed and i only, not on `count`.
+
+    Args:
+        generator: is put into evaluation mode.
+        count: number of samples.
+        seed: of latents and labels.
+        classes: number of labels of a conditional generator, else 0.
+        label: the class of all samples; None for every class in turn.
+
+    Yields:
+        uint8 images [n, H, W, C] and their labels, int64 [n], or None for an unconditional generator.
+    """
+    generator.eval()
+    for start in range(0, count, _CHUNK):
+        seed_all(seed, start // _CHUNK)
+        latents = paddle.randn([_CHUNK, generator.latent_dim])[: count - start]
+        labels = None
+        if classes:
+            labels = (np.arange(start, start + len(latents)) % classes) if label is None else np.full(len(latents), label)
+        tensor = paddle.to_tensor(labels, "int64") if classes else None
+        yield to_uint8(generator(latents, tensor).numpy(), generator.value_range), labels
+
+
+def write_npz(path: Path, count: int, batches: Batches) -> None:
+    """Write `images`, uint8 [count, H, W, C], and for a conditional generator `labels`, int64 [count].
+
+    The images go to the archive as they come; only the labels are kept in memory.
+    """
+    labels = []
+    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        with archive.open("images.npy", "w", force_zip64=True) as file:
+            for i, (images, chunk_labels) in enumerate(batches):
+                if i == 0:
+                    header = {"descr": "|u1", "fortran_order": False, "shape": (count, *images.shape[1:])}
+                    np.lib.format.write_array_header_1_0(file, header)
+                file.write(images.tobytes())
+                if chunk_labels is not None:
+                    labels.append(chunk_labels)
+        if labels:
+            with archive.open("labels.npy", "w") as file:
+                np.lib.format.write_array(file, np.concatenate(labels).astype(np.int64))
+
+
+def write_pngs(folder: Path, batches: Batches) -> None:
+    """Write one PNG for each sample, `000000.png` on, with `-LABEL` in the name where there are labels."""
+    make_folder(folder)
+    number = 0
+    with disk_errors(folder):
+        for images, labels in batches:
+            for i, image in enumerate(images):
+                suffix = "" if labels is None else f"-{labels[i]}"
+                to_pil(image).save(folder / f"{number:06d}{suffix}.png")
+                number += 1
+
+
+def write_grid(path: Path, batches: Batches, columns: int) -> None:
+    """Write all samples as one sheet."""
+    save_png(path, grid(np.concatenate([images for images, _ in batches]), columns))

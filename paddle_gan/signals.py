@@ -1,0 +1,49 @@
+"""Ending a run on SIGINT (Ctrl-C) and SIGTERM (a scheduler) at the end of a round, so that it can be saved."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from paddle_gan.errors import GanError
+from paddle_gan.training import Callback, TrainState
+
+
+class Stopped(GanError):
+    """The user or the system asked the run to end; its status is the shell's, 128 + the signal's number."""
+
+    def __init__(self, number: int, step: int):
+        super().__init__(f"stopped at step {step} by {signal.Signals(number).name}; the same command goes on from there")
+        self.exit_status = 128 + number
+
+
+@contextmanager
+def stop_on_signal(say: Callable[[str], None]) -> Iterator[Callback]:
+    """Yields a callback that raises `Stopped` after the round in which a signal came.
+
+    A second signal ends the process at once. Outside the main thread, where Python has no signals,
+    the callback never raises. Must be entered after Paddle was imported, which sets handlers of its own.
+    """
+    received = 0
+
+    def handler(number: int, frame: object) -> None:
+        nonlocal received
+        if received:
+            os._exit(128 + number)
+        received = number
+        say("stopping after this step; press again to end at once")
+
+    def callback(state: TrainState, scalars: dict[str, float] | None) -> None:
+        if received:
+            raise Stopped(received, state.step)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield callback
+        return
+    previous = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield callback
+    finally:
+        for number, old in previous.items():
+            signal.signal(number, old)

@@ -1,0 +1,200 @@
+"""The training step and the loop around it, and nothing else: no files, no pictures, no progress bar.
+
+One round is `objective.discriminator_steps` discriminator steps, each on its own batch, and one
+generator step; `TrainState.step` counts rounds. Everything random in a round is drawn from
+(seed, round), so there is no random state to save: round n is the same whenever it is run.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import paddle
+import paddle.nn as nn
+from paddle import Tensor
+
+from paddle_gan.errors import NumericalError
+from paddle_gan.objectives import Objective
+from paddle_gan.runtime import seed_all
+
+# (number of the batch) -> images [N, C, H, W] in the generator's range, labels int64 [N] or None
+BatchSource = Callable[[int], tuple[Tensor, Tensor | None]]
+
+
+@dataclass
+class TrainState:
+    """All that training changes.
+
+    Attributes:
+        generator, discriminator: the networks that are trained.
+        average: same architecture as `generator`; the exponential moving average of its weights and
+            statistics, which samples are taken from.
+        generator_optimizer, discriminator_optimizer: one each.
+        objective: what they minimise.
+        ema_decay: of the average, in [0, 1).
+        step: rounds done.
+    """
+
+    generator: nn.Layer
+    discriminator: nn.Layer
+    average: nn.Layer
+    generator_optimizer: paddle.optimizer.Optimizer
+    discriminator_optimizer: paddle.optimizer.Optimizer
+    objective: Objective
+    ema_decay: float = 0.999
+    step: int = 0
+
+
+# Called after every round with the state and, in rounds that are logged, the scalars; else None.
+Callback = Callable[[TrainState, dict[str, float] | None], None]
+
+
+def discriminator_step(
+    state: TrainState, real: Tensor, labels: Tensor | None, latents: Tensor, measure: bool = False
+) -> dict[str, Tensor]:
+    """One update of the discriminator; the generator stays as it is, bit for bit.
+
+    Args:
+        state: changed in place.
+        real: [N, C, H, W].
+        labels: int64 [N] of the real images, given to both networks; None if unconditional.
+        latents: [N, latent_dim].
+        measure: also return the norm of the gradient.
+
+    Returns:
+        0-D tensors by name, still on the device.
+    """
+    objective, discriminator = state.objective, state.discriminator
+    with frozen(state.generator):
+        fake = state.generator(latents, labels)
+    real_logits = discriminator(real, labels)
+    fake_logits = discriminator(fake, labels)
+    loss = objective.discriminator_loss(real_logits, fake_logits)
+    scalars = {"loss/discriminator": loss, "logits/real": real_logits.mean(), "logits/fake": fake_logits.mean()}
+    if objective.penalty:
+        penalty = objective.penalty_weight * objective.penalty(discriminator, real, fake, labels)
+        loss = loss + penalty
+        scalars["loss/penalty"] = penalty
+    loss.backward()
+    if measure:
+        scalars["gradient_norm/discriminator"] = gradient_norm(discriminator)
+    state.discriminator_optimizer.step()
+    state.discriminator_optimizer.clear_grad()
+    if objective.weight_clip:
+        clip_weights(discriminator, objective.weight_clip)
+    return scalars
+
+
+def generator_step(
+    state: TrainState, labels: Tensor | None, latents: Tensor, measure: bool = False
+) -> dict[str, Tensor]:
+    """One update of the generator and of its average; the discriminator stays as it is, bit for bit.
+
+    Arguments and result are those of `discriminator_step`.
+    """
+    with frozen(state.discriminator):
+        fake_logits = state.discriminator(state.generator(latents, labels), labels)
+        loss = state.objective.generator_loss(fake_logits)
+        loss.backward()
+    scalars = {"loss/generator": loss}
+    if measure:
+        scalars["gradient_norm/generator"] = gradient_norm(state.generator)
+    state.generator_optimizer.step()
+    state.generator_optimizer.clear_grad()
+    update_average(state)
+    return scalars
+
+
+def train_round(state: TrainState, batches: BatchSource, seed: int, measure: bool = False) -> dict[str, Tensor]:
+    """One round: the objective's discriminator steps, then one generator step.
+
+    Returns:
+        The scalars of the last discriminator step and of the generator step.
+    """
+    seed_all(seed, state.step)
+    steps = state.objective.discriminator_steps
+    for i in range(steps):
+        real, labels = batches(state.step * steps + i)
+        latents = paddle.randn([real.shape[0], state.generator.latent_dim])
+        scalars = discriminator_step(state, real, labels, latents, measure and i == steps - 1)
+    latents = paddle.randn([real.shape[0], state.generator.latent_dim])
+    scalars |= generator_step(state, labels, latents, measure)
+    state.step += 1
+    return scalars
+
+
+def train(
+    state: TrainState, batches: BatchSource, steps: int, seed: int, log_every: int, callbacks: Iterable[Callback] = ()
+) -> None:
+    """Train until `state.step` is `steps`.
+
+    The host waits for the device only in rounds that are logged: every `log_every`-th and the last.
+
+    Raises:
+        NumericalError: a scalar of a logged round is NaN or infinite; no callback has seen that round.
+    """
+    state.generator.train()
+    state.discriminator.train()
+    while state.step < steps:
+        logged = (state.step + 1) % log_every == 0 or state.step + 1 == steps
+        tensors = train_round(state, batches, seed, measure=logged)
+        scalars = {name: tensor.item() for name, tensor in tensors.items()} if logged else None
+        if scalars:
+            check_finite(scalars, state.step)
+        for callback in callbacks:
+            callback(state, scalars)
+
+
+@contextmanager
+def frozen(layer: nn.Layer) -> Iterator[None]:
+    """Let `layer` take part in the other network's step without a trace in it.
+
+    Its parameters get no gradient, and its BatchNorms, still on the statistics of the batch, leave
+    their running statistics alone: with momentum 1 those become 1 · old + 0 · new.
+    """
+    parameters = [parameter for parameter in layer.parameters() if not parameter.stop_gradient]
+    norms = [part for part in layer.sublayers(include_self=True) if isinstance(part, nn.BatchNorm)]
+    momenta = [norm._momentum for norm in norms]
+    try:
+        for parameter in parameters:
+            parameter.stop_gradient = True
+        for norm in norms:
+            norm._momentum = 1.0
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.stop_gradient = False
+        for norm, momentum in zip(norms, momenta):
+            norm._momentum = momentum
+
+
+def gradient_norm(layer: nn.Layer) -> Tensor:
+    """L2 norm of all gradients of `layer` together, before any clipping."""
+    squares = [parameter.grad.square().sum() for parameter in layer.parameters() if parameter.grad is not None]
+    return paddle.sqrt(paddle.add_n(squares))
+
+
+@paddle.no_grad()
+def clip_weights(layer: nn.Layer, bound: float) -> None:
+    """Clip every trainable parameter to [-bound, bound]; BatchNorm's statistics are none."""
+    for parameter in layer.parameters():
+        if parameter.trainable:
+            parameter.clip_(-bound, bound)
+
+
+@paddle.no_grad()
+def update_average(state: TrainState) -> None:
+    """Move the average towards the generator, quicker at first so that the start is soon forgotten."""
+    decay = min(state.ema_decay, (1 + state.step) / (10 + state.step))
+    for average, current in zip(state.average.state_dict().values(), state.generator.state_dict().values()):
+        average.lerp_(current, 1 - decay)
+
+
+def check_finite(scalars: dict[str, float], step: int) -> None:
+    """Raise NumericalError if a scalar is NaN or infinite."""
+    bad = [f"{name} = {value}" for name, value in scalars.items() if not math.isfinite(value)]
+    if bad:
+        raise NumericalError(
+            f"step {step}: {', '.join(bad)}; try a smaller --learning-rate, --gradient-clip 1, or --loss wgan-gp"
+        )

@@ -1,0 +1,57 @@
+"""What the tests share: small runs through the real command line, and a folder of real images."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import paddle_gan  # noqa: F401  (before Paddle: it sets the threads)
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+# The smallest networks that are still the real ones.
+TINY = ("--width", "4", "--discriminator-width", "4", "--batch-size", "8", "--device", "cpu")
+
+
+def command_line(tool: str, *arguments: object, **options: object) -> subprocess.CompletedProcess:
+    """Run tools/TOOL.py in a process of its own and return what it printed and its status."""
+    environment = os.environ | {"PYTHONWARNINGS": "default"}
+    return subprocess.run(
+        [sys.executable, ROOT / "tools" / f"{tool}.py", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        **options,
+    )
+
+
+def train(out: Path, *arguments: object, expect: int = 0) -> subprocess.CompletedProcess:
+    """Run a tiny training into `out`."""
+    done = command_line("train", "--out", out, *TINY, *arguments)
+    assert done.returncode == expect, done.stderr
+    return done
+
+
+def newest_manifest(run: Path) -> dict:
+    """The manifest of the newest checkpoint of a run."""
+    newest = sorted((run / "checkpoints").glob("step-*"))[-1]
+    return json.loads((newest / "manifest.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def plain_run(tmp_path_factory) -> Path:
+    """A finished unconditional run."""
+    folder = tmp_path_factory.mktemp("runs") / "plain"
+    train(folder, "--steps", 12, "--log-every", 4, "--sample-every", 6, "--checkpoint-every", 5)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def conditional_run(tmp_path_factory) -> Path:
+    """A finished conditional run."""
+    folder = tmp_path_factory.mktemp("runs") / "conditional"
+    train(folder, "--steps", 4, "--conditional")
+    return folder

@@ -1,0 +1,265 @@
+"""The command line as a user meets it: runs, run folders, help, and one line for everything that is wrong."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import paddle
+import pytest
+from conftest import ROOT, TINY, command_line, newest_manifest, train
+from paddle_gan.config import LOSSES
+from PIL import Image
+
+
+def test_run_folder_holds_what_the_readme_says(plain_run):
+    assert sorted(path.name for path in plain_run.iterdir()) == [
+        *("checkpoints", "config.json", "generator.pdparams", "metrics.jsonl", "samples", "samples.gif", "visualdl"),
+    ]
+    grids = sorted(path.name for path in (plain_run / "samples").iterdir())
+    assert grids == ["step-00000000.png", "step-00000006.png", "step-00000012.png"]
+    assert Image.open(plain_run / "samples" / grids[-1]).size == (8 * 58 + 2,) * 2
+    assert Image.open(plain_run / "samples.gif").n_frames == 3
+    assert [path.name for path in sorted((plain_run / "checkpoints").iterdir())] == ["step-00000010", "step-00000012"]
+    lines = [json.loads(line) for line in (plain_run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [4, 8, 12]
+    assert {"loss/discriminator", "loss/generator", "logits/real", "logits/fake", "images_per_second"} <= set(lines[0])
+    assert {"gradient_norm/generator", "gradient_norm/discriminator", "learning_rate/generator"} <= set(lines[0])
+
+
+def test_config_json_reproduces_the_run(plain_run, tmp_path):
+    config = json.loads((plain_run / "config.json").read_text())
+    assert config["learning_rate"] is None and config["generator_learning_rate"] == 2e-4
+    given = {name: value for name, value in config.items() if value is not None and name != "out"}
+    (tmp_path / "config.yaml").write_text(json.dumps(given))  # JSON is YAML
+    done = command_line("train", "--config", tmp_path / "config.yaml", "--out", tmp_path / "again")
+    assert done.returncode == 0, done.stderr
+    assert newest_manifest(tmp_path / "again")["sha256"] == newest_manifest(plain_run)["sha256"]
+
+
+def test_pdparams_are_in_paddles_own_form(plain_run):
+    weights = paddle.load(str(plain_run / "generator.pdparams"))
+    from paddle_gan.networks import GENERATORS
+
+    generator = GENERATORS["pixelshuffle"](image_size=28, channels=1, width=4)
+    assert set(weights) == set(generator.state_dict())
+
+
+def test_same_command_again_says_that_it_is_complete(plain_run):
+    done = train(plain_run, "--steps", 12, "--log-every", 4, "--sample-every", 6, "--checkpoint-every", 5)
+    assert "complete at step 12" in done.stdout
+
+
+def test_default_run_folder_is_named_after_the_options(tmp_path):
+    from paddle_gan.config import TrainConfig
+    from paddle_gan.experiment import run_name
+    from paddle_gan.resolve import resolve
+
+    name = lambda **options: run_name(resolve(TrainConfig(**options), "cpu")[0])  # noqa: E731
+    assert re.fullmatch(r"mnist-lsgan-pixelshuffle-[0-9a-f]{6}", name())
+    assert re.fullmatch(r"mnist-wgan-gp-mlp-conditional-[0-9a-f]{6}", name(loss="wgan_gp", generator="mlp", conditional=True))
+    assert name() == name(steps=7, device="cpu", loss="mse")
+    assert len({name(), name(seed=1), name(width=8), name(batch_size=8), name(learning_rate=1e-3)}) == 5
+
+
+def test_help_is_quick_complete_and_does_not_import_paddle():
+    code = (
+        "import sys, runpy; sys.argv = ['train.py', '--help']\n"
+        f"try: runpy.run_path({str(ROOT / 'tools' / 'train.py')!r}, run_name='__main__')\n"
+        "except SystemExit: print('paddle' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "False"
+    for loss in LOSSES:
+        assert loss in done.stdout
+    for option in ("--dataset", "--conditional", "--preset", "--resume", "--weight-clip", "--config"):
+        assert option in done.stdout
+
+
+BAD = {
+    "unknown option": (["--nope"], "unrecognized arguments: --nope"),
+    "not a number": (["--width", "x"], "x"),
+    "unknown loss": (["--loss", "foo"], "invalid choice: 'foo'"),
+    "zero steps": (["--steps", "0"], "--steps 0: must be more than 0"),
+    "negative seed": (["--seed", "-1"], "--seed -1"),
+    "two lengths": (["--steps", "1", "--epochs", "1"], "--epochs and --steps"),
+    "odd size": (["--image-size", "30"], "28, 32, 64, 128"),
+    "writeup at another size": (["--generator", "writeup", "--image-size", "64"], "made for 32x32"),
+    "writeup with another latent": (["--generator", "writeup", "--latent-dim", "64"], "100 noise values"),
+    "clipping without wgan": (["--loss", "lsgan", "--weight-clip", "0.1"], "use --loss wgan"),
+    "penalty without wgan-gp": (["--loss", "gan", "--penalty-weight", "1"], "use --loss wgan-gp"),
+    "BatchNorm under the penalty": (["--loss", "wgan-gp", "--discriminator-norm", "batch"], "mixes the samples"),
+    "smoothing without cross-entropy": (["--loss", "wgan", "--label-smoothing", "0.1"], "--label-smoothing"),
+    "beta of rmsprop": (["--loss", "wgan", "--beta1", "0.5"], "--beta1 with rmsprop"),
+    "no such data": (["--dataset", "mnits"], "neither a known set"),
+    "no such device": (["--device", "tpu"], "--device tpu"),
+    "no gpu here": (["--device", "gpu"], "--device gpu"),
+    "no such file": (["--config", "/none.yaml"], "/none.yaml"),
+    "not a run": (["--resume", "/tmp"], "no config.json"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_line_and_status_2(name):
+    arguments, expected = BAD[name]
+    if name == "no gpu here" and paddle.is_compiled_with_cuda():
+        pytest.skip("there is a GPU build")
+    done = command_line("train", *arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert expected in done.stderr
+    assert done.stdout == ""
+
+
+def test_debug_shows_the_traceback():
+    done = command_line("train", "--loss", "wgan", "--label-smoothing", "0.1", "--debug")
+    assert done.returncode != 0 and "Traceback" in done.stderr
+
+
+def test_unknown_key_in_the_options_file(tmp_path):
+    (tmp_path / "c.yaml").write_text("widht: 3\n")
+    done = command_line("train", "--config", tmp_path / "c.yaml")
+    assert done.returncode == 2 and "widht" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_another_run_in_the_folder_is_refused_with_the_difference(plain_run):
+    done = train(plain_run, "--steps", 12, "--seed", 5, expect=2)
+    assert "seed 0 -> 5" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_nan_ends_with_status_4_and_keeps_the_last_good_checkpoint(tmp_path):
+    common = ("--loss", "lsgan", "--log-every", "1", "--checkpoint-every", "1", "--learning-rate", "1e30", "--discriminator-norm", "none")
+    done = train(tmp_path, "--steps", 30, *common, expect=4)
+    assert re.match(r"error: step \d+: ", done.stderr) and done.stderr.count("\n") == 1
+    assert "--learning-rate" in done.stderr or "not saved" in done.stderr
+
+
+def test_output_that_cannot_be_written_is_status_5(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = train(tmp_path / "file" / "run", "--steps", 2, expect=5)
+    assert str(tmp_path / "file") in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_save_and_end_with_the_shells_status(tmp_path, number, status):
+    arguments = [sys.executable, ROOT / "tools" / "train.py", "--out", tmp_path, "--steps", "100000", "--log-every", "1", *TINY]
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: (tmp_path / "metrics.jsonl").exists() and (tmp_path / "metrics.jsonl").read_text())
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert "Traceback" not in stderr and re.search(r"stopped at step \d+", stderr)
+    step = int(re.search(r"stopped at step (\d+)", stderr)[1])
+    assert newest_manifest(tmp_path)["step"] == step
+
+
+def wait_for(condition, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "timed out"
+        time.sleep(0.005)
+
+
+def test_conditional_samples_by_label(conditional_run, tmp_path):
+    done = command_line("sample", conditional_run, "--num", 23, "--label", 7, "--npz", tmp_path / "a.npz", "--png-dir", tmp_path / "pngs")
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "a.npz") as archive:
+        images, labels = archive["images"], archive["labels"]
+    assert images.shape == (23, 28, 28, 1) and images.dtype == np.uint8
+    assert labels.dtype == np.int64 and (labels == 7).all()
+    pngs = sorted((tmp_path / "pngs").iterdir())
+    assert [path.name for path in pngs][:2] == ["000000-7.png", "000001-7.png"] and len(pngs) == 23
+    np.testing.assert_array_equal(np.asarray(Image.open(pngs[5])), images[5, ..., 0])
+
+
+def test_samples_depend_on_seed_and_number_only(plain_run, tmp_path):
+    arrays = {}
+    for name, arguments in {
+        "few": ("--num", 10),
+        "many": ("--num", 600),
+        "other": ("--num", 10, "--seed", 1),
+        "raw": ("--num", 10, "--raw"),
+    }.items():
+        done = command_line("sample", plain_run, *arguments, "--npz", tmp_path / name, "--grid", tmp_path / f"{name}.png")
+        assert done.returncode == 0, done.stderr
+        with np.load(tmp_path / name) as archive:
+            assert archive.files == ["images"]
+            arrays[name] = archive["images"]
+    assert arrays["many"].shape == (600, 28, 28, 1)
+    np.testing.assert_array_equal(arrays["few"], arrays["many"][:10])
+    assert (arrays["other"] != arrays["few"]).any() and (arrays["raw"] != arrays["few"]).any()
+    assert Image.open(tmp_path / "few.png").size == (582, 60)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "expected"),
+    [
+        (["--num", "5"], 2, "--npz FILE"),
+        (["--num", "0", "--grid", "x.png"], 2, "--num 0"),
+        (["--label", "3", "--grid", "x.png"], 2, "without --conditional"),
+    ],
+)
+def test_bad_sampling_is_one_line(plain_run, arguments, status, expected):
+    done = command_line("sample", plain_run, *arguments)
+    assert done.returncode == status and expected in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_sampling_where_there_is_no_run_or_no_checkpoint(tmp_path, plain_run):
+    assert command_line("sample", tmp_path, "--grid", tmp_path / "x.png").returncode == 2
+    (tmp_path / "config.json").write_text((plain_run / "config.json").read_text())
+    done = command_line("sample", tmp_path, "--grid", tmp_path / "x.png")
+    assert done.returncode == 3 and "no usable checkpoint" in done.stderr
+
+
+def test_training_on_a_folder_of_colour_images(tmp_path):
+    """64x64 by default, sub-folders as classes."""
+    data = tmp_path / "data"
+    generator = np.random.default_rng(0)
+    for name in ("cats", "dogs"):
+        (data / name).mkdir(parents=True)
+        for i in range(6):
+            Image.fromarray(generator.integers(0, 256, (80, 70, 3)).astype(np.uint8)).save(data / name / f"{i}.png")
+    done = train(tmp_path / "run", "--dataset", data, "--steps", 2, "--conditional", "--loss", "wgan-gp")
+    assert "12 images of data in 2 classes, 64x64x3" in done.stdout
+    assert "LayerNorm" in done.stdout
+    done = command_line("sample", tmp_path / "run", "--num", 4, "--label", 1, "--npz", tmp_path / "s.npz")
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "s.npz") as archive:
+        assert archive["images"].shape == (4, 64, 64, 3)
+
+
+def test_options_that_change_numbers_reach_the_networks_and_optimisers():
+    from paddle_gan.config import TrainConfig
+    from paddle_gan.experiment import build
+    from paddle_gan.resolve import resolve
+
+    options = {
+        "loss": "gan",
+        "label_smoothing": 0.1,
+        "gradient_clip": 0.01,
+        "generator_learning_rate": 1e-3,
+        "learning_rate": 5e-4,
+        "beta1": 0.3,
+        "ema_decay": 0.5,
+        "discriminator_steps": 3,
+        "init": "dcgan",
+        "width": 4,
+        "latent_dim": 17,
+        "discriminator_norm": "none",
+    }
+    config, _ = resolve(TrainConfig(**options), "cpu")
+    state = build(config, classes=10)
+    assert (state.generator_optimizer.get_lr(), state.discriminator_optimizer.get_lr()) == (1e-3, 5e-4)
+    assert state.generator_optimizer._grad_clip.clip_norm == 0.01
+    assert state.generator_optimizer._beta1 == 0.3
+    assert state.objective.discriminator_steps == 3 and state.ema_decay == 0.5
+    assert state.generator.latent_dim == 17 and state.generator.project.linear.weight.shape[0] == 17
+    zero = paddle.zeros([4])
+    # With logit 0 both targets cost the same; away from it the smoothed target shows.
+    assert state.objective.discriminator_loss(zero + 3, zero).item() == pytest.approx(np.log1p(np.exp(-3)) + 0.3 + np.log(2), rel=1e-5)
+    assert not any("BN" in name for name in state.discriminator.state_dict())

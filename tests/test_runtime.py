@@ -1,0 +1,62 @@
+"""What is set before Paddle is imported, and the seeds."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import paddle
+import pytest
+from conftest import ROOT
+from paddle_gan.errors import UsageError
+from paddle_gan.runtime import cpu_environment, seed_all, select_device
+
+AMD = "processor\t: 0\nvendor_id\t: AuthenticAMD\nflags\t\t: fpu {}\n"
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "kind"),
+    [
+        (AMD.format("avx2 avx512f avx512dq avx512bw avx512vl"), "7"),
+        (AMD.format("avx2"), "5"),
+        (AMD.format("avx2 avx512f"), "5"),
+        (AMD.format("sse2"), None),
+        (AMD.format("avx2").replace("AuthenticAMD", "GenuineIntel"), None),
+        ("", None),
+    ],
+)
+def test_matrix_library_path_follows_vendor_and_flags(cpuinfo, kind):
+    variables = cpu_environment(6, cpuinfo)
+    assert variables.get("MKL_DEBUG_CPU_TYPE") == kind
+    assert (variables["OMP_NUM_THREADS"], variables["MKL_NUM_THREADS"]) == ("1", "6")
+
+
+def environment_after_import(**given) -> dict[str, str]:
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "MKL_"))}
+    code = f"import paddle_gan, os; print(*(os.environ.get(n) for n in {names}))"
+    done = subprocess.run([sys.executable, "-c", code], env=clean | given, cwd=ROOT, capture_output=True, text=True, check=True)
+    return dict(zip(names, done.stdout.split()))
+
+
+def test_importing_the_package_sets_threads_but_never_over_the_users():
+    assert environment_after_import()["OMP_NUM_THREADS"] == "1"
+    assert int(environment_after_import()["MKL_NUM_THREADS"]) >= 1
+    assert environment_after_import(OMP_NUM_THREADS="3")["OMP_NUM_THREADS"] == "3"
+
+
+def test_seeds():
+    draws = []
+    for entropy in ((0, 1), (0, 1), (1, 0), (0, 2), (1,)):
+        seed_all(*entropy)
+        draws.append(paddle.randn([100]).numpy())
+    np.testing.assert_array_equal(draws[0], draws[1])
+    for i in range(1, 5):
+        for j in range(i + 1, 5):
+            assert abs(np.corrcoef(draws[i], draws[j])[0, 1]) < 0.4
+
+
+def test_device():
+    assert select_device("cpu") == "cpu"
+    with pytest.raises(UsageError, match="--device gpux"):
+        select_device("gpux")

@@ -1,0 +1,204 @@
+"""The training step: what it changes, what it leaves alone, and that it is the write-up's."""
+
+import numpy as np
+import paddle
+import paddle.nn as nn
+import pytest
+from paddle_gan import training
+from paddle_gan.blocks import LayerNorm
+from paddle_gan.errors import NumericalError
+from paddle_gan.networks import DISCRIMINATORS, GENERATORS
+from paddle_gan.objectives import OBJECTIVES
+from paddle_gan.optimizers import Adam
+from paddle_gan.training import TrainState
+
+
+def state_of(loss="lsgan", name="pixelshuffle", partner="strided", width=4, **changes) -> TrainState:
+    paddle.seed(1)
+    objective = OBJECTIVES[loss]
+    sizes = {"image_size": 28} if name != "writeup" else {}
+    norm = {"norm": LayerNorm} if objective.penalty else {}
+    generator, average = (GENERATORS[name](channels=1, width=width, **sizes) for _ in range(2))
+    discriminator = DISCRIMINATORS[partner](channels=1, width=width, **norm, **sizes)
+    average.set_state_dict(generator.state_dict())
+    optimizers = (
+        objective.optimizer.build([p for p in layer.parameters() if p.trainable]) for layer in (generator, discriminator)
+    )
+    return TrainState(generator, discriminator, average, *optimizers, objective, **changes)
+
+
+def snapshot(layer: nn.Layer) -> dict[str, np.ndarray]:
+    return {name: value.numpy().copy() for name, value in layer.state_dict().items()}
+
+
+def same(before: dict[str, np.ndarray], layer: nn.Layer) -> bool:
+    return all(np.array_equal(before[name], value.numpy()) for name, value in layer.state_dict().items())
+
+
+def real_images(count: int = 8) -> paddle.Tensor:
+    paddle.seed(5)
+    return paddle.rand([count, 1, 28, 28]) * 2 - 1
+
+
+@pytest.mark.parametrize("loss", OBJECTIVES)
+def test_each_step_changes_its_own_network_only_bit_for_bit(loss):
+    """BatchNorm statistics included; and neither network is left with gradients of the other's step."""
+    state = state_of(loss)
+    latents = paddle.randn([8, 64])
+    generator, average, discriminator = (snapshot(x) for x in (state.generator, state.average, state.discriminator))
+    training.discriminator_step(state, real_images(), None, latents)
+    assert same(generator, state.generator) and same(average, state.average)
+    assert not same(discriminator, state.discriminator)
+    assert all(p.grad is None for p in state.generator.parameters())
+    discriminator = snapshot(state.discriminator)
+    training.generator_step(state, None, latents)
+    assert same(discriminator, state.discriminator)
+    assert not same(generator, state.generator)
+    assert all(p.grad is None for p in state.discriminator.parameters())
+    assert all(not p.stop_gradient for p in state.discriminator.parameters() if p.trainable)
+
+
+def test_discriminator_step_builds_no_graph_of_the_generator():
+    state = state_of()
+    fakes = []
+    state.generator.register_forward_post_hook(lambda layer, inputs, output: fakes.append(output))
+    training.discriminator_step(state, real_images(), None, paddle.randn([8, 64]))
+    assert fakes[0].stop_gradient
+
+
+@pytest.mark.parametrize("loss", ["gan", "lsgan", "wgan", "wgan-gp"])
+def test_a_round_consumes_exactly_the_objectives_batches(loss):
+    state, asked = state_of(loss), []
+
+    def batches(number):
+        asked.append(number)
+        return real_images(), None
+
+    steps = OBJECTIVES[loss].discriminator_steps
+    training.train(state, batches, 3, seed=0, log_every=2)
+    assert asked == list(range(3 * steps))
+    assert state.step == 3
+
+
+def test_clipping_bounds_the_weights_and_leaves_statistics_alone():
+    state = state_of("wgan")
+    statistics = {name: value.numpy().copy() for name, value in state.discriminator.state_dict().items() if "._" in name}
+    assert len(statistics) == 4  # mean and variance of two norms
+    training.clip_weights(state.discriminator, 0.01)
+    for parameter in state.discriminator.parameters():
+        if parameter.trainable:
+            assert np.abs(parameter.numpy()).max() <= np.float32(0.01)
+    for name, value in statistics.items():
+        np.testing.assert_array_equal(state.discriminator.state_dict()[name].numpy(), value)
+    assert any(np.abs(value).max() > 0.01 for value in statistics.values())
+
+
+def test_every_wgan_step_ends_within_the_bound():
+    state = state_of("wgan")
+    training.discriminator_step(state, real_images(), None, paddle.randn([8, 64]))
+    assert max(np.abs(p.numpy()).max() for p in state.discriminator.parameters() if p.trainable) <= np.float32(0.01)
+
+
+def test_average_is_the_exponential_moving_average_with_a_quick_start():
+    state = state_of(ema_decay=0.15)
+    name = "project.linear.weight"
+    expected = state.average.state_dict()[name].numpy().copy()
+    for step, decay in enumerate((1 / 10, 0.15, 0.15)):
+        training.generator_step(state, None, paddle.randn([8, 64]))
+        state.step = step + 1
+        expected = decay * expected + (1 - decay) * state.generator.state_dict()[name].numpy()
+        np.testing.assert_allclose(state.average.state_dict()[name].numpy(), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_gradient_norm_is_of_all_gradients_together():
+    layer = nn.Linear(3, 2)
+    (layer(paddle.ones([1, 3])) * 2).sum().backward()
+    assert training.gradient_norm(layer).item() == pytest.approx((6 * 4 + 2 * 4) ** 0.5)
+
+
+def test_rounds_depend_on_seed_and_step_only():
+    """A state made ready at step 1 goes on like the one that did step 0 before."""
+    states = [state_of(), state_of()]
+    batches = lambda number: (real_images() * (number + 1) / 10, None)  # noqa: E731
+    training.train(states[0], batches, 2, seed=7, log_every=100)
+    training.train(states[1], batches, 1, seed=7, log_every=100)
+    paddle.randn([13])
+    training.train(states[1], batches, 2, seed=7, log_every=100)
+    assert same(snapshot(states[0].generator), states[1].generator)
+    other = state_of()
+    training.train(other, batches, 2, seed=8, log_every=100)
+    assert not same(snapshot(states[0].generator), other.generator)
+
+
+def test_scalars_come_in_logged_rounds_and_the_last():
+    state, seen = state_of("wgan-gp"), []
+    callback = lambda state, scalars: seen.append((state.step, scalars))  # noqa: E731
+    training.train(state, lambda number: (real_images(), None), 5, seed=0, log_every=2, callbacks=[callback])
+    assert [step for step, scalars in seen if scalars] == [2, 4, 5]
+    assert set(seen[1][1]) == {
+        *("loss/discriminator", "loss/generator", "loss/penalty", "logits/real", "logits/fake"),
+        *("gradient_norm/discriminator", "gradient_norm/generator"),
+    }
+
+
+def test_nan_ends_training_at_the_next_logged_round():
+    state = state_of()
+    images = real_images() * float("nan")
+    with pytest.raises(NumericalError, match="step 2: .*loss/discriminator = nan"):
+        training.train(state, lambda number: (images, None), 10, seed=0, log_every=2)
+
+
+class WriteupStep:
+    """The write-up's training step as it stands there, with its loss on the Sigmoid's output."""
+
+    def __init__(self, generator, discriminator, loss):
+        self.generator, self.discriminator, self.loss = generator, discriminator, loss
+        arguments = {"learning_rate": 2e-4, "beta1": 0.5, "beta2": 0.999}
+        self.g_optimizer = paddle.optimizer.Adam(parameters=generator.parameters(), **arguments)
+        self.d_optimizer = paddle.optimizer.Adam(parameters=discriminator.parameters(), **arguments)
+
+    def score(self, images):
+        return nn.functional.sigmoid(self.discriminator(images)).reshape([-1, 1])
+
+    def discriminator_step(self, real, noise):
+        self.d_optimizer.clear_grad()
+        fake = self.generator(noise)
+        fake_score, real_score = self.score(fake), self.score(real)
+        real_d_loss = self.loss(real_score, paddle.ones([len(real), 1]))
+        real_d_loss.backward()
+        fake_d_loss = self.loss(fake_score, paddle.zeros([len(real), 1]))
+        fake_d_loss.backward()
+        self.d_optimizer.step()
+        self.d_optimizer.clear_grad()
+        return (fake_d_loss + real_d_loss).item()
+
+    def generator_step(self, noise):
+        self.g_optimizer.clear_grad()
+        fake_score = self.score(self.generator(noise))
+        g_loss = self.loss(fake_score, paddle.ones([len(noise), 1]))
+        g_loss.backward()
+        self.g_optimizer.step()
+        self.g_optimizer.clear_grad()
+        return g_loss.item()
+
+
+@pytest.mark.parametrize(("name", "loss"), [("gan", nn.BCELoss()), ("lsgan-sigmoid", nn.MSELoss())])
+def test_steps_agree_with_the_writeups(name, loss):
+    """Same weights, same noise, same data: same losses, three discriminator steps to one of the generator, twice."""
+    width = {"width": 32}
+    paddle.seed(2)
+    networks = [(GENERATORS["writeup"](channels=1, **width), DISCRIMINATORS["writeup"](channels=1, **width)) for _ in range(2)]
+    for ours, theirs in zip(*networks):
+        theirs.set_state_dict(ours.state_dict())
+    (generator, discriminator), reference = networks[0], WriteupStep(*networks[1], loss)
+    optimizers = (Adam().build([p for p in x.parameters() if p.trainable]) for x in (generator, discriminator))
+    state = TrainState(generator, discriminator, GENERATORS["writeup"](channels=1, **width), *optimizers, OBJECTIVES[name])
+    for step in range(8):
+        real, noise = paddle.rand([8, 1, 32, 32]), paddle.randn([8, 100])
+        if step % 4 < 3:
+            ours = training.discriminator_step(state, real, None, noise)["loss/discriminator"].item()
+            theirs = reference.discriminator_step(real, noise)
+        else:
+            ours = training.generator_step(state, None, noise)["loss/generator"].item()
+            theirs = reference.generator_step(noise)
+        assert ours == pytest.approx(theirs, rel=2e-4), f"step {step}"

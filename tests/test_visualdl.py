@@ -1,0 +1,103 @@
+"""VisualDL as the summary says to start it: in a browser, and for one that sends no language."""
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import train
+from paddle_gan.callbacks import visualdl_log
+from PIL import Image
+from visualdl import LogReader
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def scalars(run: Path, tag: str) -> list[tuple[int, float]]:
+    reader = LogReader(file_path=str(next((run / "visualdl").glob("vdlrecords*"))))
+    return [(record.id, record.value) for record in reader.get_data("scalar", tag)]
+
+
+def test_scalars_samples_and_hyper_parameters_are_written(plain_run):
+    reader = LogReader(file_path=str(next((plain_run / "visualdl").glob("vdlrecords*"))))
+    tags = reader.get_tags()
+    for tag in (
+        *("loss/discriminator", "loss/generator", "logits/real", "logits/fake", "images_per_second"),
+        *("gradient_norm/discriminator", "gradient_norm/generator", "learning_rate/generator", "learning_rate/discriminator"),
+    ):
+        assert [step for step, _ in scalars(plain_run, tag)] == [4, 8, 12], tag
+    assert tags["image"] == ["samples"]
+    assert [record.id for record in reader.get_data("image", "samples")] == [0, 6, 12]
+    assert "hyper_parameters" in tags
+
+
+def test_curves_survive_a_resume(tmp_path):
+    options = ("--log-every", 2, "--loss", "wgan-gp")
+    train(tmp_path, "--steps", 4, *options)
+    first = scalars(tmp_path, "loss/penalty")
+    train(tmp_path, "--steps", 8, *options)
+    both = scalars(tmp_path, "loss/penalty")
+    assert both[:2] == first and [step for step, _ in both] == [2, 4, 6, 8]
+
+
+@pytest.fixture(scope="module")
+def page(plain_run):
+    """Base address of VisualDL started with the very command that the summary prints."""
+    done = train(plain_run, "--steps", 12, "--log-every", 4, "--sample-every", 6, "--checkpoint-every", 5)
+    command = re.search(r"curves +(.*)", done.stdout)[1].split()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen([*command, "--host", "127.0.0.1", "--port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(300):
+        try:
+            get(f"{address}/alive")
+            break
+        except OSError:
+            assert server.poll() is None
+            time.sleep(0.1)
+    yield address
+    server.terminate()
+    server.wait(10)
+
+
+def get(url: str, headers: dict[str, str] | None = None) -> bytes:
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers or {}), timeout=10) as response:
+        return response.read()
+
+
+@pytest.mark.parametrize("headers", [{}, {"Accept-Language": "fr"}, {"Accept-Language": "zh-CN,zh"}], ids=["no language", "fr", "zh"])
+def test_page_is_served_whatever_language_the_browser_sends(page, headers):
+    assert b"<html" in get(f"{page}/app/index", headers).lower()
+    tags = json.loads(get(f"{page}/api/scalar/tags", headers))["data"]
+    assert "loss/generator" in json.dumps(tags)
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="needs Chromium")
+@pytest.mark.parametrize(("place", "text"), [("scalar", "loss"), ("sample/image", "samples")])
+@pytest.mark.parametrize("language", ["en", None], ids=["en", "no language"])
+def test_browser_shows_curves_and_samples(page, tmp_path, place, text, language):
+    picture = tmp_path / "page.png"
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+    flags += [f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1400,1000", "--virtual-time-budget=20000"]
+    flags += [f"--accept-lang={language}"] if language else []
+    address = f"{page}/app/{place}"
+    subprocess.run([CHROMIUM, *flags, f"--screenshot={picture}", address], capture_output=True, timeout=120, check=True)
+    pixels = np.asarray(Image.open(picture).convert("RGB")).reshape(-1, 3)
+    assert len(np.unique(pixels, axis=0)) > 100  # a page with content, not an empty or an error page
+    dom = subprocess.run([CHROMIUM, *flags, "--dump-dom", address], capture_output=True, timeout=120, text=True, check=True).stdout
+    assert text in dom
+
+
+def test_nothing_is_left_open_after_an_error(tmp_path):
+    with pytest.raises(RuntimeError):
+        with visualdl_log(tmp_path / "v", tmp_path / "none.jsonl", tmp_path, {"a": True, "b": np.float32(1), "c": None}):
+            raise RuntimeError
+    assert list((tmp_path / "v").iterdir())

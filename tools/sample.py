@@ -1,0 +1,43 @@
+"""Take samples from a trained generator: python tools/sample.py RUN --num 100 --grid samples.png"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from paddle_gan.cli import main, parse
+from paddle_gan.config import SampleConfig
+from paddle_gan.errors import UsageError
+
+_GRID_COLUMNS = 10
+
+
+def command() -> None:
+    config, positional, _ = parse(SampleConfig, "Take samples from the generator of a run.", {"run": "folder of the run"})
+    if not (config.npz or config.png_dir or config.grid):
+        raise UsageError("say where the samples go: --npz FILE, --png-dir FOLDER or --grid FILE")
+    if config.num < 1:
+        raise UsageError(f"--num {config.num}: must be more than 0")
+    from paddle_gan import experiment, sampling
+    from paddle_gan.runtime import select_device
+
+    select_device(config.device)
+    generator, classes = experiment.load_generator(Path(positional["run"]), config.raw, print)
+    if config.label is not None and not 0 <= config.label < len(classes):
+        known = ", ".join(f"{i} {name}" for i, name in enumerate(classes)) or "none, it was trained without --conditional"
+        raise UsageError(f"--label {config.label}: the labels of this run are: {known}")
+    def batches() -> sampling.Batches:
+        return sampling.generate(generator, config.num, config.seed, len(classes), config.label)
+
+    if config.npz:
+        sampling.write_npz(Path(config.npz), config.num, batches())
+    if config.png_dir:
+        sampling.write_pngs(Path(config.png_dir), batches())
+    if config.grid:
+        columns = len(classes) if config.label is None and classes else _GRID_COLUMNS
+        sampling.write_grid(Path(config.grid), batches(), columns)
+    print(f"{config.num} samples in {', '.join(filter(None, (config.npz, config.png_dir, config.grid)))}")
+
+
+if __name__ == "__main__":
+    main(command)

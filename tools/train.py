@@ -1,0 +1,22 @@
+"""Train a GAN: python tools/train.py --loss lsgan"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from paddle_gan.cli import main, parse
+from paddle_gan.config import TrainConfig
+
+
+def command() -> None:
+    config, _, named = parse(TrainConfig, "Train a GAN on MNIST, Fashion-MNIST or a folder of images.")
+    from paddle_gan import experiment
+
+    if config.resume:
+        config = experiment.resumed(Path(config.resume), config, named)
+    experiment.run(config)
+
+
+if __name__ == "__main__":
+    main(command)

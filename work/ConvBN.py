@@ -1,0 +1,13 @@
+"""ConvBN where the write-up's notebooks look for it: `from work.ConvBN import ConvBN`.
+
+The definition is in the library; there is one only.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from paddle_gan.blocks import ConvBN, mish
+
+__all__ = ["ConvBN", "mish"]
