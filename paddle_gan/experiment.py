@@ -68,11 +68,11 @@ def run(given: TrainConfig, say: Callable[[str], None] = print) -> Path:
     config, notices = resolve(given, device)
     folder = Path(config.out) if config.out else RUNS / run_name(config)
     _refuse_other_run(config, folder)
-    for notice in notices:
-        say(f"notice: {notice}")
     data = load_dataset(
         config.dataset, config.image_size, config.channels, config.conditional, config.data_dir, config.download
     )
+    for notice in notices:
+        say(f"notice: {notice}")
     steps = config.steps or _steps(config, len(data))
     config = replace(config, steps=steps, epochs=None)
     fingerprint = hashlib.sha256(np.ascontiguousarray(data.images)).hexdigest()
@@ -96,7 +96,7 @@ def build(config: TrainConfig, classes: int) -> TrainState:
         config: resolved.
         classes: number of labels of the data.
     """
-    seed_all(config.seed)
+    seed_all("weights", config.seed)
     classes = classes if config.conditional else 0
     generator, average = (_network(GENERATORS[config.generator], config, classes) for _ in range(2))
     discriminator = _network(DISCRIMINATORS[config.discriminator], config, classes)

@@ -102,12 +102,13 @@ def select_device(name: str) -> str:
     return name
 
 
-def seed_all(*entropy: int) -> None:
-    """Seed Paddle's random generators from several integers, for example (seed, step).
+def seed_all(purpose: str, *numbers: int) -> None:
+    """Seed Paddle's random generators from a purpose and some integers, for example ("round", seed, step).
 
-    The same integers give the same stream, different ones give independent streams
-    (`numpy.random.SeedSequence`).
+    The same arguments give the same stream, different ones give independent streams
+    (`numpy.random.SeedSequence`), so that no two uses of one seed share their noise.
     """
     import paddle
 
+    entropy = [int.from_bytes(purpose.encode(), "little"), *numbers]
     paddle.seed(int(np.random.SeedSequence(entropy).generate_state(1, np.uint32)[0]))

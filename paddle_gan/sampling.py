@@ -35,7 +35,7 @@ def generate(
     """
     generator.eval()
     for start in range(0, count, _CHUNK):
-        seed_all(seed, start // _CHUNK)
+        seed_all("samples", seed, start // _CHUNK)
         latents = paddle.randn([_CHUNK, generator.latent_dim])[: count - start]
         labels = None
         if classes:

@@ -80,7 +80,7 @@ def discriminator_step(
     if measure:
         scalars["gradient_norm/discriminator"] = gradient_norm(discriminator)
     state.discriminator_optimizer.step()
-    state.discriminator_optimizer.clear_grad()
+    state.discriminator_optimizer.clear_grad(set_to_zero=False)
     if objective.weight_clip:
         clip_weights(discriminator, objective.weight_clip)
     return scalars
@@ -101,7 +101,7 @@ def generator_step(
     if measure:
         scalars["gradient_norm/generator"] = gradient_norm(state.generator)
     state.generator_optimizer.step()
-    state.generator_optimizer.clear_grad()
+    state.generator_optimizer.clear_grad(set_to_zero=False)
     update_average(state)
     return scalars
 
@@ -112,7 +112,7 @@ def train_round(state: TrainState, batches: BatchSource, seed: int, measure: boo
     Returns:
         The scalars of the last discriminator step and of the generator step.
     """
-    seed_all(seed, state.step)
+    seed_all("round", seed, state.step)
     steps = state.objective.discriminator_steps
     for i in range(steps):
         real, labels = batches(state.step * steps + i)

@@ -47,7 +47,7 @@ def test_importing_the_package_sets_threads_but_never_over_the_users():
 
 def test_seeds():
     draws = []
-    for entropy in ((0, 1), (0, 1), (1, 0), (0, 2), (1,)):
+    for entropy in (("a", 0, 1), ("a", 0, 1), ("a", 1, 0), ("a", 0, 2), ("b", 0, 1)):
         seed_all(*entropy)
         draws.append(paddle.randn([100]).numpy())
     np.testing.assert_array_equal(draws[0], draws[1])

@@ -119,7 +119,8 @@ def test_gradient_norm_is_of_all_gradients_together():
 def test_rounds_depend_on_seed_and_step_only():
     """A state made ready at step 1 goes on like the one that did step 0 before."""
     states = [state_of(), state_of()]
-    batches = lambda number: (real_images() * (number + 1) / 10, None)  # noqa: E731
+    images = real_images()
+    batches = lambda number: (images * (number + 1) / 10, None)  # noqa: E731
     training.train(states[0], batches, 2, seed=7, log_every=100)
     training.train(states[1], batches, 1, seed=7, log_every=100)
     paddle.randn([13])

@@ -32,5 +32,4 @@ def download(url: str, path: Path) -> None:
             if announced and received != int(announced):
                 raise DataError(f"{url}: the connection ended after {received} of {announced} bytes; try again")
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise DataError(f"{url}: cannot be downloaded ({reason}); fetch it by other means and use --data-dir") from error
+        raise DataError(f"{url}: cannot be downloaded ({error}); fetch it by other means and use --data-dir") from error
