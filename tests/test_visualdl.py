@@ -76,7 +76,7 @@ def get(url: str, headers: dict[str, str] | None = None) -> bytes:
 @pytest.mark.parametrize("headers", [{}, {"Accept-Language": "fr"}, {"Accept-Language": "zh-CN,zh"}], ids=["no language", "fr", "zh"])
 def test_page_is_served_whatever_language_the_browser_sends(page, headers):
     assert b"<html" in get(f"{page}/app/index", headers).lower()
-    tags = json.loads(get(f"{page}/api/scalar/tags", headers))["data"]
+    tags = json.loads(get(f"{page}/app/api/scalar/tags", headers))["data"]
     assert "loss/generator" in json.dumps(tags)
 
 
