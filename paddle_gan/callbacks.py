@@ -1,7 +1,8 @@
-"""What happens beside training: the log, VisualDL, sample grids, the progress bar, checkpoints.
+"""What happens beside training: the log, VisualDL, the progress bar, and what is done now and then.
 
-Each is a context manager that yields a callback, a function of (state, scalars) called after every
-round; `scalars` is None in rounds that are not logged. None of them changes what is trained.
+A callback is a function of (state, scalars), called after every round; `scalars` is None in rounds that
+are not logged. What holds a file open is a context manager that yields its callback. None of them
+changes what is trained.
 """
 
 import json

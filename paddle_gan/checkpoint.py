@@ -9,7 +9,9 @@ and the step, and both are known (see `training`).
 import hashlib
 import json
 import platform
+import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +30,7 @@ from paddle_gan.training import TrainState
 FORMAT = 1
 _STATE = "state.safetensors"
 _MANIFEST = "manifest.json"
+_NAME = re.compile(r"step-\d{8,}")
 _KEEP = 2
 
 
@@ -78,8 +81,7 @@ def restore(state: TrainState, folder: Path, data: str, say: Callable[[str], Non
         CheckpointError: there are checkpoints but all are damaged, or the newest whole one is of other
             networks; no weight has been changed then.
     """
-    found = _newest_first(folder)
-    if not found:
+    if not _newest_first(folder):
         return
     manifest, arrays = read_newest(folder, say)
     for optimizer, layer in (
@@ -88,7 +90,7 @@ def restore(state: TrainState, folder: Path, data: str, say: Callable[[str], Non
     ):
         _create_accumulators(optimizer, layer)
     tensors = _tensors(state)
-    _check_same_shapes(tensors, arrays, found[0])
+    _check_same_shapes(tensors, arrays, folder / f"step-{manifest['step']:08d}")
     for name, tensor in tensors.items():
         tensor.set_value(arrays[name])
     state.step = manifest["step"]
@@ -140,6 +142,7 @@ def environment() -> dict[str, str | int]:
         "device": paddle.get_device(),
         "processor": platform.machine(),
         "threads": cpu_count(),
+        **{name: os.environ.get(name, "") for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "MKL_DEBUG_CPU_TYPE")},
     }
 
 
@@ -152,21 +155,22 @@ def _read(checkpoint: Path) -> tuple[dict, dict[str, np.ndarray]]:
         payload = (checkpoint / _STATE).read_bytes()
         if hashlib.sha256(payload).hexdigest() != expected:
             raise CheckpointError(f"{checkpoint / _STATE}: SHA-256 is not the one in its manifest")
-        int(manifest["step"]), manifest["data"], list(manifest["classes"]), dict(manifest["written_with"])
+        manifest["data"], list(manifest["classes"]), dict(manifest["written_with"])
+        if checkpoint.name != f"step-{manifest['step']:08d}":
+            raise CheckpointError(f"{checkpoint}: its manifest is of step {manifest['step']}")
         return manifest, safetensors.numpy.load(payload)
     except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{checkpoint}: cannot be read ({type(error).__name__}: {error})") from error
 
 
 def _newest_first(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step-*"), reverse=True)
+    return sorted((path for path in folder.glob("step-*") if _NAME.fullmatch(path.name)), reverse=True)
 
 
 def _remove(checkpoint: Path) -> None:
     # The manifest goes first: what is left of an interrupted removal is not taken for a checkpoint.
-    for name in (_MANIFEST, _STATE):
-        (checkpoint / name).unlink(missing_ok=True)
-    checkpoint.rmdir()
+    (checkpoint / _MANIFEST).unlink(missing_ok=True)
+    shutil.rmtree(checkpoint, ignore_errors=True)
 
 
 def _tensors(state: TrainState) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ Not about what the commands do. See `errors` for the statuses.
 
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, NoReturn, TypeVar
@@ -37,7 +38,7 @@ def parse(
         """One line for each option; jsonargparse's own adds types and repeats defaults."""
 
         def __init__(self, prog: str):
-            super().__init__(prog, max_help_position=34, width=120)
+            super().__init__(prog, max_help_position=40, width=150)
 
     class Parser(jsonargparse.ArgumentParser):
         def error(self, message: str, ex: Exception | None = None) -> NoReturn:
@@ -55,7 +56,10 @@ def parse(
         groups.setdefault(group, None)
         groups[group] = groups[group] or parser.add_argument_group(group)
         _add_option(groups[group], field)
-    values = vars(parser.parse_args(argv, defaults=False))
+    try:
+        values = vars(parser.parse_args(argv, defaults=False))
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--config: the file is not UTF-8 text ({error})") from error
     given = {field.name: values[field.name] for field in fields(config) if values.get(field.name) is not None}
     return config(**given), {name: values[name] for name in positional or {}}, set(given)
 
@@ -67,7 +71,7 @@ def _add_option(group: Any, field: Any) -> None:
             kind = plain
     help, choices = field.metadata["help"], field.metadata["choices"]
     if choices:
-        help += f": {', '.join(choices)}"
+        help += f": {' '.join(choices)}"
     if kind is not bool and field.default is not None:
         help += f" (default: {field.default})"
     flag = "--" + field.name.replace("_", "-")
@@ -88,33 +92,30 @@ def main(command: Callable[[], None]) -> NoReturn:
 
     A traceback is shown only with --debug.
     """
-    status = 0
+    # Lines appear at once, also in a pipe or a log file.
+    sys.stdout.reconfigure(line_buffering=True)
     try:
         command()
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        _say("interrupted; the same command goes on from the last checkpoint")
-        status = 130
+    except SystemExit:  # --help
+        raise
     except BrokenPipeError:  # the reader of our output (head, less) has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 141
-    except GanError as error:
-        if "--debug" in sys.argv:
-            raise
-        _say(f"error: {error}" if error.exit_status < 128 else str(error))
-        status = error.exit_status
-    except OSError as error:
-        if "--debug" in sys.argv:
-            raise
-        _say(f"error: {error}")
-        status = 5
-    except Exception as error:
-        if "--debug" in sys.argv:
-            raise
-        _say(f"error: {type(error).__name__}: {error}; this is a fault of the program, --debug shows where")
-        status = 1
-    sys.exit(status)
+        sys.exit(141)
+    except BaseException as error:
+        status, message = _outcome(error)
+        if "--debug" in sys.argv and status < 128:
+            traceback.print_exception(error)
+        print(_one_line(message), file=sys.stderr, flush=True)
+        sys.exit(status)
+    sys.exit(0)
 
 
-def _say(message: str) -> None:
-    print(_one_line(message), file=sys.stderr, flush=True)
+def _outcome(error: BaseException) -> tuple[int, str]:
+    """Exit status and message for what ended a command."""
+    if isinstance(error, KeyboardInterrupt):
+        return 130, "interrupted"
+    if isinstance(error, GanError):
+        return error.exit_status, str(error) if error.exit_status >= 128 else f"error: {error}"
+    if isinstance(error, OSError):
+        return 5, f"error: {error}"
+    return 1, f"error: {type(error).__name__}: {error}; this is a fault of the program, --debug shows where"

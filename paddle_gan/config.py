@@ -1,6 +1,6 @@
 """The options of a run as data: one frozen dataclass for each command. Free of Paddle, so that --help is quick.
 
-None means "not given": `experiment.resolve` fills it from the preset, the objective's recipe, the
+None means "not given": `resolve.resolve` fills it from the preset, the objective's recipe, the
 network or the data set. `config.json` of a run holds the filled one.
 """
 
@@ -37,12 +37,23 @@ NORMS = _names("blocks.py", "NORMS")
 INITIALISERS = _names("blocks.py", "INITIALISERS")
 OPTIMIZERS = _names("optimizers.py", "OPTIMIZERS")
 
-# What a preset gives to options that are not set. "small": recognisable digits within ten minutes on
-# two cores. "full": the write-up's networks and length.
-PRESETS: dict[str, dict[str, Any]] = {
-    "small": {"generator": "pixelshuffle", "epochs": 5.0},
-    "full": {"generator": "writeup", "epochs": 100.0},
-}
+
+@dataclass(frozen=True)
+class Preset:
+    """What options that are left open become: a generator, and a length in real images that the discriminator sees.
+
+    The length is not in epochs, of which a small folder of images needs many more than MNIST.
+    """
+
+    generator: str
+    images: int
+
+
+# "small": recognisable digits within ten minutes on two cores; three epochs of MNIST.
+# "full": the write-up's networks and length; a hundred epochs of MNIST.
+PRESETS = {"small": Preset("pixelshuffle", 180_000), "full": Preset("writeup", 6_000_000)}
+# Where the preset's generator does not fit, as the write-up's in other sizes than 32x32.
+GENERATOR_OF_ANY_SIZE = "pixelshuffle"
 
 
 @dataclass(frozen=True)
@@ -55,23 +66,23 @@ class TrainConfig:
     data_dir: str | None = option(None, "data", "folder with the four files of fashion-mnist")
     download: bool = option(False, "data", "fetch fashion-mnist from its public host if it is not here")
 
-    loss: str = option("lsgan", "objective", "objective", (*LOSSES, *LOSS_ALIASES))
-    discriminator_steps: int | None = option(None, "objective", "discriminator steps for one generator step (k)")
+    loss: str = option("lsgan", "objective", "what is minimised", (*LOSSES, *LOSS_ALIASES))
+    discriminator_steps: int | None = option(None, "objective", "discriminator steps for one generator step, k (default: the loss's)")
     weight_clip: float | None = option(None, "objective", "bound of the critic's weights; wgan only")
     penalty_weight: float | None = option(None, "objective", "lambda of the gradient penalty; wgan-gp only")
     label_smoothing: float | None = option(None, "objective", "one-sided: real target 1 - this; gan only")
 
-    generator: str | None = option(None, "networks", "default: the preset's", GENERATORS)
-    discriminator: str | None = option(None, "networks", "default: the generator's partner", DISCRIMINATORS)
+    generator: str | None = option(None, "networks", "generator", GENERATORS)
+    discriminator: str | None = option(None, "networks", "its partner if left out", DISCRIMINATORS)
     conditional: bool = option(False, "networks", "give both networks the labels (a folder's sub-folders)")
     width: int | None = option(None, "networks", "channels of the generator's narrowest layer (default: its own)")
     discriminator_width: int | None = option(None, "networks", "channels of the discriminator's first layer (default: its own)")
     latent_dim: int | None = option(None, "networks", "number of noise values (default: the generator's own)")
-    discriminator_norm: str | None = option(None, "networks", "default: what the loss allows", NORMS)
-    init: str | None = option(None, "networks", "initial weights (default: the generator's)", INITIALISERS)
+    discriminator_norm: str | None = option(None, "networks", "what the loss allows if left out", NORMS)
+    init: str | None = option(None, "networks", "initial weights, the generator's best if left out", INITIALISERS)
 
     batch_size: int = option(64, "optimisation", "real images in a discriminator step")
-    optimizer: str | None = option(None, "optimisation", "default: the loss's recipe", OPTIMIZERS)
+    optimizer: str | None = option(None, "optimisation", "the loss's recipe if left out", OPTIMIZERS)
     learning_rate: float | None = option(None, "optimisation", "of both networks (default: the loss's recipe)")
     generator_learning_rate: float | None = option(None, "optimisation", "of the generator alone")
     discriminator_learning_rate: float | None = option(None, "optimisation", "of the discriminator alone")

@@ -8,11 +8,13 @@ A run folder holds
     samples.gif           those grids as an animation, at the end
     visualdl/             curves and grids for VisualDL
     checkpoints/          what a resume needs
-    generator.pdparams    the averaged generator's weights, for use elsewhere with paddle.load
+    generator.pdparams    the averaged generator's weights, written with each checkpoint, for paddle.load elsewhere
 """
 
 import hashlib
 import json
+import locale
+import shlex
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -25,7 +27,7 @@ import paddle
 import paddle.nn as nn
 from paddle.utils import unique_name
 
-from paddle_gan import callbacks, checkpoint
+from paddle_gan import callbacks, checkpoint, runtime
 from paddle_gan.blocks import INITIALISERS
 from paddle_gan.config import TrainConfig
 from paddle_gan.datasets import ImageSet, load_dataset
@@ -34,14 +36,18 @@ from paddle_gan.errors import CheckpointError, UsageError
 from paddle_gan.files import atomic_path, make_folder, write_text
 from paddle_gan.images import grid, save_gif, save_png
 from paddle_gan.networks import DISCRIMINATORS, GENERATORS
+from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.resolve import network_arguments, objective_of, optimizer_of, resolve
 from paddle_gan.runtime import seed_all, select_device
 from paddle_gan.sampling import generate
 from paddle_gan.signals import Stopped, stop_on_signal
 from paddle_gan.training import BatchSource, TrainState, train
 
-RUNS = Path(__file__).resolve().parent.parent / "work" / "runs"
+_PROJECT = Path(__file__).resolve().parent.parent
+# Beside the tools in a checkout; where one works when the package is installed.
+RUNS = (_PROJECT if (_PROJECT / "tools" / "train.py").exists() else Path.cwd()) / "work" / "runs"
 _GRID_ROWS = 8
+_MOST_COLUMNS = 16
 _SAMPLES_IN_RUN = 20
 _CHECKPOINT_SECONDS = 60
 # Options that may differ when a run goes on: how long, where, and how often something is written.
@@ -64,27 +70,31 @@ def run(given: TrainConfig, say: Callable[[str], None] = print) -> Path:
     Raises:
         GanError: one of its kinds, see `errors`; `Stopped` after SIGINT or SIGTERM.
     """
+    if given.resume:
+        raise UsageError("a run goes on from its folder with resumed(folder, ...), which tools/train.py does for --resume")
     device = select_device(given.device)
     config, notices = resolve(given, device)
-    folder = Path(config.out) if config.out else RUNS / run_name(config)
+    if runtime.too_late and device == "cpu":
+        notices.append("paddle was imported before paddle_gan, so its threads could not be set; that makes a CPU several times slower")
+    folder = Path(config.out).expanduser() if config.out else RUNS / run_name(config)
     _refuse_other_run(config, folder)
     data = load_dataset(
         config.dataset, config.image_size, config.channels, config.conditional, config.data_dir, config.download
     )
     for notice in notices:
         say(f"notice: {notice}")
-    steps = config.steps or _steps(config, len(data))
-    config = replace(config, steps=steps, epochs=None)
-    fingerprint = hashlib.sha256(np.ascontiguousarray(data.images)).hexdigest()
+    config = replace(config, steps=config.steps or _steps(config, len(data)), epochs=None)
+    fingerprint = _fingerprint(data)
     with unique_name.guard():
         state = build(config, len(data.classes))
     checkpoints = make_folder(folder / "checkpoints")
     checkpoint.restore(state, checkpoints, fingerprint, say)
-    write_text(folder / "config.json", json.dumps(asdict(config), indent=2) + "\n")
+    recorded = replace(config, steps=max(config.steps, state.step))
+    write_text(folder / "config.json", json.dumps(asdict(recorded), indent=2) + "\n")
     _describe(config, data, state, folder, device, say)
-    if state.step < steps:
+    if state.step < config.steps:
         _train(config, data, state, folder, fingerprint, say)
-    _finish(state, folder)
+    _animate(folder)
     _summary(state, folder, say)
     return folder
 
@@ -151,6 +161,8 @@ def read_config(folder: Path) -> TrainConfig:
 
 def resumed(folder: Path, given: TrainConfig, named: set[str]) -> TrainConfig:
     """The options of the run in `folder`, with those in `named` taken from `given`."""
+    if "out" in named:
+        raise UsageError("--resume goes on in the run's own folder; leave --out out, or copy the folder first")
     changes: dict[str, Any] = {name: getattr(given, name) for name in named - {"resume"}}
     if "epochs" in named:
         changes["steps"] = None
@@ -210,7 +222,7 @@ def _train(
     samples = make_folder(folder / "samples")
     metrics = folder / "metrics.jsonl"
     classes = len(data.classes) if config.conditional else 0
-    columns = classes or 8
+    columns = classes if 0 < classes <= _MOST_COLUMNS else 8
 
     def save_samples(state: TrainState) -> None:
         images, _ = next(generate(state.average, columns * _GRID_ROWS, config.seed, classes))
@@ -218,6 +230,8 @@ def _train(
 
     def save_checkpoint(state: TrainState) -> None:
         checkpoint.save(state, folder / "checkpoints", fingerprint, data.classes)
+        with atomic_path(folder / "generator.pdparams") as temporary:
+            paddle.save(state.average.state_dict(), str(temporary))
 
     for path in samples.glob("step-*.png"):
         if int(path.stem.removeprefix("step-")) > state.step:
@@ -228,7 +242,7 @@ def _train(
     with ExitStack() as stack:
         log = stack.enter_context(callbacks.metrics_log(metrics, state.step))
         visualdl = stack.enter_context(callbacks.visualdl_log(folder / "visualdl", metrics, samples, asdict(config)))
-        stop = stack.enter_context(stop_on_signal(say))
+        stop = stack.enter_context(stop_on_signal())
         progress = stack.enter_context(callbacks.progress(config.steps, state.step, say))
         if config.checkpoint_every:
             checkpoints = callbacks.every(config.checkpoint_every, save_checkpoint, config.steps)
@@ -250,20 +264,26 @@ def _train(
             raise
 
 
-def _finish(state: TrainState, folder: Path) -> None:
-    """What a complete run has beside: the animation, and the weights in the form that Paddle itself loads."""
+def _animate(folder: Path) -> None:
     frames = sorted((folder / "samples").glob("step-*.png"))
     if frames:
         save_gif(folder / "samples.gif", frames)
-    with atomic_path(folder / "generator.pdparams") as temporary:
-        paddle.save(state.average.state_dict(), str(temporary))
+
+
+def _fingerprint(data: ImageSet) -> str:
+    """A hash of all that training sees of a data set."""
+    digest = hashlib.sha256(np.ascontiguousarray(data.images))
+    if data.labels is not None:
+        digest.update(data.labels.tobytes() + repr(data.classes).encode())
+    return digest.hexdigest()
 
 
 def _describe(config: TrainConfig, data: ImageSet, state: TrainState, folder: Path, device: str, say: Callable[[str], None]) -> None:
     parameters = [sum(p.size for p in network.parameters() if p.trainable) for network in (state.generator, state.discriminator)]
     labels = f" in {len(data.classes)} classes" if config.conditional else ""
     say(
-        f"{len(data)} images of {Path(config.dataset).name}{labels}, {config.image_size}x{config.image_size}x{config.channels}; {config.loss}; "
+        f"{len(data)} images of {data.name}{labels}, {config.image_size}x{config.image_size}x{config.channels}; "
+        f"{config.loss} ({OBJECTIVES[config.loss].source}); "
         f"{config.generator} generator ({parameters[0]:,} parameters), {config.discriminator} discriminator ({parameters[1]:,}); on {device}"
     )
     say(f"run folder: {_shown(folder)}")
@@ -276,15 +296,21 @@ def _describe(config: TrainConfig, data: ImageSet, state: TrainState, folder: Pa
 def _summary(state: TrainState, folder: Path, say: Callable[[str], None]) -> None:
     samples = sorted((folder / "samples").glob("step-*.png"))
     shown = _shown(folder)
-    tool = Path(sys.executable).with_name("visualdl")
-    program = _shown(tool) if tool.exists() else "visualdl"
+    visualdl, sample = Path(sys.executable).with_name("visualdl"), _PROJECT / "tools" / "sample.py"
+    program = _shown(visualdl) if visualdl.exists() else "visualdl"
+    language = "zh" if (locale.getlocale()[0] or "").startswith("zh") else "en"
     say(f"done: {state.step} steps")
     if samples:
         say(f"  samples     {shown / 'samples' / samples[-1].name}")
         say(f"  animation   {shown / 'samples.gif'}")
     say(f"  weights     {shown / 'generator.pdparams'}")
-    say(f"  curves      {program} --logdir {shown / 'visualdl'} --language en --disable-telemetry")
-    say(f"  more        {_shown(Path(sys.executable))} tools/sample.py {shown} --num 1000 --npz samples.npz")
+    say(f"  curves      {_command(program, '--logdir', shown / 'visualdl', '--language', language, '--disable-telemetry')}")
+    if sample.exists():
+        say(f"  more        {_command(_shown(Path(sys.executable)), _shown(sample), shown, '--num', 1000, '--npz', 'samples.npz')}")
+
+
+def _command(*words: object) -> str:
+    return shlex.join(map(str, words))
 
 
 def _shown(path: Path) -> Path:

@@ -9,6 +9,7 @@ from paddle_gan.files import atomic_path
 
 _GAP = 2
 _GREY = 128
+_MOST_FRAMES = 60
 
 
 def to_uint8(images: np.ndarray, value_range: tuple[float, float]) -> np.ndarray:
@@ -53,7 +54,8 @@ def save_png(path: Path, image: np.ndarray) -> None:
 
 
 def save_gif(path: Path, frames: list[Path], milliseconds: int = 250) -> None:
-    """An endless animation of image files; the last one stays for two seconds."""
+    """An endless animation of image files, at most about 60 of them; the last one stays for two seconds."""
+    frames = [*frames[:-1][:: -(-len(frames) // _MOST_FRAMES)], frames[-1]]
     pictures = [Image.open(frame).convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
     durations = [milliseconds] * (len(pictures) - 1) + [2000]
     with atomic_path(path) as temporary:

@@ -4,8 +4,8 @@ Losses are pure functions of logits, shape [N], to a 0-D tensor: no backward pas
 device here. Where an objective squashes the discriminator's output (the write-up's Sigmoid or Tanh),
 it does so itself: a discriminator always returns logits.
 
-A new objective is two functions and one entry of `OBJECTIVES`; the command line's choices, the tests
-and the documentation follow from that dict.
+A new objective is two functions and one entry of `OBJECTIVES`; the command line's choices and the tests
+follow from that dict.
 """
 
 from collections.abc import Callable

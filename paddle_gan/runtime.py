@@ -8,6 +8,7 @@ is loaded; a value that the user has set is always kept.
 """
 
 import os
+import platform
 import sys
 import warnings
 from pathlib import Path
@@ -40,6 +41,8 @@ def cpu_environment(cores: int, cpuinfo: str) -> dict[str, str]:
     Returns:
         Variables to set before Paddle is imported.
     """
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return {}  # no MKL there
     variables = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": str(cores)}
     fields = dict(line.split(":", 1) for line in cpuinfo.splitlines() if ":" in line)
     fields = {name.strip(): value.strip() for name, value in fields.items()}
@@ -52,11 +55,17 @@ def cpu_environment(cores: int, cpuinfo: str) -> dict[str, str]:
     return variables
 
 
+# Whether Paddle was there before this package, so that the environment could not be set.
+too_late = False
+
+
 def prepare() -> None:
     """Set the process up for Paddle; without effect on what the user has set."""
+    global too_late
     for message in _NOISE:
         warnings.filterwarnings("ignore", message=message)
     if "paddle" in sys.modules:
+        too_late = "OMP_NUM_THREADS" not in os.environ
         return
     try:
         cpuinfo = Path("/proc/cpuinfo").read_text()
@@ -82,6 +91,8 @@ def select_device(name: str) -> str:
 
     from paddle_gan.errors import UsageError
 
+    # Paddle's own handlers print a C++ trace for a mere SIGTERM.
+    paddle.disable_signal_handler()
     # Asked first: set_device("gpu") without a GPU ends the process, and cannot be caught.
     gpus = paddle.device.cuda.device_count() if paddle.is_compiled_with_cuda() else 0
     kind, _, index = name.partition(":")
@@ -111,4 +122,4 @@ def seed_all(purpose: str, *numbers: int) -> None:
     import paddle
 
     entropy = [int.from_bytes(purpose.encode(), "little"), *numbers]
-    paddle.seed(int(np.random.SeedSequence(entropy).generate_state(1, np.uint32)[0]))
+    paddle.seed(int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1))

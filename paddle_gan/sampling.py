@@ -17,7 +17,6 @@ Batches = Iterable[tuple[np.ndarray, np.ndarray | None]]
 _CHUNK = 250
 
 
-@paddle.no_grad()
 def generate(
     generator: nn.Layer, count: int, seed: int, classes: int = 0, label: int | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
@@ -36,12 +35,15 @@ def generate(
     generator.eval()
     for start in range(0, count, _CHUNK):
         seed_all("samples", seed, start // _CHUNK)
-        latents = paddle.randn([_CHUNK, generator.latent_dim])[: count - start]
-        labels = None
+        # Always a whole chunk, so that the number asked for does not change even the last bits.
+        labels, tensor = None, None
         if classes:
-            labels = (np.arange(start, start + len(latents)) % classes) if label is None else np.full(len(latents), label)
-        tensor = paddle.to_tensor(labels, "int64") if classes else None
-        yield to_uint8(generator(latents, tensor).numpy(), generator.value_range), labels
+            labels = (np.arange(start, start + _CHUNK) % classes) if label is None else np.full(_CHUNK, label)
+            tensor = paddle.to_tensor(labels, "int64")
+        with paddle.no_grad():
+            images = generator(paddle.randn([_CHUNK, generator.latent_dim]), tensor).numpy()
+        end = count - start
+        yield to_uint8(images[:end], generator.value_range), None if labels is None else labels[:end]
 
 
 def write_npz(path: Path, count: int, batches: Batches) -> None:

@@ -3,7 +3,7 @@
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from paddle_gan.errors import GanError
@@ -19,7 +19,7 @@ class Stopped(GanError):
 
 
 @contextmanager
-def stop_on_signal(say: Callable[[str], None]) -> Iterator[Callback]:
+def stop_on_signal() -> Iterator[Callback]:
     """Yields a callback that raises `Stopped` after the round in which a signal came.
 
     A second signal ends the process at once. Outside the main thread, where Python has no signals,
@@ -32,7 +32,8 @@ def stop_on_signal(say: Callable[[str], None]) -> Iterator[Callback]:
         if received:
             os._exit(128 + number)
         received = number
-        say("stopping after this step; press again to end at once")
+        # Not print: the signal may have come in the middle of one.
+        os.write(2, b"stopping after this step; press again to end at once\n")
 
     def callback(state: TrainState, scalars: dict[str, float] | None) -> None:
         if received:

@@ -18,6 +18,7 @@ from paddle_gan.errors import NumericalError
 from paddle_gan.objectives import Objective
 from paddle_gan.runtime import seed_all
 
+_BATCH_NORMS = (nn.BatchNorm, nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D, nn.SyncBatchNorm)
 # (number of the batch) -> images [N, C, H, W] in the generator's range, labels int64 [N] or None
 BatchSource = Callable[[int], tuple[Tensor, Tensor | None]]
 
@@ -129,7 +130,7 @@ def train(
 ) -> None:
     """Train until `state.step` is `steps`.
 
-    The host waits for the device only in rounds that are logged: every `log_every`-th and the last.
+    The host waits for the device only in rounds that are logged: the first, every `log_every`-th and the last.
 
     Raises:
         NumericalError: a scalar of a logged round is NaN or infinite; no callback has seen that round.
@@ -137,7 +138,7 @@ def train(
     state.generator.train()
     state.discriminator.train()
     while state.step < steps:
-        logged = (state.step + 1) % log_every == 0 or state.step + 1 == steps
+        logged = (state.step + 1) % log_every == 0 or state.step + 1 in (1, steps)
         tensors = train_round(state, batches, seed, measure=logged)
         scalars = {name: tensor.item() for name, tensor in tensors.items()} if logged else None
         if scalars:
@@ -154,7 +155,7 @@ def frozen(layer: nn.Layer) -> Iterator[None]:
     their running statistics alone: with momentum 1 those become 1 · old + 0 · new.
     """
     parameters = [parameter for parameter in layer.parameters() if not parameter.stop_gradient]
-    norms = [part for part in layer.sublayers(include_self=True) if isinstance(part, nn.BatchNorm)]
+    norms = [part for part in layer.sublayers(include_self=True) if isinstance(part, _BATCH_NORMS)]
     momenta = [norm._momentum for norm in norms]
     try:
         for parameter in parameters:
@@ -196,5 +197,6 @@ def check_finite(scalars: dict[str, float], step: int) -> None:
     bad = [f"{name} = {value}" for name, value in scalars.items() if not math.isfinite(value)]
     if bad:
         raise NumericalError(
-            f"step {step}: {', '.join(bad)}; try a smaller --learning-rate, --gradient-clip 1, or --loss wgan-gp"
+            f"step {step}: {', '.join(bad)}; the same command would come to it again: try a smaller "
+            "--learning-rate, --gradient-clip 1, or --loss wgan-gp"
         )

@@ -1,8 +1,11 @@
 """The command line as a user meets it: runs, run folders, help, and one line for everything that is wrong."""
 
+import dataclasses
 import json
 import os
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import paddle
 import pytest
+import safetensors.numpy
 from conftest import ROOT, TINY, command_line, newest_manifest, train
 from paddle_gan.config import LOSSES
 from PIL import Image
@@ -27,32 +31,34 @@ def test_run_folder_holds_what_the_readme_says(plain_run):
     assert Image.open(plain_run / "samples.gif").n_frames == 3
     assert [path.name for path in sorted((plain_run / "checkpoints").iterdir())] == ["step-00000010", "step-00000012"]
     lines = [json.loads(line) for line in (plain_run / "metrics.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in lines] == [4, 8, 12]
+    assert [line["step"] for line in lines] == [1, 4, 8, 12]
     assert {"loss/discriminator", "loss/generator", "logits/real", "logits/fake", "images_per_second"} <= set(lines[0])
     assert {"gradient_norm/generator", "gradient_norm/discriminator", "learning_rate/generator"} <= set(lines[0])
 
 
 def test_config_json_reproduces_the_run(plain_run, tmp_path):
     config = json.loads((plain_run / "config.json").read_text())
-    assert config["learning_rate"] is None and config["generator_learning_rate"] == 2e-4
-    given = {name: value for name, value in config.items() if value is not None and name != "out"}
-    (tmp_path / "config.yaml").write_text(json.dumps(given))  # JSON is YAML
-    done = command_line("train", "--config", tmp_path / "config.yaml", "--out", tmp_path / "again")
+    assert config["learning_rate"] == 2e-4 and config["steps"] == 12
+    done = command_line("train", "--config", plain_run / "config.json", "--out", tmp_path / "again")
     assert done.returncode == 0, done.stderr
     assert newest_manifest(tmp_path / "again")["sha256"] == newest_manifest(plain_run)["sha256"]
 
 
 def test_pdparams_are_in_paddles_own_form(plain_run):
+    """And hold the average, not the weights as trained."""
     weights = paddle.load(str(plain_run / "generator.pdparams"))
-    from paddle_gan.networks import GENERATORS
-
-    generator = GENERATORS["pixelshuffle"](image_size=28, channels=1, width=4)
-    assert set(weights) == set(generator.state_dict())
+    newest = sorted((plain_run / "checkpoints").iterdir())[-1]
+    arrays = safetensors.numpy.load_file(newest / "state.safetensors")
+    assert len(weights) == len([name for name in arrays if name.startswith("average/")])
+    for name, value in weights.items():
+        np.testing.assert_array_equal(value.numpy(), arrays[f"average/{name}"])
 
 
 def test_same_command_again_says_that_it_is_complete(plain_run):
     done = train(plain_run, "--steps", 12, "--log-every", 4, "--sample-every", 6, "--checkpoint-every", 5)
     assert "complete at step 12" in done.stdout
+    train(plain_run, "--steps", 5)
+    assert json.loads((plain_run / "config.json").read_text())["steps"] == 12
 
 
 def test_default_run_folder_is_named_after_the_options(tmp_path):
@@ -67,7 +73,7 @@ def test_default_run_folder_is_named_after_the_options(tmp_path):
     assert len({name(), name(seed=1), name(width=8), name(batch_size=8), name(learning_rate=1e-3)}) == 5
 
 
-def test_help_is_quick_complete_and_does_not_import_paddle():
+def test_help_has_a_line_for_each_option_and_does_not_import_paddle():
     code = (
         "import sys, runpy; sys.argv = ['train.py', '--help']\n"
         f"try: runpy.run_path({str(ROOT / 'tools' / 'train.py')!r}, run_name='__main__')\n"
@@ -77,13 +83,19 @@ def test_help_is_quick_complete_and_does_not_import_paddle():
     assert done.stdout.splitlines()[-1] == "False"
     for loss in LOSSES:
         assert loss in done.stdout
-    for option in ("--dataset", "--conditional", "--preset", "--resume", "--weight-clip", "--config"):
-        assert option in done.stdout
+    from paddle_gan.config import TrainConfig
+
+    for field in dataclasses.fields(TrainConfig):
+        flag = "--" + field.name.replace("_", "-")
+        assert len(re.findall(rf"^  {flag} .*\b", done.stdout, re.M)) == 1
+    assert all(line.startswith(("  -", "usage", "Train")) or line.endswith(":") or not line for line in done.stdout.splitlines()[:-1])
 
 
 BAD = {
     "unknown option": (["--nope"], "unrecognized arguments: --nope"),
-    "not a number": (["--width", "x"], "x"),
+    "not a number": (["--width", "abc"], '"width": Expected a <class \'int\'>. Got value: abc'),
+    "batch of one": (["--batch-size", "1"], "at least two samples"),
+    "penalty of nothing": (["--loss", "wgan-gp", "--penalty-weight", "0"], "must be more than 0"),
     "unknown loss": (["--loss", "foo"], "invalid choice: 'foo'"),
     "zero steps": (["--steps", "0"], "--steps 0: must be more than 0"),
     "negative seed": (["--seed", "-1"], "--seed -1"),
@@ -116,9 +128,54 @@ def test_bad_input_is_one_line_and_status_2(name):
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize("options", [{"loss": "foo"}, {"conditional": "false"}, {"generator": "x"}, {"resume": "x"}])
+def test_bad_options_in_a_notebook_are_the_same_error(options):
+    from paddle_gan.config import TrainConfig
+    from paddle_gan.errors import UsageError
+    from paddle_gan.experiment import run
+
+    with pytest.raises(UsageError, match=next(iter(options))):
+        run(TrainConfig(device="cpu", **options))
+
+
+def resolved(device: str = "cpu", **options):
+    from paddle_gan.config import TrainConfig
+    from paddle_gan.resolve import resolve
+
+    return resolve(TrainConfig(**options), device)
+
+
+def test_presets_follow_the_device_and_fit_the_data():
+    small, notices = resolved()
+    assert (small.generator, small.image_size, small.steps) == ("pixelshuffle", 28, 2812)
+    assert len(notices) == 1 and "--preset full" in notices[0]
+    full, notices = resolved("gpu:0")
+    assert (full.generator, full.discriminator, full.image_size, full.width) == ("writeup", "writeup", 32, 128)
+    assert (full.steps, notices) == (93750, [])  # a hundred epochs
+    for options in ({"dataset": "pictures"}, {"image_size": 64}, {"latent_dim": 64}):
+        config, notices = resolved("gpu:0", **options)
+        assert config.generator == "pixelshuffle" and len(notices) == 1
+    assert resolved(loss="wgan-gp")[0].steps == 562  # five discriminator steps each
+    assert resolved(epochs=2.0)[0].steps is None
+
+
+def test_wrong_by_theory_is_made_right_with_a_notice_or_said():
+    config, notices = resolved(loss="wgan-gp")
+    assert config.discriminator_norm == "none" and any("BatchNorm" in notice for notice in notices)
+    assert resolved(loss="wgan-gp", discriminator_norm="layer")[0].discriminator_norm == "layer"
+    assert any("momentum" in notice for notice in resolved(loss="wgan", optimizer="adam")[1])
+
+
+def test_a_filled_configuration_still_takes_another_learning_rate():
+    filled, _ = resolved()
+    assert resolved(**vars(filled) | {"learning_rate": 1e-5})[0].learning_rate == 1e-5
+    assert resolved(**vars(filled))[0] == filled
+
+
 def test_debug_shows_the_traceback():
     done = command_line("train", "--loss", "wgan", "--label-smoothing", "0.1", "--debug")
-    assert done.returncode != 0 and "Traceback" in done.stderr
+    assert done.returncode == 2 and "Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: ")
 
 
 def test_unknown_key_in_the_options_file(tmp_path):
@@ -133,10 +190,19 @@ def test_another_run_in_the_folder_is_refused_with_the_difference(plain_run):
 
 
 def test_nan_ends_with_status_4_and_keeps_the_last_good_checkpoint(tmp_path):
-    common = ("--loss", "lsgan", "--log-every", "1", "--checkpoint-every", "1", "--learning-rate", "1e30", "--discriminator-norm", "none")
-    done = train(tmp_path, "--steps", 30, *common, expect=4)
-    assert re.match(r"error: step \d+: ", done.stderr) and done.stderr.count("\n") == 1
-    assert "--learning-rate" in done.stderr or "not saved" in done.stderr
+    """Whether it is met in a logged value or, between those, when the state is saved."""
+    common = ("--loss", "lsgan", "--learning-rate", "2e4", "--discriminator-norm", "none", "--checkpoint-every", 1)
+    train(tmp_path / "good", "--steps", 1, *common)
+    for log_every, expected in ((1, "--gradient-clip"), (1000, "not saved")):
+        run = tmp_path / str(log_every)
+        shutil.copytree(tmp_path / "good", run)
+        done = train(run, "--steps", 400, *common, "--log-every", log_every, expect=4)
+        assert re.match(r"error: step \d+: ", done.stderr) and done.stderr.count("\n") == 1
+        assert expected in done.stderr
+        for checkpoint in (run / "checkpoints").iterdir():
+            arrays = safetensors.numpy.load_file(checkpoint / "state.safetensors")
+            assert all(np.isfinite(array).all() for array in arrays.values())
+        assert list((run / "checkpoints").iterdir())
 
 
 def test_output_that_cannot_be_written_is_status_5(tmp_path):
@@ -202,6 +268,7 @@ def test_samples_depend_on_seed_and_number_only(plain_run, tmp_path):
         (["--num", "5"], 2, "--npz FILE"),
         (["--num", "0", "--grid", "x.png"], 2, "--num 0"),
         (["--label", "3", "--grid", "x.png"], 2, "without --conditional"),
+        (["--seed", "-1", "--grid", "x.png"], 2, "--seed -1"),
     ],
 )
 def test_bad_sampling_is_one_line(plain_run, arguments, status, expected):
@@ -226,11 +293,29 @@ def test_training_on_a_folder_of_colour_images(tmp_path):
             Image.fromarray(generator.integers(0, 256, (80, 70, 3)).astype(np.uint8)).save(data / name / f"{i}.png")
     done = train(tmp_path / "run", "--dataset", data, "--steps", 2, "--conditional", "--loss", "wgan-gp")
     assert "12 images of data in 2 classes, 64x64x3" in done.stdout
-    assert "LayerNorm" in done.stdout
+    assert "no BatchNorm in the discriminator" in done.stdout
     done = command_line("sample", tmp_path / "run", "--num", 4, "--label", 1, "--npz", tmp_path / "s.npz")
     assert done.returncode == 0, done.stderr
     with np.load(tmp_path / "s.npz") as archive:
         assert archive["images"].shape == (4, 64, 64, 3)
+
+
+def test_a_set_of_many_classes_and_few_images_has_a_whole_grid(tmp_path):
+    """40 classes of one image each; the batch is larger than the set."""
+    for i in range(40):
+        (tmp_path / "data" / f"{i:02d}").mkdir(parents=True)
+        Image.new("RGB", (40, 40), (6 * i, 0, 0)).save(tmp_path / "data" / f"{i:02d}" / "x.png")
+    train(tmp_path / "run", "--dataset", tmp_path / "data", "--steps", 1, "--conditional", "--image-size", 28, "--batch-size", 64)
+    assert Image.open(tmp_path / "run" / "samples" / "step-00000001.png").size == (8 * 58 + 2, 8 * 58 + 2)
+
+
+def test_paths_with_spaces_and_printed_commands_work(tmp_path):
+    done = train(tmp_path / "a run", "--steps", 1)
+    command = re.search(r"more +(.*)", done.stdout)[1]
+    sampled = subprocess.run(shlex.split(command), cwd=tmp_path, capture_output=True, text=True)
+    # Paths are printed as seen from where the run was started.
+    assert sampled.returncode == 0 or not Path(shlex.split(command)[0]).is_absolute(), sampled.stderr
+    assert (tmp_path / "samples.npz").exists() or "a run" in command
 
 
 def test_options_that_change_numbers_reach_the_networks_and_optimisers():

@@ -87,7 +87,8 @@ def test_missing_fashion_mnist_names_every_place_and_the_remedy(tmp_path, monkey
     source = grey_sets.GreySet("fashion-mnist", (), FASHION_MNIST.md5, (tmp_path / "nowhere", broken), FASHION_MNIST.host)
     with pytest.raises(DataError) as error:
         load_grey_set(source, "train", 28, 1)
-    for part in (str(tmp_path / "nowhere"), "junk" and "not", str(broken), "--download", "--data-dir"):
+    nowhere = str(tmp_path / "nowhere")
+    for part in (f"{nowhere}: no train-images", f"{broken}/train-images-idx3-ubyte.gz: md5", "--download", "--data-dir", "apt-get install"):
         assert part in str(error.value)
 
 
@@ -106,6 +107,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     files: dict[str, bytes] = {}
 
     def do_GET(self):
+        if self.mode == "login page":
+            self.files = {self.path: b"<html>please log in</html>"}
         if self.mode == "silent":
             threading.Event().wait(3)
             return
@@ -150,7 +153,7 @@ def test_download_fetches_checks_and_is_not_needed_again(tmp_path, server):
     ]
 
 
-@pytest.mark.parametrize(("mode", "reason"), [("cut", "ended after"), ("silent", "cannot be downloaded"), ("missing", "404")])
+@pytest.mark.parametrize(("mode", "reason"), [("cut", "ended after"), ("silent", "cannot be downloaded"), ("missing", "404"), ("login page", "md5")])
 def test_failed_download_says_why_and_leaves_nothing(tmp_path, server, monkeypatch, mode, reason):
     source = tiny_set(server, tmp_path)
     monkeypatch.setattr(Handler, "mode", mode)
@@ -164,7 +167,7 @@ def test_failed_download_says_why_and_leaves_nothing(tmp_path, server, monkeypat
 
 def test_download_without_a_server_says_so(tmp_path):
     with pytest.raises(DataError, match="cannot be downloaded"):
-        download("http://127.0.0.1:9/file", tmp_path / "file")
+        download("http://127.0.0.1:9/file", tmp_path / "file", check=print)
 
 
 def test_data_dir_is_refused_where_it_would_do_nothing():
@@ -190,6 +193,7 @@ def folder(tmp_path) -> Path:
     rgb.convert("1").save(tmp_path / "b" / "7.bmp")
     rgb.save(tmp_path / "b" / "8.webp")
     (tmp_path / "notes.txt").write_text("not an image")
+    (tmp_path / "meta.h5").write_bytes(b"not an image")
     (tmp_path / ".hidden.png").write_bytes(b"not an image")
     return tmp_path
 

@@ -135,7 +135,7 @@ def test_scalars_come_in_logged_rounds_and_the_last():
     state, seen = state_of("wgan-gp"), []
     callback = lambda state, scalars: seen.append((state.step, scalars))  # noqa: E731
     training.train(state, lambda number: (real_images(), None), 5, seed=0, log_every=2, callbacks=[callback])
-    assert [step for step, scalars in seen if scalars] == [2, 4, 5]
+    assert [step for step, scalars in seen if scalars] == [1, 2, 4, 5]
     assert set(seen[1][1]) == {
         *("loss/discriminator", "loss/generator", "loss/penalty", "logits/real", "logits/fake"),
         *("gradient_norm/discriminator", "gradient_norm/generator"),
@@ -145,7 +145,7 @@ def test_scalars_come_in_logged_rounds_and_the_last():
 def test_nan_ends_training_at_the_next_logged_round():
     state = state_of()
     images = real_images() * float("nan")
-    with pytest.raises(NumericalError, match="step 2: .*loss/discriminator = nan"):
+    with pytest.raises(NumericalError, match="step 1: .*loss/discriminator = nan"):
         training.train(state, lambda number: (images, None), 10, seed=0, log_every=2)
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import train
-from paddle_gan.callbacks import visualdl_log
 from PIL import Image
 from visualdl import LogReader
 
@@ -31,7 +30,7 @@ def test_scalars_samples_and_hyper_parameters_are_written(plain_run):
         *("loss/discriminator", "loss/generator", "logits/real", "logits/fake", "images_per_second"),
         *("gradient_norm/discriminator", "gradient_norm/generator", "learning_rate/generator", "learning_rate/discriminator"),
     ):
-        assert [step for step, _ in scalars(plain_run, tag)] == [4, 8, 12], tag
+        assert [step for step, _ in scalars(plain_run, tag)] == [1, 4, 8, 12], tag
     assert tags["image"] == ["samples"]
     assert [record.id for record in reader.get_data("image", "samples")] == [0, 6, 12]
     assert "hyper_parameters" in tags
@@ -43,7 +42,7 @@ def test_curves_survive_a_resume(tmp_path):
     first = scalars(tmp_path, "loss/penalty")
     train(tmp_path, "--steps", 8, *options)
     both = scalars(tmp_path, "loss/penalty")
-    assert both[:2] == first and [step for step, _ in both] == [2, 4, 6, 8]
+    assert both[:3] == first and [step for step, _ in both] == [1, 2, 4, 6, 8]
 
 
 @pytest.fixture(scope="module")
@@ -82,22 +81,14 @@ def test_page_is_served_whatever_language_the_browser_sends(page, headers):
 
 @pytest.mark.skipif(not CHROMIUM, reason="needs Chromium")
 @pytest.mark.parametrize(("place", "text"), [("scalar", "loss"), ("sample/image", "samples")])
-@pytest.mark.parametrize("language", ["en", None], ids=["en", "no language"])
+@pytest.mark.parametrize("language", ["en", "fr", ""], ids=["en", "fr", "no language"])
 def test_browser_shows_curves_and_samples(page, tmp_path, place, text, language):
     picture = tmp_path / "page.png"
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    flags += [f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1400,1000", "--virtual-time-budget=20000"]
-    flags += [f"--accept-lang={language}"] if language else []
+    flags += [f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1400,1000", "--virtual-time-budget=20000", f"--accept-lang={language}"]
     address = f"{page}/app/{place}"
     subprocess.run([CHROMIUM, *flags, f"--screenshot={picture}", address], capture_output=True, timeout=120, check=True)
     pixels = np.asarray(Image.open(picture).convert("RGB")).reshape(-1, 3)
     assert len(np.unique(pixels, axis=0)) > 100  # a page with content, not an empty or an error page
     dom = subprocess.run([CHROMIUM, *flags, "--dump-dom", address], capture_output=True, timeout=120, text=True, check=True).stdout
     assert text in dom
-
-
-def test_nothing_is_left_open_after_an_error(tmp_path):
-    with pytest.raises(RuntimeError):
-        with visualdl_log(tmp_path / "v", tmp_path / "none.jsonl", tmp_path, {"a": True, "b": np.float32(1), "c": None}):
-            raise RuntimeError
-    assert list((tmp_path / "v").iterdir())

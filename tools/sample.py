@@ -18,11 +18,13 @@ def command() -> None:
         raise UsageError("say where the samples go: --npz FILE, --png-dir FOLDER or --grid FILE")
     if config.num < 1:
         raise UsageError(f"--num {config.num}: must be more than 0")
+    if config.seed < 0:
+        raise UsageError(f"--seed {config.seed}: must not be negative")
     from paddle_gan import experiment, sampling
     from paddle_gan.runtime import select_device
 
     select_device(config.device)
-    generator, classes = experiment.load_generator(Path(positional["run"]), config.raw, print)
+    generator, classes = experiment.load_generator(Path(positional["run"]).expanduser(), config.raw, print)
     if config.label is not None and not 0 <= config.label < len(classes):
         known = ", ".join(f"{i} {name}" for i, name in enumerate(classes)) or "none, it was trained without --conditional"
         raise UsageError(f"--label {config.label}: the labels of this run are: {known}")

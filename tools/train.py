@@ -14,7 +14,7 @@ def command() -> None:
     from paddle_gan import experiment
 
     if config.resume:
-        config = experiment.resumed(Path(config.resume), config, named)
+        config = experiment.resumed(Path(config.resume).expanduser(), config, named)
     experiment.run(config)
 
 

@@ -16,8 +16,10 @@ from paddle_gan.errors import DataError
 from paddle_gan.runtime import cpu_count
 
 _MOST_BYTES = 8 << 30
-# 16- and 32-bit grey: Pillow's own conversion to 8 bits clips instead of scaling.
-_DEEP_GREY = {"I": 65535.0, "I;16": 65535.0, "I;16B": 65535.0, "I;16L": 65535.0, "F": 1.0}
+# What Pillow also opens, such as .h5, .mpg or .eps, is seldom meant as a training image.
+_EXTENSIONS = set(".avif .bmp .gif .ico .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split())
+# Grey of more than 8 bits: Pillow's own conversion clips instead of scaling.
+_DEEP_GREY = ("I", "I;16", "I;16B", "I;16L", "F")
 
 
 def load_folder(folder: Path, image_size: int, channels: int, labelled: bool = False) -> ImageSet:
@@ -33,16 +35,15 @@ def load_folder(folder: Path, image_size: int, channels: int, labelled: bool = F
         DataError: no images, one that cannot be read, images outside a class folder, or more than
             8 GiB when unpacked.
     """
-    extensions = {extension for extension, form in Image.registered_extensions().items() if form in Image.OPEN}
     paths = sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in extensions
+        if path.suffix.lower() in _EXTENSIONS
         and path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
     if not paths:
-        raise DataError(f"{folder}: no images in it or below it (known: {' '.join(sorted(extensions))})")
+        raise DataError(f"{folder}: no images in it or below it (known: {' '.join(sorted(_EXTENSIONS))})")
     size = len(paths) * channels * image_size**2
     if size > _MOST_BYTES:
         raise DataError(f"{folder}: {len(paths)} images need {size >> 30} GiB of memory at this size; use a smaller --image-size")
@@ -78,8 +79,10 @@ def _load_image(path: Path, size: int, channels: int) -> np.ndarray:
 def _to_mode(image: Image.Image, mode: str) -> Image.Image:
     """Convert to RGB or grey; what is transparent is laid on white."""
     if image.mode in _DEEP_GREY:
-        values = np.asarray(image, np.float32) * (255 / _DEEP_GREY[image.mode])
-        return Image.fromarray(values.clip(0, 255).round().astype(np.uint8)).convert(mode)
+        values = np.asarray(image, np.float32)
+        # Only 16-bit files say how bright white is; the others are judged by their brightest pixel.
+        white = 65535 if image.mode.startswith("I;16") else next((w for w in (1, 255) if values.max() <= w), 65535)
+        return Image.fromarray((values * (255 / white)).clip(0, 255).round().astype(np.uint8)).convert(mode)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")

@@ -6,6 +6,7 @@ and one set can never stand in for another.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -108,11 +109,14 @@ def _load_file(source: GreySet, name: str, folders: tuple[Path, ...], fetch: boo
             return read_idx(path, source.md5[name])
         except DataError as error:
             failures.append(str(error))
+    failures += [f"{folder}: no {name}[.gz|.xz]" for folder in folders if not any(p.exists() for p in _candidates((folder,), name))]
     if fetch and source.host:
         target = folders[0] / f"{name}.gz"
-        download(f"{source.host}/{name}.gz", target)
-        return read_idx(target, source.md5[name])
-    failures += [f"{folder}: no {name}[.gz|.xz]" for folder in folders if not any(p.exists() for p in _candidates((folder,), name))]
+        try:
+            download(f"{source.host}/{name}.gz", target, check=partial(read_idx, md5=source.md5[name]))
+            return read_idx(target, source.md5[name])
+        except DataError as error:
+            failures.append(str(error))
     remedy = ""
     if source.host:
         remedy = (

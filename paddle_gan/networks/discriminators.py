@@ -26,15 +26,15 @@ class StridedDiscriminator(nn.Layer):
         norm: of every convolution but the first.
     """
 
-    def __init__(self, image_size: int, channels: int, width: int = 32, classes: int = 0, norm: Norm | None = nn.BatchNorm, k=3):
+    def __init__(self, image_size: int, channels: int, width: int = 32, classes: int = 0, norm: Norm | None = nn.BatchNorm):
         super().__init__()
         size, halvings = doublings(image_size)
         widths = [width * 2 ** min(i, 3) for i in range(halvings + 1)]
         self.stages = nn.Sequential(
-            ConvBN(channels, widths[0], k, 2, padding=1, norm=None, bias=False),
-            *(ConvBN(before, after, k, 2, padding=1, norm=norm) for before, after in zip(widths, widths[1:])),
+            ConvBN(channels, widths[0], 3, 2, padding=1, norm=None, bias=False),
+            *(ConvBN(before, after, 3, 2, padding=1, norm=norm) for before, after in zip(widths, widths[1:])),
         )
-        features = widths[-1] * ((size+1)//2 if k==3 else size//2) ** 2
+        features = widths[-1] * ((size + 1) // 2) ** 2
         self.head = nn.Linear(features, 1)
         self.class_weights = nn.Embedding(classes, features) if classes else None
 
@@ -79,7 +79,7 @@ class MLPDiscriminator(nn.Layer):
         image_size, channels, classes: as for `StridedDiscriminator`.
         width: of the first hidden layer.
         shrink: widths of the hidden layers, in fractions of `width`.
-        norm: of every hidden layer but the first, or None.
+        norm: of every hidden layer, or None.
         activation: of the hidden layers.
     """
 
@@ -94,20 +94,19 @@ class MLPDiscriminator(nn.Layer):
         activation: Activation = leaky_relu,
     ):
         super().__init__()
-        widths = [channels * image_size**2, *(width // factor for factor in shrink)]
+        widths = [channels * image_size**2, *(max(1, width // factor) for factor in shrink)]
         self.hidden = nn.LayerList([nn.Linear(before, after) for before, after in zip(widths, widths[1:])])
-        self.norms = nn.LayerList([norm(after) for after in widths[2:]] if norm else [])
+        self.norms = nn.LayerList([norm(after) for after in widths[1:]] if norm else [])
         self.label_weights = nn.Embedding(classes, widths[1]) if classes else None
         self.last = nn.Linear(widths[-1], 1)
         self.activation = activation
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        x = self.hidden[0](images.reshape([images.shape[0], -1]))
-        if self.label_weights is not None:
-            x = x + self.label_weights(labels)
-        x = self.activation(x)
-        for i, linear in enumerate(self.hidden[1:]):
+        x = images.reshape([images.shape[0], -1])
+        for i, linear in enumerate(self.hidden):
             x = linear(x)
+            if i == 0 and self.label_weights is not None:
+                x = x + self.label_weights(labels)
             if self.norms:
                 x = self.norms[i](x)
             x = self.activation(x)
