@@ -36,24 +36,7 @@ DISCRIMINATORS = _names("networks/__init__.py", "DISCRIMINATORS")
 NORMS = _names("blocks.py", "NORMS")
 INITIALISERS = _names("blocks.py", "INITIALISERS")
 OPTIMIZERS = _names("optimizers.py", "OPTIMIZERS")
-
-
-@dataclass(frozen=True)
-class Preset:
-    """What options that are left open become: a generator, and a length in real images that the discriminator sees.
-
-    The length is not in epochs, of which a small folder of images needs many more than MNIST.
-    """
-
-    generator: str
-    images: int
-
-
-# "small": recognisable digits within ten minutes on two cores; three epochs of MNIST.
-# "full": the write-up's networks and length; a hundred epochs of MNIST.
-PRESETS = {"small": Preset("pixelshuffle", 180_000), "full": Preset("writeup", 6_000_000)}
-# Where the preset's generator does not fit, as the write-up's in other sizes than 32x32.
-GENERATOR_OF_ANY_SIZE = "pixelshuffle"
+PRESETS = _names("resolve.py", "PRESETS")
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,45 @@ run by itself, and the notices that the user should read.
 
 import inspect
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from paddle_gan.blocks import NORMS
-from paddle_gan.config import GENERATOR_OF_ANY_SIZE, LOSS_ALIASES, PRESETS, TrainConfig
+from paddle_gan.config import LOSS_ALIASES, TrainConfig
 from paddle_gan.datasets import DATASETS, default_size
 from paddle_gan.errors import UsageError
 from paddle_gan.networks import DISCRIMINATORS, GENERATORS, IMAGE_SIZES, PARTNERS
 from paddle_gan.objectives import OBJECTIVES, Objective, gan_discriminator_loss
-from paddle_gan.optimizers import OPTIMIZERS
+from paddle_gan.optimizers import OPTIMIZERS, Adam
 
+
+@dataclass(frozen=True)
+class Preset:
+    """What options that are left open become.
+
+    Attributes:
+        generator: its name.
+        images: length of the run in real images that the discriminator sees. Not in epochs, of which
+            a small folder of images needs many more than MNIST.
+        adam: with that generator, takes the place of DCGAN's Adam in a recipe; None to leave it.
+    """
+
+    generator: str
+    images: int
+    adam: Adam | None = None
+
+
+PRESETS: dict[str, Preset] = {
+    # Recognisable digits within ten minutes on two cores: three epochs of MNIST. At these rates the small
+    # networks need half the steps of DCGAN's for the same distance to the data (measured on MNIST).
+    "small": Preset("pixelshuffle", 180_000, Adam(4e-4, 0.5, 0.99)),
+    # The write-up's networks and length: a hundred epochs of MNIST.
+    "full": Preset("writeup", 6_000_000),
+}
+# Where the preset's generator does not fit, as the write-up's in other sizes than 32x32.
+_GENERATOR_OF_ANY_SIZE = "pixelshuffle"
 _POSITIVE = (
     "image_size channels discriminator_steps weight_clip penalty_weight width discriminator_width latent_dim batch_size learning_rate "
     "generator_learning_rate discriminator_learning_rate gradient_clip epochs steps log_every sample_every checkpoint_every"
@@ -117,8 +143,8 @@ def _with_preset(config: TrainConfig, device: str, notices: list[str]) -> TrainC
         notices.append("no GPU, so what is left open comes from the small preset; --preset full trains the write-up's full network")
     generator = config.generator or PRESETS[name].generator
     if config.generator is None and not _fits(generator, config):
-        notices.append(f"the {name} preset's {generator} network is not made for these images; {GENERATOR_OF_ANY_SIZE} takes its place")
-        generator = GENERATOR_OF_ANY_SIZE
+        notices.append(f"the {name} preset's {generator} network is not made for these images; {_GENERATOR_OF_ANY_SIZE} takes its place")
+        generator = _GENERATOR_OF_ANY_SIZE
     return replace(config, preset=name, generator=generator)
 
 
@@ -190,7 +216,9 @@ def _with_recipe(config: TrainConfig, notices: list[str]) -> TrainConfig:
         raise UsageError(f"--penalty-weight with {config.loss}: it has no gradient penalty; use --loss wgan-gp, or leave it out")
     if config.label_smoothing and objective.discriminator_loss is not gan_discriminator_loss:
         raise UsageError(f"--label-smoothing with {config.loss}: only the cross-entropy of gan has targets to smooth")
-    recipe = objective.optimizer
+    recipe, preset = objective.optimizer, PRESETS[config.preset]
+    if preset.adam and recipe == Adam() and config.generator == preset.generator:
+        recipe = preset.adam
     name = config.optimizer or next(name for name, kind in OPTIMIZERS.items() if isinstance(recipe, kind))
     defaults = recipe if isinstance(recipe, OPTIMIZERS[name]) else OPTIMIZERS[name]()
     numbers = {}

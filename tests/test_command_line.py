@@ -38,7 +38,7 @@ def test_run_folder_holds_what_the_readme_says(plain_run):
 
 def test_config_json_reproduces_the_run(plain_run, tmp_path):
     config = json.loads((plain_run / "config.json").read_text())
-    assert config["learning_rate"] == 2e-4 and config["steps"] == 12
+    assert config["learning_rate"] == 4e-4 and config["steps"] == 12
     done = command_line("train", "--config", plain_run / "config.json", "--out", tmp_path / "again")
     assert done.returncode == 0, done.stderr
     assert newest_manifest(tmp_path / "again")["sha256"] == newest_manifest(plain_run)["sha256"]
@@ -157,6 +157,16 @@ def test_presets_follow_the_device_and_fit_the_data():
         assert config.generator == "pixelshuffle" and len(notices) == 1
     assert resolved(loss="wgan-gp")[0].steps == 562  # five discriminator steps each
     assert resolved(epochs=2.0)[0].steps is None
+
+
+def test_recipes_are_the_papers_but_for_the_small_presets_own_network():
+    rates = lambda **options: [getattr(resolved(**options)[0], name) for name in ("learning_rate", "beta1", "beta2", "rho")]  # noqa: E731
+    assert rates() == rates(loss="gan") == rates(generator="pixelshuffle") == [4e-4, 0.5, 0.99, None]
+    for options in ({"preset": "full"}, {"device": "gpu:0"}, {"generator": "writeup"}, {"generator": "mlp", "loss": "gan"}):
+        assert rates(**options) == [2e-4, 0.5, 0.999, None]
+    assert rates(loss="wgan") == [5e-5, None, None, 0.99]
+    assert rates(loss="wgan-gp") == [1e-4, 0.0, 0.9, None]
+    assert rates(learning_rate=1e-3, beta2=0.9) == [1e-3, 0.5, 0.9, None]
 
 
 def test_wrong_by_theory_is_made_right_with_a_notice_or_said():

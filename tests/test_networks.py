@@ -11,6 +11,7 @@ from paddle_gan.blocks import INITIALISERS, NORMS, ConvBN, LayerNorm, mish
 from paddle_gan.networks import DISCRIMINATORS, GENERATORS, IMAGE_SIZES, PARTNERS
 from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.optimizers import OPTIMIZERS
+from paddle_gan.resolve import PRESETS
 
 
 def make(network, **arguments):
@@ -137,6 +138,7 @@ def test_names_on_the_command_line_are_the_dicts_keys():
         (config.NORMS, NORMS),
         (config.INITIALISERS, INITIALISERS),
         (config.OPTIMIZERS, OPTIMIZERS),
+        (config.PRESETS, PRESETS),
     ]
     for names, table in pairs:
         assert names == tuple(table)
