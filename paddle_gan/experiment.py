@@ -44,8 +44,8 @@ from paddle_gan.signals import Stopped, stop_on_signal
 from paddle_gan.training import BatchSource, TrainState, train
 
 _PROJECT = Path(__file__).resolve().parent.parent
-# Beside the tools in a checkout; where one works when the package is installed.
-RUNS = (_PROJECT if (_PROJECT / "tools" / "train.py").exists() else Path.cwd()) / "work" / "runs"
+# In the project's own work/ in a checkout; where one works when the package is installed.
+RUNS = (_PROJECT if (_PROJECT / "work" / "ConvBN.py").exists() else Path.cwd()) / "work" / "runs"
 _GRID_ROWS = 8
 _MOST_COLUMNS = 16
 _SAMPLES_IN_RUN = 20

@@ -21,7 +21,7 @@ def command_line(tool: str, *arguments: object, **options: object) -> subprocess
         [sys.executable, ROOT / "tools" / f"{tool}.py", *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1800,
         env=environment,
         stdin=subprocess.DEVNULL,
         **options,

@@ -201,12 +201,12 @@ def test_another_run_in_the_folder_is_refused_with_the_difference(plain_run):
 
 def test_nan_ends_with_status_4_and_keeps_the_last_good_checkpoint(tmp_path):
     """Whether it is met in a logged value or, between those, when the state is saved."""
-    common = ("--loss", "lsgan", "--learning-rate", "2e4", "--discriminator-norm", "none", "--checkpoint-every", 1)
+    common = ("--loss", "lsgan", "--learning-rate", "10", "--discriminator-norm", "none", "--checkpoint-every", 1)
     train(tmp_path / "good", "--steps", 1, *common)
     for log_every, expected in ((1, "--gradient-clip"), (1000, "not saved")):
         run = tmp_path / str(log_every)
         shutil.copytree(tmp_path / "good", run)
-        done = train(run, "--steps", 400, *common, "--log-every", log_every, expect=4)
+        done = train(run, "--steps", 3000, *common, "--log-every", log_every, expect=4)
         assert re.match(r"error: step \d+: ", done.stderr) and done.stderr.count("\n") == 1
         assert expected in done.stderr
         for checkpoint in (run / "checkpoints").iterdir():
@@ -320,12 +320,12 @@ def test_a_set_of_many_classes_and_few_images_has_a_whole_grid(tmp_path):
 
 
 def test_paths_with_spaces_and_printed_commands_work(tmp_path):
-    done = train(tmp_path / "a run", "--steps", 1)
+    """As seen from the folder where the run was started."""
+    done = command_line("train", "--out", "a run", "--steps", 1, *TINY, cwd=tmp_path)
     command = re.search(r"more +(.*)", done.stdout)[1]
     sampled = subprocess.run(shlex.split(command), cwd=tmp_path, capture_output=True, text=True)
-    # Paths are printed as seen from where the run was started.
-    assert sampled.returncode == 0 or not Path(shlex.split(command)[0]).is_absolute(), sampled.stderr
-    assert (tmp_path / "samples.npz").exists() or "a run" in command
+    assert sampled.returncode == 0, sampled.stderr
+    assert (tmp_path / "samples.npz").exists()
 
 
 def test_options_that_change_numbers_reach_the_networks_and_optimisers():
