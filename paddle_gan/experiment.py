@@ -13,7 +13,7 @@ A run folder holds
 
 import hashlib
 import json
-import locale
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -33,7 +33,7 @@ from paddle_gan.config import TrainConfig
 from paddle_gan.datasets import ImageSet, load_dataset
 from paddle_gan.datasets.batches import batch_indices
 from paddle_gan.errors import CheckpointError, UsageError
-from paddle_gan.files import atomic_path, make_folder, write_text
+from paddle_gan.files import atomic_path, locked, make_folder, write_text
 from paddle_gan.images import grid, save_gif, save_png
 from paddle_gan.networks import DISCRIMINATORS, GENERATORS
 from paddle_gan.objectives import OBJECTIVES
@@ -88,13 +88,14 @@ def run(given: TrainConfig, say: Callable[[str], None] = print) -> Path:
     with unique_name.guard():
         state = build(config, len(data.classes))
     checkpoints = make_folder(folder / "checkpoints")
-    checkpoint.restore(state, checkpoints, fingerprint, say)
-    recorded = replace(config, steps=max(config.steps, state.step))
-    write_text(folder / "config.json", json.dumps(asdict(recorded), indent=2) + "\n")
-    _describe(config, data, state, folder, device, say)
-    if state.step < config.steps:
-        _train(config, data, state, folder, fingerprint, say)
-    _animate(folder)
+    with locked(folder):
+        checkpoint.restore(state, checkpoints, fingerprint, say)
+        recorded = replace(config, steps=max(config.steps, state.step))
+        write_text(folder / "config.json", json.dumps(asdict(recorded), indent=2) + "\n")
+        _describe(config, data, state, folder, device, say)
+        if state.step < config.steps:
+            _train(config, data, state, folder, fingerprint, say)
+        _animate(folder)
     _summary(state, folder, say)
     return folder
 
@@ -298,7 +299,8 @@ def _summary(state: TrainState, folder: Path, say: Callable[[str], None]) -> Non
     shown = _shown(folder)
     visualdl, sample = Path(sys.executable).with_name("visualdl"), _PROJECT / "tools" / "sample.py"
     program = _shown(visualdl) if visualdl.exists() else "visualdl"
-    language = "zh" if (locale.getlocale()[0] or "").startswith("zh") else "en"
+    locales = [os.environ.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG")]
+    language = "zh" if next(filter(None, locales), "").startswith("zh") else "en"
     say(f"done: {state.step} steps")
     if samples:
         say(f"  samples     {shown / 'samples' / samples[-1].name}")

@@ -71,6 +71,8 @@ def resolve(given: TrainConfig, device: str) -> tuple[TrainConfig, list[str]]:
     config = _with_preset(config, device, notices)
     if config.dataset not in DATASETS:
         config = replace(config, dataset=str(Path(config.dataset).expanduser().resolve()))
+    if config.data_dir:
+        config = replace(config, data_dir=str(Path(config.data_dir).expanduser().resolve()))
     discriminator, init = PARTNERS[config.generator]
     config = replace(config, discriminator=config.discriminator or discriminator, init=config.init or init)
     config = _with_sizes(config)

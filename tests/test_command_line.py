@@ -23,7 +23,7 @@ from PIL import Image
 
 def test_run_folder_holds_what_the_readme_says(plain_run):
     assert sorted(path.name for path in plain_run.iterdir()) == [
-        *("checkpoints", "config.json", "generator.pdparams", "metrics.jsonl", "samples", "samples.gif", "visualdl"),
+        *(".lock", "checkpoints", "config.json", "generator.pdparams", "metrics.jsonl", "samples", "samples.gif", "visualdl"),
     ]
     grids = sorted(path.name for path in (plain_run / "samples").iterdir())
     assert grids == ["step-00000000.png", "step-00000006.png", "step-00000012.png"]
@@ -232,6 +232,26 @@ def test_signals_save_and_end_with_the_shells_status(tmp_path, number, status):
     assert "Traceback" not in stderr and re.search(r"stopped at step \d+", stderr)
     step = int(re.search(r"stopped at step (\d+)", stderr)[1])
     assert newest_manifest(tmp_path)["step"] == step
+
+
+@pytest.mark.parametrize(("language", "expected"), [("zh_CN.UTF-8", "zh"), ("de_DE.UTF-8", "en"), ("", "en")])
+def test_visualdl_command_speaks_the_users_language_where_it_can(plain_run, monkeypatch, language, expected):
+    for name in ("LC_ALL", "LC_MESSAGES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LANG", language)
+    assert f"--language {expected} --disable-telemetry" in train(plain_run, "--steps", 12).stdout
+
+
+def test_two_processes_in_one_folder(tmp_path):
+    """The second is refused; a lock that a killed process left behind is none."""
+    arguments = [sys.executable, ROOT / "tools" / "train.py", "--out", tmp_path, "--steps", "100000", "--log-every", "1", *TINY]
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
+    wait_for(lambda: (tmp_path / "metrics.jsonl").exists() and (tmp_path / "metrics.jsonl").read_text())
+    done = train(tmp_path, "--steps", 100000, "--log-every", 1, expect=2)
+    assert "another process" in done.stderr and done.stderr.count("\n") == 1
+    process.kill()
+    process.wait()
+    train(tmp_path, "--steps", 1, "--log-every", 1)
 
 
 def wait_for(condition, seconds: float = 60) -> None:
