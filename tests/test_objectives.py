@@ -57,6 +57,22 @@ def test_losses_equal_the_papers_formulas(name):
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
+def test_gradients_of_the_losses_agree_with_finite_differences(name):
+    objective = OBJECTIVES[name]
+    losses = {
+        "discriminator": lambda logits: objective.discriminator_loss(logits[:3], logits[3:]),
+        "generator": lambda logits: objective.generator_loss(logits[3:]),
+    }
+    for loss in losses.values():
+        logits = paddle.to_tensor(REAL + FAKE, "float64", stop_gradient=False)
+        loss(logits).backward()
+        for i in range(6):
+            moved = np.array(REAL + FAKE) + 1e-6 * np.eye(6)[i], np.array(REAL + FAKE) - 1e-6 * np.eye(6)[i]
+            above, below = (loss(paddle.to_tensor(values)).item() for values in moved)
+            assert logits.grad[i].item() == pytest.approx((above - below) / 2e-6, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_losses_and_their_gradients_are_finite_at_extreme_logits(name):
     real, fake = paddle.to_tensor([-500.0, 500.0]), paddle.to_tensor([500.0, -500.0])
     for logits in (real, fake):

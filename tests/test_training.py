@@ -1,5 +1,7 @@
 """The training step: what it changes, what it leaves alone, and that it is the write-up's."""
 
+from dataclasses import replace
+
 import numpy as np
 import paddle
 import paddle.nn as nn
@@ -91,6 +93,25 @@ def test_clipping_bounds_the_weights_and_leaves_statistics_alone():
     for name, value in statistics.items():
         np.testing.assert_array_equal(state.discriminator.state_dict()[name].numpy(), value)
     assert any(np.abs(value).max() > 0.01 for value in statistics.values())
+
+
+def test_the_penalty_is_added_to_the_loss_times_its_weight():
+    """With a weight of 0 the step is that of plain WGAN; the logged penalty is weight times penalty."""
+    logged, moved = {}, {}
+    for weight in (0.0, 10.0, 20.0):
+        state = state_of("wgan-gp")
+        state.objective = replace(state.objective, penalty_weight=weight)
+        paddle.seed(3)
+        scalars = training.discriminator_step(state, real_images(), None, paddle.ones([8, 64]))
+        logged[weight] = scalars["loss/penalty"].item()
+        moved[weight] = state.discriminator.state_dict()["head.weight"].numpy()
+    assert logged[0.0] == 0 and logged[20.0] == pytest.approx(2 * logged[10.0], rel=1e-5) and logged[10.0] > 0
+    plain = state_of("wgan-gp")
+    plain.objective = replace(plain.objective, penalty=None)
+    paddle.seed(3)
+    training.discriminator_step(plain, real_images(), None, paddle.ones([8, 64]))
+    np.testing.assert_allclose(plain.discriminator.state_dict()["head.weight"].numpy(), moved[0.0], atol=1e-7)
+    assert np.abs(moved[10.0] - moved[0.0]).max() > 1e-6
 
 
 def test_every_wgan_step_ends_within_the_bound():

@@ -90,5 +90,8 @@ def test_browser_shows_curves_and_samples(page, tmp_path, place, text, language)
     subprocess.run([CHROMIUM, *flags, f"--screenshot={picture}", address], capture_output=True, timeout=120, check=True)
     pixels = np.asarray(Image.open(picture).convert("RGB")).reshape(-1, 3)
     assert len(np.unique(pixels, axis=0)) > 100  # a page with content, not an empty or an error page
+    if place == "scalar":
+        curve = np.asarray(Image.open(picture).convert("RGB"))[250:, :1100].astype(int)
+        assert (np.abs(curve - (41, 50, 225)).max(axis=-1) < 20).sum() > 100  # VisualDL draws the first run in this blue
     dom = subprocess.run([CHROMIUM, *flags, "--dump-dom", address], capture_output=True, timeout=120, text=True, check=True).stdout
     assert text in dom
