@@ -40,9 +40,9 @@ def rates(images_per_round: int) -> Callback:
         if scalars is None:
             return
         now = time.perf_counter()
-        scalars["images_per_second"] = (state.step - last_step) * images_per_round / (now - last_time)
-        scalars["learning_rate/generator"] = float(state.generator_optimizer.get_lr())
-        scalars["learning_rate/discriminator"] = float(state.discriminator_optimizer.get_lr())
+        scalars["speed/images_per_second"] = (state.step - last_step) * images_per_round / (now - last_time)
+        scalars["optimizer/learning_rate_generator"] = float(state.generator_optimizer.get_lr())
+        scalars["optimizer/learning_rate_discriminator"] = float(state.discriminator_optimizer.get_lr())
         last_time, last_step = now, state.step
 
     return callback
@@ -95,7 +95,10 @@ def visualdl_log(folder: Path, metrics: Path, samples: Path, hyper_parameters: d
 
     make_folder(folder)
     (folder / _VISUALDL_FILE).unlink(missing_ok=True)
-    shown = {name: value if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value) for name, value in hyper_parameters.items()}
+    shown = {
+        name: value if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
+        for name, value in hyper_parameters.items()
+    }
     pictures = set()
     with disk_errors(folder), LogWriter(str(folder), file_name=_VISUALDL_FILE, flush_secs=_FLUSH_SECONDS) as writer:
         writer.add_hparams(hparams_dict=shown, metrics_list=["loss/discriminator", "loss/generator"])
@@ -110,7 +113,9 @@ def visualdl_log(folder: Path, metrics: Path, samples: Path, hyper_parameters: d
                 pictures.add(path)
 
         for line in read_metrics(metrics):
-            add_scalars(line["step"], line["time"], {k: v for k, v in line.items() if k not in ("step", "time", "seconds")})
+            add_scalars(
+                line["step"], line["time"], {k: v for k, v in line.items() if k not in ("step", "time", "seconds")}
+            )
         add_new_pictures()
 
         def callback(state: TrainState, scalars: dict[str, float] | None) -> None:
@@ -167,7 +172,9 @@ def progress(total: int, done: int, say: Callable[[str], None]) -> Iterator[Call
             if scalars and (now >= due or state.step == total):
                 due = now + _PLAIN_LINE_SECONDS
                 left = (now - start) / (state.step - done) * (total - state.step)
-                say(f"step {state.step}/{total}  {_losses(scalars)}  {scalars['images_per_second']:.0f} images/s  {_duration(left)} left")
+                say(
+                    f"step {state.step}/{total}  {_losses(scalars)}  {scalars['speed/images_per_second']:.0f} images/s  {_duration(left)} left"
+                )
 
         yield callback
 

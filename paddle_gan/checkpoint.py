@@ -8,8 +8,8 @@ and the step, and both are known (see `training`).
 
 import hashlib
 import json
-import platform
 import os
+import platform
 import re
 import shutil
 from collections.abc import Callable
@@ -151,7 +151,9 @@ def _read(checkpoint: Path) -> tuple[dict, dict[str, np.ndarray]]:
         manifest = json.loads((checkpoint / _MANIFEST).read_text(encoding="utf-8"))
         written_format, expected = manifest["format"], manifest["sha256"][_STATE]
         if written_format > FORMAT:
-            raise CheckpointError(f"{checkpoint}: format {written_format}; this version reads up to {FORMAT}, update paddle_gan")
+            raise CheckpointError(
+                f"{checkpoint}: format {written_format}; this version reads up to {FORMAT}, update paddle_gan"
+            )
         payload = (checkpoint / _STATE).read_bytes()
         if hashlib.sha256(payload).hexdigest() != expected:
             raise CheckpointError(f"{checkpoint / _STATE}: SHA-256 is not the one in its manifest")
@@ -213,5 +215,7 @@ def _check_same_shapes(tensors: dict[str, Tensor], arrays: dict[str, np.ndarray]
     if mine == theirs:
         return
     different = sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
-    shown = ", ".join(f"{name} {theirs.get(name, 'missing')} (expected {mine.get(name, 'none')})" for name in different[:3])
+    shown = ", ".join(
+        f"{name} {theirs.get(name, 'missing')} (expected {mine.get(name, 'none')})" for name in different[:3]
+    )
     raise CheckpointError(f"{source} is of another network, {len(different)} differences: {shown}")

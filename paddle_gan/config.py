@@ -50,7 +50,9 @@ class TrainConfig:
     download: bool = option(False, "data", "fetch fashion-mnist from its public host if it is not here")
 
     loss: str = option("lsgan", "objective", "what is minimised", (*LOSSES, *LOSS_ALIASES))
-    discriminator_steps: int | None = option(None, "objective", "discriminator steps for one generator step, k (default: the loss's)")
+    discriminator_steps: int | None = option(
+        None, "objective", "discriminator steps for one generator step, k (default: the loss's)"
+    )
     weight_clip: float | None = option(None, "objective", "bound of the critic's weights; wgan only")
     penalty_weight: float | None = option(None, "objective", "lambda of the gradient penalty; wgan-gp only")
     label_smoothing: float | None = option(None, "objective", "one-sided: real target 1 - this; gan only")
@@ -59,7 +61,9 @@ class TrainConfig:
     discriminator: str | None = option(None, "networks", "its partner if left out", DISCRIMINATORS)
     conditional: bool = option(False, "networks", "give both networks the labels (a folder's sub-folders)")
     width: int | None = option(None, "networks", "channels of the generator's narrowest layer (default: its own)")
-    discriminator_width: int | None = option(None, "networks", "channels of the discriminator's first layer (default: its own)")
+    discriminator_width: int | None = option(
+        None, "networks", "channels of the discriminator's first layer (default: its own)"
+    )
     latent_dim: int | None = option(None, "networks", "number of noise values (default: the generator's own)")
     discriminator_norm: str | None = option(None, "networks", "what the loss allows if left out", NORMS)
     init: str | None = option(None, "networks", "initial weights, the generator's best if left out", INITIALISERS)
@@ -72,7 +76,9 @@ class TrainConfig:
     beta1: float | None = option(None, "optimisation", "of adam")
     beta2: float | None = option(None, "optimisation", "of adam")
     rho: float | None = option(None, "optimisation", "of rmsprop")
-    gradient_clip: float | None = option(None, "optimisation", "clip each gradient tensor to this L2 norm (the write-up: 0.01)")
+    gradient_clip: float | None = option(
+        None, "optimisation", "clip each gradient tensor to this L2 norm (the write-up: 0.01)"
+    )
     ema_decay: float = option(0.999, "optimisation", "decay of the generator's average, used for samples")
 
     preset: str = option("auto", "run", "auto is small on a CPU, full on a GPU", ("auto", *PRESETS))

@@ -18,7 +18,7 @@ import shlex
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,11 +71,15 @@ def run(given: TrainConfig, say: Callable[[str], None] = print) -> Path:
         GanError: one of its kinds, see `errors`; `Stopped` after SIGINT or SIGTERM.
     """
     if given.resume:
-        raise UsageError("a run goes on from its folder with resumed(folder, ...), which tools/train.py does for --resume")
+        raise UsageError(
+            "a run goes on from its folder with resumed(folder, ...), which tools/train.py does for --resume"
+        )
     device = select_device(given.device)
     config, notices = resolve(given, device)
     if runtime.too_late and device == "cpu":
-        notices.append("paddle was imported before paddle_gan, so its threads could not be set; that makes a CPU several times slower")
+        notices.append(
+            "paddle was imported before paddle_gan, so its threads could not be set; that makes a CPU several times slower"
+        )
     folder = Path(config.out).expanduser() if config.out else RUNS / run_name(config)
     _refuse_other_run(config, folder)
     data = load_dataset(
@@ -170,10 +174,14 @@ def resumed(folder: Path, given: TrainConfig, named: set[str]) -> TrainConfig:
     return replace(read_config(folder), **{"device": given.device, **changes, "out": str(folder), "resume": None})
 
 
+def identity(config: TrainConfig) -> dict[str, Any]:
+    """The options that the numbers of a run depend on."""
+    return {name: value for name, value in asdict(config).items() if name not in _FREE}
+
+
 def run_name(config: TrainConfig) -> str:
     """A folder name for a resolved configuration: readable, and different where the numbers would be."""
-    identity = {name: value for name, value in asdict(config).items() if name not in _FREE}
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:6]
+    digest = hashlib.sha256(json.dumps(identity(config), sort_keys=True).encode()).hexdigest()[:6]
     conditional = "-conditional" if config.conditional else ""
     return f"{Path(config.dataset).name}-{config.loss}-{config.generator}{conditional}-{digest}"
 
@@ -189,11 +197,9 @@ def _refuse_other_run(config: TrainConfig, folder: Path) -> None:
     """A folder may hold one run only: the one of these options."""
     if not (folder / "config.json").exists():
         return
-    there = read_config(folder)
-    names = [field.name for field in fields(config) if field.name not in _FREE]
     # A data folder may have moved since.
-    mine, theirs = (replace(c, dataset=Path(c.dataset).name) for c in (config, there))
-    different = [f"{name} {getattr(theirs, name)} -> {getattr(mine, name)}" for name in names if getattr(theirs, name) != getattr(mine, name)]
+    mine, theirs = (identity(replace(c, dataset=Path(c.dataset).name)) for c in (config, read_config(folder)))
+    different = [f"{name} {theirs[name]} -> {mine[name]}" for name in mine if theirs[name] != mine[name]]
     if different:
         raise UsageError(f"{folder} holds another run ({', '.join(different)}); name another folder with --out")
 
@@ -242,7 +248,7 @@ def _train(
     sample_every = config.sample_every or max(1, config.steps // _SAMPLES_IN_RUN)
     with ExitStack() as stack:
         log = stack.enter_context(callbacks.metrics_log(metrics, state.step))
-        visualdl = stack.enter_context(callbacks.visualdl_log(folder / "visualdl", metrics, samples, asdict(config)))
+        visualdl = stack.enter_context(callbacks.visualdl_log(folder / "visualdl", metrics, samples, identity(config)))
         stop = stack.enter_context(stop_on_signal())
         progress = stack.enter_context(callbacks.progress(config.steps, state.step, say))
         if config.checkpoint_every:
@@ -259,7 +265,14 @@ def _train(
             stop,
         ]
         try:
-            train(state, _batches(config, data, state.generator.value_range), config.steps, config.seed, config.log_every, chain)
+            train(
+                state,
+                _batches(config, data, state.generator.value_range),
+                config.steps,
+                config.seed,
+                config.log_every,
+                chain,
+            )
         except Stopped:
             save_checkpoint(state)
             raise
@@ -279,8 +292,12 @@ def _fingerprint(data: ImageSet) -> str:
     return digest.hexdigest()
 
 
-def _describe(config: TrainConfig, data: ImageSet, state: TrainState, folder: Path, device: str, say: Callable[[str], None]) -> None:
-    parameters = [sum(p.size for p in network.parameters() if p.trainable) for network in (state.generator, state.discriminator)]
+def _describe(
+    config: TrainConfig, data: ImageSet, state: TrainState, folder: Path, device: str, say: Callable[[str], None]
+) -> None:
+    parameters = [
+        sum(p.size for p in network.parameters() if p.trainable) for network in (state.generator, state.discriminator)
+    ]
     labels = f" in {len(data.classes)} classes" if config.conditional else ""
     say(
         f"{len(data)} images of {data.name}{labels}, {config.image_size}x{config.image_size}x{config.channels}; "
@@ -289,7 +306,9 @@ def _describe(config: TrainConfig, data: ImageSet, state: TrainState, folder: Pa
     )
     say(f"run folder: {_shown(folder)}")
     if state.step >= config.steps:
-        say(f"this run is complete at step {state.step}; a larger --steps or --epochs goes on, --out or --seed starts another")
+        say(
+            f"this run is complete at step {state.step}; a larger --steps or --epochs goes on, --out or --seed starts another"
+        )
     elif state.step:
         say(f"going on from step {state.step} of {config.steps}")
 
@@ -306,9 +325,13 @@ def _summary(state: TrainState, folder: Path, say: Callable[[str], None]) -> Non
         say(f"  samples     {shown / 'samples' / samples[-1].name}")
         say(f"  animation   {shown / 'samples.gif'}")
     say(f"  weights     {shown / 'generator.pdparams'}")
-    say(f"  curves      {_command(program, '--logdir', shown / 'visualdl', '--language', language, '--disable-telemetry')}")
+    say(
+        f"  curves      {_command(program, '--logdir', shown / 'visualdl', '--language', language, '--disable-telemetry')}"
+    )
     if sample.exists():
-        say(f"  more        {_command(_shown(Path(sys.executable)), _shown(sample), shown, '--num', 1000, '--npz', 'samples.npz')}")
+        say(
+            f"  more        {_command(_shown(Path(sys.executable)), _shown(sample), shown, '--num', 1000, '--npz', 'samples.npz')}"
+        )
 
 
 def _command(*words: object) -> str:

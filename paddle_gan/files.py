@@ -24,7 +24,9 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _DISK_ERRNOS or isinstance(error, (FileExistsError, NotADirectoryError)):
-            raise DiskError(f"cannot write {error.filename or path}: {error.strerror}; free some space or use --out") from error
+            raise DiskError(
+                f"cannot write {error.filename or path}: {error.strerror}; free some space or use --out"
+            ) from error
         raise
 
 
@@ -86,7 +88,9 @@ def locked(folder: Path) -> Iterator[None]:
             if fcntl:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise UsageError(f"{folder}: another process is training here; wait for it, or name another folder with --out") from error
+            raise UsageError(
+                f"{folder}: another process is training here; wait for it, or name another folder with --out"
+            ) from error
         yield
 
 

@@ -142,10 +142,14 @@ def _check_ranges(config: TrainConfig) -> None:
 def _with_preset(config: TrainConfig, device: str, notices: list[str]) -> TrainConfig:
     name = config.preset if config.preset != "auto" else ("small" if device == "cpu" else "full")
     if config.preset == "auto" and name == "small" and config.generator is None:
-        notices.append("no GPU, so what is left open comes from the small preset; --preset full trains the write-up's full network")
+        notices.append(
+            "no GPU, so what is left open comes from the small preset; --preset full trains the write-up's full network"
+        )
     generator = config.generator or PRESETS[name].generator
     if config.generator is None and not _fits(generator, config):
-        notices.append(f"the {name} preset's {generator} network is not made for these images; {_GENERATOR_OF_ANY_SIZE} takes its place")
+        notices.append(
+            f"the {name} preset's {generator} network is not made for these images; {_GENERATOR_OF_ANY_SIZE} takes its place"
+        )
         generator = _GENERATOR_OF_ANY_SIZE
     return replace(config, preset=name, generator=generator)
 
@@ -175,7 +179,9 @@ def _with_sizes(config: TrainConfig) -> TrainConfig:
     size = config.image_size or fixed or data_size
     for name, network in ((config.generator, generator), (config.discriminator, discriminator)):
         if getattr(network, "image_size", size) != size:
-            raise UsageError(f"the {name} network is made for {network.image_size}x{network.image_size} images, not {size}; leave --image-size out or choose another network")
+            raise UsageError(
+                f"the {name} network is made for {network.image_size}x{network.image_size} images, not {size}; leave --image-size out or choose another network"
+            )
     latent_dim = getattr(generator, "latent_dim", None)
     if latent_dim and config.latent_dim not in (None, latent_dim):
         raise UsageError(f"the {config.generator} generator takes {latent_dim} noise values; leave --latent-dim out")
@@ -201,7 +207,9 @@ def _with_norm(config: TrainConfig, notices: list[str]) -> TrainConfig:
                 "and BatchNorm mixes the samples (Gulrajani et al. 2017, section 4); use none or layer"
             )
         # LayerNorm learns a little more in a step, but no norm learns more in the same time (measured on MNIST).
-        notices.append(f"{config.loss}: no BatchNorm in the discriminator, it mixes the samples that the penalty is for")
+        notices.append(
+            f"{config.loss}: no BatchNorm in the discriminator, it mixes the samples that the penalty is for"
+        )
         norm = "none"
     return replace(config, discriminator_norm=norm)
 
@@ -215,7 +223,9 @@ def _with_recipe(config: TrainConfig, notices: list[str]) -> TrainConfig:
             f"here it would only weaken the discriminator; use --loss wgan, or leave it out"
         )
     if config.penalty_weight is not None and objective.penalty is None:
-        raise UsageError(f"--penalty-weight with {config.loss}: it has no gradient penalty; use --loss wgan-gp, or leave it out")
+        raise UsageError(
+            f"--penalty-weight with {config.loss}: it has no gradient penalty; use --loss wgan-gp, or leave it out"
+        )
     if config.label_smoothing and objective.discriminator_loss is not gan_discriminator_loss:
         raise UsageError(f"--label-smoothing with {config.loss}: only the cross-entropy of gan has targets to smooth")
     recipe, preset = objective.optimizer, PRESETS[config.preset]
@@ -231,7 +241,9 @@ def _with_recipe(config: TrainConfig, notices: list[str]) -> TrainConfig:
         elif value is not None:
             raise UsageError(f"{_flag(number)} with {name}: it has none; leave it out or choose another --optimizer")
     if objective.weight_clip and name == "adam":
-        notices.append("adam with weight clipping: the paper found momentum to destabilise it and uses rmsprop (Arjovsky et al. 2017, section 4)")
+        notices.append(
+            "adam with weight clipping: the paper found momentum to destabilise it and uses rmsprop (Arjovsky et al. 2017, section 4)"
+        )
     return replace(
         config,
         optimizer=name,

@@ -14,7 +14,9 @@ class Stopped(GanError):
     """The user or the system asked the run to end; its status is the shell's, 128 + the signal's number."""
 
     def __init__(self, number: int, step: int):
-        super().__init__(f"stopped at step {step} by {signal.Signals(number).name}; the same command goes on from there")
+        super().__init__(
+            f"stopped at step {step} by {signal.Signals(number).name}; the same command goes on from there"
+        )
         self.exit_status = 128 + number
 
 

@@ -72,14 +72,14 @@ def discriminator_step(
     real_logits = discriminator(real, labels)
     fake_logits = discriminator(fake, labels)
     loss = objective.discriminator_loss(real_logits, fake_logits)
-    scalars = {"loss/discriminator": loss, "logits/real": real_logits.mean(), "logits/fake": fake_logits.mean()}
+    scalars = {"loss/discriminator": loss, "mean_logit/real": real_logits.mean(), "mean_logit/fake": fake_logits.mean()}
     if objective.penalty:
         penalty = objective.penalty_weight * objective.penalty(discriminator, real, fake, labels)
         loss = loss + penalty
         scalars["loss/penalty"] = penalty
     loss.backward()
     if measure:
-        scalars["gradient_norm/discriminator"] = gradient_norm(discriminator)
+        scalars["optimizer/gradient_norm_discriminator"] = gradient_norm(discriminator)
     state.discriminator_optimizer.step()
     state.discriminator_optimizer.clear_grad(set_to_zero=False)
     if objective.weight_clip:
@@ -100,7 +100,7 @@ def generator_step(
         loss.backward()
     scalars = {"loss/generator": loss}
     if measure:
-        scalars["gradient_norm/generator"] = gradient_norm(state.generator)
+        scalars["optimizer/gradient_norm_generator"] = gradient_norm(state.generator)
     state.generator_optimizer.step()
     state.generator_optimizer.clear_grad(set_to_zero=False)
     update_average(state)

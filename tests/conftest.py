@@ -6,8 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import paddle_gan  # noqa: F401  (before Paddle: it sets the threads)
 import pytest
+
+import paddle_gan  # noqa: F401  (before Paddle: it sets the threads)
 
 ROOT = Path(__file__).resolve().parent.parent
 # The smallest networks that are still the real ones.

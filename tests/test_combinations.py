@@ -7,9 +7,10 @@ in about twenty minutes on two cores.
 import numpy as np
 import pytest
 from conftest import command_line
+from PIL import Image
+
 from paddle_gan.callbacks import read_metrics
 from paddle_gan.datasets import load_dataset
-from PIL import Image
 
 COMBINATIONS = [
     (loss, generator, conditional)
@@ -37,7 +38,18 @@ def test_trains_a_few_steps(tmp_path, loss, generator, conditional):
 def test_trains_200_steps(tmp_path, loss, generator, conditional):
     # At its full width the write-up's network alone would take most of an hour on two cores.
     width = ("--width", 32, "--discriminator-width", 32) if generator == "writeup" else ()
-    check(tmp_path, 200, "--loss", loss, "--generator", generator, "--batch-size", 16, *width, *["--conditional"] * conditional)
+    check(
+        tmp_path,
+        200,
+        "--loss",
+        loss,
+        "--generator",
+        generator,
+        "--batch-size",
+        16,
+        *width,
+        *["--conditional"] * conditional,
+    )
 
 
 @pytest.mark.slow
@@ -49,5 +61,7 @@ def test_trains_200_steps_on_a_folder_of_colour_images(tmp_path, loss):
         folder = tmp_path / "data" / str(digits.labels[i])
         folder.mkdir(parents=True, exist_ok=True)
         colour = np.array([[i % 7, i % 5, i % 3]]) / 6
-        Image.fromarray((digits.images[i].transpose(1, 2, 0) * colour.clip(0.2, 1)).astype(np.uint8)).save(folder / f"{i}.png")
+        Image.fromarray((digits.images[i].transpose(1, 2, 0) * colour.clip(0.2, 1)).astype(np.uint8)).save(
+            folder / f"{i}.png"
+        )
     check(tmp_path / "run", 200, "--dataset", tmp_path / "data", "--conditional", "--loss", loss, "--batch-size", 16)

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from paddle_gan.datasets import load_dataset
-from paddle_gan.datasets import grey_sets
+
+from paddle_gan.datasets import grey_sets, load_dataset
 from paddle_gan.datasets.batches import batch_indices
 from paddle_gan.datasets.download import download
 from paddle_gan.datasets.folder import load_folder
@@ -84,11 +84,19 @@ def test_missing_fashion_mnist_names_every_place_and_the_remedy(tmp_path, monkey
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "train-images-idx3-ubyte.gz").write_bytes(b"junk")
-    source = grey_sets.GreySet("fashion-mnist", (), FASHION_MNIST.md5, (tmp_path / "nowhere", broken), FASHION_MNIST.host)
+    source = grey_sets.GreySet(
+        "fashion-mnist", (), FASHION_MNIST.md5, (tmp_path / "nowhere", broken), FASHION_MNIST.host
+    )
     with pytest.raises(DataError) as error:
         load_grey_set(source, "train", 28, 1)
     nowhere = str(tmp_path / "nowhere")
-    for part in (f"{nowhere}: no train-images", f"{broken}/train-images-idx3-ubyte.gz: md5", "--download", "--data-dir", "apt-get install"):
+    for part in (
+        f"{nowhere}: no train-images",
+        f"{broken}/train-images-idx3-ubyte.gz: md5",
+        "--download",
+        "--data-dir",
+        "apt-get install",
+    ):
         assert part in str(error.value)
 
 
@@ -153,7 +161,10 @@ def test_download_fetches_checks_and_is_not_needed_again(tmp_path, server):
     ]
 
 
-@pytest.mark.parametrize(("mode", "reason"), [("cut", "ended after"), ("silent", "cannot be downloaded"), ("missing", "404"), ("login page", "md5")])
+@pytest.mark.parametrize(
+    ("mode", "reason"),
+    [("cut", "ended after"), ("silent", "cannot be downloaded"), ("missing", "404"), ("login page", "md5")],
+)
 def test_failed_download_says_why_and_leaves_nothing(tmp_path, server, monkeypatch, mode, reason):
     source = tiny_set(server, tmp_path)
     monkeypatch.setattr(Handler, "mode", mode)

@@ -6,6 +6,7 @@ import numpy as np
 import paddle
 import paddle.nn as nn
 import pytest
+
 from paddle_gan import config
 from paddle_gan.blocks import INITIALISERS, NORMS, ConvBN, LayerNorm, mish
 from paddle_gan.networks import DISCRIMINATORS, GENERATORS, IMAGE_SIZES, PARTNERS
@@ -27,7 +28,9 @@ def test_generator_and_partner_fit_each_other_at_every_size(name, size, channels
     if name == "writeup" and size != 32:
         pytest.skip("made for 32x32")
     generator = make(GENERATORS[name], image_size=size, channels=channels, classes=classes, width=4)
-    discriminator = make(DISCRIMINATORS[PARTNERS[name][0]], image_size=size, channels=channels, classes=classes, width=4)
+    discriminator = make(
+        DISCRIMINATORS[PARTNERS[name][0]], image_size=size, channels=channels, classes=classes, width=4
+    )
     labels = paddle.to_tensor([0, 2]) if classes else None
     images = generator(paddle.randn([2, generator.latent_dim]), labels)
     assert images.shape == [2, channels, size, size]
@@ -56,11 +59,17 @@ def test_writeup_networks_have_its_shapes_names_and_parameter_counts():
     generator, discriminator = GENERATORS["writeup"](channels=1), DISCRIMINATORS["writeup"](channels=1)
     convolutions = [[128, 1, 5, 5], [2048, 128, 3, 3], [128, 128, 5, 5]]
     expected = {f"model.{i}.conv.weight": shape for i, shape in zip((0, 1, 3), convolutions)}
-    expected |= {f"model.{i}.BN.{part}": [n] for i, n in ((0, 128), (1, 2048), (3, 128)) for part in ("weight", "bias", "_mean", "_variance")}
+    expected |= {
+        f"model.{i}.BN.{part}": [n]
+        for i, n in ((0, 128), (1, 2048), (3, 128))
+        for part in ("weight", "bias", "_mean", "_variance")
+    }
     expected |= {"model.4.weight": [1, 128, 5, 5], "model.4.bias": [1]}
     assert {name: list(value.shape) for name, value in generator.state_dict().items()} == expected
     trainable = lambda layer: sum(p.size for p in layer.parameters() if p.trainable)  # noqa: E731
-    assert trainable(generator) == 1 * 128 * 25 + 128 * 2048 * 9 + 128 * 128 * 25 + 128 * 25 + 1 + 2 * (128 + 2048 + 128)
+    assert trainable(generator) == 1 * 128 * 25 + 128 * 2048 * 9 + 128 * 128 * 25 + 128 * 25 + 1 + 2 * (
+        128 + 2048 + 128
+    )
     assert trainable(discriminator) == 64 * 25 + 64 * 128 * 25 + 128 * 128 * 25 + 128 + 1 + 2 * (64 + 128 + 128)
     shapes = []
     for layer in generator.model:
@@ -83,7 +92,9 @@ def test_subpixel_output_equals_convolution_and_pixel_shuffle():
         for column in range(2):
             for i in range(3):
                 for j in range(3):
-                    weight[2 * row + column, :, i, j] = transposed[:, 0, row + 2 + 2 * (1 - i), column + 2 + 2 * (1 - j)]
+                    weight[2 * row + column, :, i, j] = transposed[
+                        :, 0, row + 2 + 2 * (1 - i), column + 2 + 2 * (1 - j)
+                    ]
     expected = nn.functional.pixel_shuffle(nn.functional.conv2d(x, paddle.to_tensor(weight), padding=1), 2)
     np.testing.assert_allclose((stage(x) - stage.conv.bias.item()).numpy(), expected.numpy(), atol=2e-6)
 

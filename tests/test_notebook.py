@@ -25,8 +25,12 @@ def test_notebook_runs_twice_in_one_kernel(path, tmp_path, monkeypatch):
     code = [cell for cell in cells if cell.cell_type == "code"]
     notebook.cells = [*cells, *(nbformat.v4.new_code_cell(cell.source) for cell in code)]
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": tmp_path / "work"}}).execute()
-    pictures = [output for cell in notebook.cells for output in cell.get("outputs", []) if "image/png" in output.get("data", {})]
+    pictures = [
+        output for cell in notebook.cells for output in cell.get("outputs", []) if "image/png" in output.get("data", {})
+    ]
     assert len(pictures) == 2 * 4
-    text = "".join(output.get("text", "") for cell in notebook.cells[len(cells) :] for output in cell.get("outputs", []))
+    text = "".join(
+        output.get("text", "") for cell in notebook.cells[len(cells) :] for output in cell.get("outputs", [])
+    )
     assert "complete at step 4" in text and "Warning" not in text
     assert list(Path(tmp_path / "work" / "runs").glob("mnist-wgan-gp-writeup-*"))

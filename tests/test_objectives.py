@@ -6,6 +6,7 @@ import numpy as np
 import paddle
 import paddle.nn as nn
 import pytest
+
 from paddle_gan import objectives
 from paddle_gan.blocks import ConvBN, LayerNorm
 from paddle_gan.networks import DISCRIMINATORS
@@ -157,7 +158,9 @@ class Head(nn.Layer):
         return (x**3).mean([1, 2, 3])
 
 
-@pytest.mark.parametrize(("name", "discriminator"), list(small_discriminators()), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("name", "discriminator"), list(small_discriminators()), ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_gradient_of_the_penalty_agrees_with_finite_differences(name, discriminator):
     """In float64, for every discriminator there is, labels included: second gradients are right."""
     discriminator.to(dtype="float64")

@@ -21,7 +21,17 @@ def test_a_new_objective_is_what_the_readme_adds(tmp_path):
     path = tmp_path / "paddle_gan" / "objectives.py"
     head, tail = path.read_text().split("OBJECTIVES: dict[str, Objective] = {\n")
     path.write_text(f"{head}{functions}OBJECTIVES: dict[str, Objective] = {{\n{entry}\n{tail}")
-    command = [sys.executable, tmp_path / "tools" / "train.py", "--loss", "hinge", "--steps", "2", "--out", tmp_path / "run", *TINY]
+    command = [
+        sys.executable,
+        tmp_path / "tools" / "train.py",
+        "--loss",
+        "hinge",
+        "--steps",
+        "2",
+        "--out",
+        tmp_path / "run",
+        *TINY,
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "hinge (Lim and Ye 2017)" in done.stdout
@@ -40,7 +50,14 @@ def test_every_option_that_is_named_exists():
     from paddle_gan.config import SampleConfig, TrainConfig
 
     fields = TrainConfig.__dataclass_fields__ | SampleConfig.__dataclass_fields__
-    known = {"--" + name.replace("_", "-") for name in fields} | {"--config", "--debug", "--help", "--logdir", "--language", "--disable-telemetry"}
+    known = {"--" + name.replace("_", "-") for name in fields} | {
+        "--config",
+        "--debug",
+        "--help",
+        "--logdir",
+        "--language",
+        "--disable-telemetry",
+    }
     for text in (README, CHINESE):
         assert set(re.findall(r"--[a-z][a-z0-9-]+", text)) <= known
 

@@ -8,6 +8,7 @@ import numpy as np
 import paddle
 import pytest
 from conftest import ROOT
+
 from paddle_gan.errors import UsageError
 from paddle_gan.runtime import cpu_environment, seed_all, select_device
 
@@ -35,7 +36,9 @@ def environment_after_import(**given) -> dict[str, str]:
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "MKL_"))}
     code = f"import paddle_gan, os; print(*(os.environ.get(n) for n in {names}))"
-    done = subprocess.run([sys.executable, "-c", code], env=clean | given, cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=clean | given, cwd=ROOT, capture_output=True, text=True, check=True
+    )
     return dict(zip(names, done.stdout.split()))
 
 

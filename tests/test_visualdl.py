@@ -27,8 +27,13 @@ def test_scalars_samples_and_hyper_parameters_are_written(plain_run):
     reader = LogReader(file_path=str(next((plain_run / "visualdl").glob("vdlrecords*"))))
     tags = reader.get_tags()
     for tag in (
-        *("loss/discriminator", "loss/generator", "logits/real", "logits/fake", "images_per_second"),
-        *("gradient_norm/discriminator", "gradient_norm/generator", "learning_rate/generator", "learning_rate/discriminator"),
+        *("loss/discriminator", "loss/generator", "mean_logit/real", "mean_logit/fake", "speed/images_per_second"),
+        *(
+            "optimizer/gradient_norm_discriminator",
+            "optimizer/gradient_norm_generator",
+            "optimizer/learning_rate_generator",
+            "optimizer/learning_rate_discriminator",
+        ),
     ):
         assert [step for step, _ in scalars(plain_run, tag)] == [1, 4, 8, 12], tag
     assert tags["image"] == ["samples"]
@@ -53,7 +58,9 @@ def page(plain_run):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    server = subprocess.Popen([*command, "--host", "127.0.0.1", "--port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        [*command, "--host", "127.0.0.1", "--port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     address = f"http://127.0.0.1:{port}"
     for _ in range(300):
         try:
@@ -72,7 +79,9 @@ def get(url: str, headers: dict[str, str] | None = None) -> bytes:
         return response.read()
 
 
-@pytest.mark.parametrize("headers", [{}, {"Accept-Language": "fr"}, {"Accept-Language": "zh-CN,zh"}], ids=["no language", "fr", "zh"])
+@pytest.mark.parametrize(
+    "headers", [{}, {"Accept-Language": "fr"}, {"Accept-Language": "zh-CN,zh"}], ids=["no language", "fr", "zh"]
+)
 def test_page_is_served_whatever_language_the_browser_sends(page, headers):
     assert b"<html" in get(f"{page}/app/index", headers).lower()
     tags = json.loads(get(f"{page}/app/api/scalar/tags", headers))["data"]
@@ -85,13 +94,22 @@ def test_page_is_served_whatever_language_the_browser_sends(page, headers):
 def test_browser_shows_curves_and_samples(page, tmp_path, place, text, language):
     picture = tmp_path / "page.png"
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    flags += [f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1400,1000", "--virtual-time-budget=20000", f"--accept-lang={language}"]
+    flags += [
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--window-size=1400,1000",
+        "--virtual-time-budget=20000",
+        f"--accept-lang={language}",
+    ]
     address = f"{page}/app/{place}"
     subprocess.run([CHROMIUM, *flags, f"--screenshot={picture}", address], capture_output=True, timeout=120, check=True)
     pixels = np.asarray(Image.open(picture).convert("RGB")).reshape(-1, 3)
     assert len(np.unique(pixels, axis=0)) > 100  # a page with content, not an empty or an error page
     if place == "scalar":
         curve = np.asarray(Image.open(picture).convert("RGB"))[250:, :1100].astype(int)
-        assert (np.abs(curve - (41, 50, 225)).max(axis=-1) < 20).sum() > 100  # VisualDL draws the first run in this blue
-    dom = subprocess.run([CHROMIUM, *flags, "--dump-dom", address], capture_output=True, timeout=120, text=True, check=True).stdout
+        assert (
+            np.abs(curve - (41, 50, 225)).max(axis=-1) < 20
+        ).sum() > 100  # VisualDL draws the first run in this blue
+    dom = subprocess.run(
+        [CHROMIUM, *flags, "--dump-dom", address], capture_output=True, timeout=120, text=True, check=True
+    ).stdout
     assert text in dom

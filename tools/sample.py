@@ -13,7 +13,9 @@ _GRID_COLUMNS = 10
 
 
 def command() -> None:
-    config, positional, _ = parse(SampleConfig, "Take samples from the generator of a run.", {"run": "folder of the run"})
+    config, positional, _ = parse(
+        SampleConfig, "Take samples from the generator of a run.", {"run": "folder of the run"}
+    )
     if not (config.npz or config.png_dir or config.grid):
         raise UsageError("say where the samples go: --npz FILE, --png-dir FOLDER or --grid FILE")
     if config.num < 1:
@@ -26,8 +28,11 @@ def command() -> None:
     select_device(config.device)
     generator, classes = experiment.load_generator(Path(positional["run"]).expanduser(), config.raw, print)
     if config.label is not None and not 0 <= config.label < len(classes):
-        known = ", ".join(f"{i} {name}" for i, name in enumerate(classes)) or "none, it was trained without --conditional"
+        known = (
+            ", ".join(f"{i} {name}" for i, name in enumerate(classes)) or "none, it was trained without --conditional"
+        )
         raise UsageError(f"--label {config.label}: the labels of this run are: {known}")
+
     def batches() -> sampling.Batches:
         return sampling.generate(generator, config.num, config.seed, len(classes), config.label)
 

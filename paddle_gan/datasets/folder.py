@@ -17,7 +17,9 @@ from paddle_gan.runtime import cpu_count
 
 _MOST_BYTES = 8 << 30
 # What Pillow also opens, such as .h5, .mpg or .eps, is seldom meant as a training image.
-_EXTENSIONS = set(".avif .bmp .gif .ico .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split())
+_EXTENSIONS = set(
+    ".avif .bmp .gif .ico .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()
+)
 # Grey of more than 8 bits: Pillow's own conversion clips instead of scaling.
 _DEEP_GREY = ("I", "I;16", "I;16B", "I;16L", "F")
 
@@ -46,7 +48,9 @@ def load_folder(folder: Path, image_size: int, channels: int, labelled: bool = F
         raise DataError(f"{folder}: no images in it or below it (known: {' '.join(sorted(_EXTENSIONS))})")
     size = len(paths) * channels * image_size**2
     if size > _MOST_BYTES:
-        raise DataError(f"{folder}: {len(paths)} images need {size >> 30} GiB of memory at this size; use a smaller --image-size")
+        raise DataError(
+            f"{folder}: {len(paths)} images need {size >> 30} GiB of memory at this size; use a smaller --image-size"
+        )
     classes, labels = _labels(folder, paths) if labelled else ((), None)
     with ThreadPoolExecutor(cpu_count()) as pool:
         images = np.stack(list(pool.map(partial(_load_image, size=image_size, channels=channels), paths)))

@@ -109,7 +109,11 @@ def _load_file(source: GreySet, name: str, folders: tuple[Path, ...], fetch: boo
             return read_idx(path, source.md5[name])
         except DataError as error:
             failures.append(str(error))
-    failures += [f"{folder}: no {name}[.gz|.xz]" for folder in folders if not any(p.exists() for p in _candidates((folder,), name))]
+    failures += [
+        f"{folder}: no {name}[.gz|.xz]"
+        for folder in folders
+        if not any(p.exists() for p in _candidates((folder,), name))
+    ]
     if fetch and source.host:
         target = folders[0] / f"{name}.gz"
         try:

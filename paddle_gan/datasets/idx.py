@@ -45,7 +45,9 @@ def read_idx(path: Path, md5: str | None = None) -> np.ndarray:
         raise DataError(f"{path}: not an IDX file")
     kind, axes = payload[2], payload[3]
     if kind != _UNSIGNED_BYTE or not 1 <= axes <= _MOST_AXES:
-        raise DataError(f"{path}: IDX type 0x{kind:02x} with {axes} axes; expected unsigned bytes (0x08), 1 to {_MOST_AXES} axes")
+        raise DataError(
+            f"{path}: IDX type 0x{kind:02x} with {axes} axes; expected unsigned bytes (0x08), 1 to {_MOST_AXES} axes"
+        )
     start = 4 + 4 * axes
     if len(payload) < start:
         raise DataError(f"{path}: ends within its header")

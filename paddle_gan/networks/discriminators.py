@@ -26,7 +26,9 @@ class StridedDiscriminator(nn.Layer):
         norm: of every convolution but the first.
     """
 
-    def __init__(self, image_size: int, channels: int, width: int = 32, classes: int = 0, norm: Norm | None = nn.BatchNorm):
+    def __init__(
+        self, image_size: int, channels: int, width: int = 32, classes: int = 0, norm: Norm | None = nn.BatchNorm
+    ):
         super().__init__()
         size, halvings = doublings(image_size)
         widths = [width * 2 ** min(i, 3) for i in range(halvings + 1)]

@@ -58,7 +58,8 @@ class UpsamplingGenerator(nn.Layer):
         widths = [width * 2 ** min(stages - 1 - i, 3) for i in range(stages)]
         self.project = Projection(latent_dim + classes, widths[0], size)
         self.stages = nn.Sequential(
-            *(stage(before, after, False) for before, after in zip(widths, widths[1:])), stage(widths[-1], channels, True)
+            *(stage(before, after, False) for before, after in zip(widths, widths[1:])),
+            stage(widths[-1], channels, True),
         )
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
