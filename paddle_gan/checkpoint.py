@@ -68,7 +68,7 @@ def save(state: TrainState, folder: Path, data: str, classes: tuple[str, ...] = 
         (temporary / _STATE).write_bytes(payload)
         (temporary / _MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
     for old in _newest_first(folder)[_KEEP:]:
-        _remove(old)
+        shutil.rmtree(old, ignore_errors=True)
     return target
 
 
@@ -81,6 +81,8 @@ def restore(state: TrainState, folder: Path, data: str, say: Callable[[str], Non
         CheckpointError: there are checkpoints but all are damaged, or the newest whole one is of other
             networks; no weight has been changed then.
     """
+    for leftover in folder.glob(".step-*.partial"):  # of a process that was killed while it saved
+        shutil.rmtree(leftover, ignore_errors=True)
     if not _newest_first(folder):
         return
     manifest, arrays = read_newest(folder, say)
@@ -167,12 +169,6 @@ def _read(checkpoint: Path) -> tuple[dict, dict[str, np.ndarray]]:
 
 def _newest_first(folder: Path) -> list[Path]:
     return sorted((path for path in folder.glob("step-*") if _NAME.fullmatch(path.name)), reverse=True)
-
-
-def _remove(checkpoint: Path) -> None:
-    # The manifest goes first: what is left of an interrupted removal is not taken for a checkpoint.
-    (checkpoint / _MANIFEST).unlink(missing_ok=True)
-    shutil.rmtree(checkpoint, ignore_errors=True)
 
 
 def _tensors(state: TrainState) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, NoReturn, TypeVar
 
+from paddle_gan.config import flag
 from paddle_gan.errors import GanError, UsageError
 
 Config = TypeVar("Config")
@@ -74,13 +75,12 @@ def _add_option(group: Any, field: Any) -> None:
         help += f": {' '.join(choices)}"
     if kind is not bool and field.default is not None:
         help += f" (default: {field.default})"
-    flag = "--" + field.name.replace("_", "-")
     if kind is bool:
-        group.add_argument(flag, action="store_true", help=help)
+        group.add_argument(flag(field.name), action="store_true", help=help)
     elif choices:
-        group.add_argument(flag, choices=choices, help=help, metavar="NAME")
+        group.add_argument(flag(field.name), choices=choices, help=help, metavar="NAME")
     else:
-        group.add_argument(flag, type=kind, help=help, metavar={int: "N", float: "X", str: "TEXT"}[kind])
+        group.add_argument(flag(field.name), type=kind, help=help, metavar={int: "N", float: "X", str: "TEXT"}[kind])
 
 
 def _one_line(message: str) -> str:

@@ -5,9 +5,12 @@ network or the data set. `config.json` of a run holds the filled one.
 """
 
 import ast
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+
+from paddle_gan.errors import UsageError
 
 
 def option(default: Any, group: str, help: str, choices: tuple[str, ...] = ()) -> Any:
@@ -37,6 +40,42 @@ NORMS = _names("blocks.py", "NORMS")
 INITIALISERS = _names("blocks.py", "INITIALISERS")
 OPTIMIZERS = _names("optimizers.py", "OPTIMIZERS")
 PRESETS = _names("resolve.py", "PRESETS")
+IMAGE_SIZES = (28, 32, 64, 128)
+
+_POSITIVE = (
+    *("image_size", "channels", "discriminator_steps", "weight_clip", "penalty_weight"),
+    *("width", "discriminator_width", "latent_dim", "batch_size", "gradient_clip"),
+    *("learning_rate", "generator_learning_rate", "discriminator_learning_rate"),
+    *("epochs", "steps", "log_every", "sample_every", "checkpoint_every", "num"),
+)
+_BELOW_ONE = ("beta1", "beta2", "rho", "ema_decay", "label_smoothing")
+
+
+def flag(name: str) -> str:
+    """An option as it is written on the command line."""
+    return "--" + name.replace("_", "-")
+
+
+def check_values(config: Any) -> None:
+    """Refuse values that no run could have, by themselves.
+
+    Raises:
+        UsageError: out of range, or not one of the choices.
+    """
+    for item in fields(config):
+        value, choices, shown = getattr(config, item.name), item.metadata["choices"], flag(item.name)
+        if isinstance(item.default, bool) and not isinstance(value, bool):
+            raise UsageError(f"{shown} {value}: true or false")
+        if value is None:
+            continue
+        if choices and value not in choices:
+            raise UsageError(f"{shown} {value}: one of {', '.join(choices)}")
+        if item.name in _POSITIVE and not 0 < value < math.inf:
+            raise UsageError(f"{shown} {value}: must be more than 0")
+        if item.name in _BELOW_ONE and not 0 <= value < 1:
+            raise UsageError(f"{shown} {value}: must be at least 0 and less than 1")
+        if item.name == "seed" and value < 0:
+            raise UsageError(f"{shown} {value}: must not be negative")
 
 
 @dataclass(frozen=True)
@@ -92,6 +131,17 @@ class TrainConfig:
     sample_every: int | None = option(None, "run", "steps between sample grids (default: 20 in the run)")
     checkpoint_every: int | None = option(None, "run", "steps between checkpoints (default: one a minute)")
 
+    def __post_init__(self) -> None:
+        check_values(self)
+        if self.batch_size == 1:
+            raise UsageError("--batch-size 1: BatchNorm in the networks needs at least two samples")
+        if self.channels not in (None, 1, 3):
+            raise UsageError(f"--channels {self.channels}: 1 (grey) or 3 (colour)")
+        if self.image_size not in (None, *IMAGE_SIZES):
+            raise UsageError(f"--image-size {self.image_size}: one of {', '.join(map(str, IMAGE_SIZES))}")
+        if self.epochs is not None and self.steps is not None:
+            raise UsageError("--epochs and --steps both say how long; give one of them")
+
 
 @dataclass(frozen=True)
 class SampleConfig:
@@ -105,3 +155,6 @@ class SampleConfig:
     npz: str | None = option(None, "where", "write uint8 images [N,H,W,C] (and labels) to this .npz file")
     png_dir: str | None = option(None, "where", "write one PNG for each sample to this folder")
     grid: str | None = option(None, "where", "write all samples as one sheet to this .png file")
+
+    def __post_init__(self) -> None:
+        check_values(self)

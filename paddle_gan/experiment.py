@@ -34,7 +34,7 @@ from paddle_gan.datasets import ImageSet, load_dataset
 from paddle_gan.datasets.batches import batch_indices
 from paddle_gan.errors import CheckpointError, UsageError
 from paddle_gan.files import atomic_path, locked, make_folder, write_text
-from paddle_gan.images import grid, save_gif, save_png
+from paddle_gan.images import grid, grid_columns, save_gif, save_png
 from paddle_gan.networks import DISCRIMINATORS, GENERATORS
 from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.resolve import network_arguments, objective_of, optimizer_of, resolve
@@ -47,7 +47,6 @@ _PROJECT = Path(__file__).resolve().parent.parent
 # In the project's own work/ in a checkout; where one works when the package is installed.
 RUNS = (_PROJECT if (_PROJECT / "work" / "ConvBN.py").exists() else Path.cwd()) / "work" / "runs"
 _GRID_ROWS = 8
-_MOST_COLUMNS = 16
 _SAMPLES_IN_RUN = 20
 _CHECKPOINT_SECONDS = 60
 # Options that may differ when a run goes on: how long, where, and how often something is written.
@@ -156,18 +155,18 @@ def read_config(folder: Path) -> TrainConfig:
         UsageError: no run there. CheckpointError: its config.json is damaged or of another version.
     """
     path = folder / "config.json"
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UsageError(f"{folder}: not a run folder, it has no config.json")
     try:
         return TrainConfig(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, UsageError) as error:
         raise CheckpointError(f"{path}: cannot be read ({error})") from error
 
 
 def resumed(folder: Path, given: TrainConfig, named: set[str]) -> TrainConfig:
     """The options of the run in `folder`, with those in `named` taken from `given`."""
-    if "out" in named:
-        raise UsageError("--resume goes on in the run's own folder; leave --out out, or copy the folder first")
+    if named & {"out", "preset"}:
+        raise UsageError("--resume goes on in the run's own folder with its own options; leave --out and --preset out")
     changes: dict[str, Any] = {name: getattr(given, name) for name in named - {"resume"}}
     if "epochs" in named:
         changes["steps"] = None
@@ -229,7 +228,7 @@ def _train(
     samples = make_folder(folder / "samples")
     metrics = folder / "metrics.jsonl"
     classes = len(data.classes) if config.conditional else 0
-    columns = classes if 0 < classes <= _MOST_COLUMNS else 8
+    columns = grid_columns(classes)
 
     def save_samples(state: TrainState) -> None:
         images, _ = next(generate(state.average, columns * _GRID_ROWS, config.seed, classes))
@@ -261,8 +260,8 @@ def _train(
             callbacks.every(sample_every, save_samples, config.steps),
             visualdl,
             progress,
-            checkpoints,
             stop,
+            checkpoints,
         ]
         try:
             train(

@@ -9,6 +9,10 @@ from paddle_gan.files import atomic_path
 
 _GAP = 2
 _GREY = 128
+_COLUMNS = 10
+_MOST_COLUMNS = 16
+_FRAME_MILLISECONDS = 250
+_LAST_MILLISECONDS = 2000
 _MOST_FRAMES = 60
 
 
@@ -34,12 +38,18 @@ def grid(images: np.ndarray, columns: int) -> np.ndarray:
     if images.shape[3] == 1:
         images = images.repeat(3, axis=3)
     count, height, width, _ = images.shape
+    columns = min(columns, count)
     rows = -(-count // columns)
     sheet = np.full((rows * (height + _GAP) + _GAP, columns * (width + _GAP) + _GAP, 3), _GREY, np.uint8)
     for i, image in enumerate(images):
         top, left = (index * (side + _GAP) + _GAP for index, side in zip(divmod(i, columns), (height, width)))
         sheet[top : top + height, left : left + width] = image
     return sheet
+
+
+def grid_columns(classes: int = 0) -> int:
+    """Columns of a sheet of samples: one for each class, unless there are none or many."""
+    return classes if 0 < classes <= _MOST_COLUMNS else _COLUMNS
 
 
 def to_pil(image: np.ndarray) -> Image.Image:
@@ -53,10 +63,10 @@ def save_png(path: Path, image: np.ndarray) -> None:
         to_pil(image).save(temporary, "PNG")
 
 
-def save_gif(path: Path, frames: list[Path], milliseconds: int = 250) -> None:
+def save_gif(path: Path, frames: list[Path]) -> None:
     """An endless animation of image files, at most about 60 of them; the last one stays for two seconds."""
     frames = [*frames[:-1][:: -(-len(frames) // _MOST_FRAMES)], frames[-1]]
     pictures = [Image.open(frame).convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
-    durations = [milliseconds] * (len(pictures) - 1) + [2000]
+    durations = [_FRAME_MILLISECONDS] * (len(pictures) - 1) + [_LAST_MILLISECONDS]
     with atomic_path(path) as temporary:
         pictures[0].save(temporary, "GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0)

@@ -1,7 +1,7 @@
 """From the options that were given to the options of a run: presets, recipes, defaults, and what is refused.
 
-The answer is a `TrainConfig` in which nothing that applies is left open, so that it reproduces the
-run by itself, and the notices that the user should read.
+The answer is a `TrainConfig` in which everything that the numbers depend on is filled, but for a length
+given in epochs, which needs the data; and the notices that the user should read.
 """
 
 import inspect
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from paddle_gan.blocks import NORMS
-from paddle_gan.config import LOSS_ALIASES, TrainConfig
+from paddle_gan.config import LOSS_ALIASES, TrainConfig, flag
 from paddle_gan.datasets import DATASETS, default_size
 from paddle_gan.errors import UsageError
-from paddle_gan.networks import DISCRIMINATORS, GENERATORS, IMAGE_SIZES, PARTNERS
+from paddle_gan.networks import DISCRIMINATORS, GENERATORS, PARTNERS
 from paddle_gan.objectives import OBJECTIVES, Objective, gan_discriminator_loss
 from paddle_gan.optimizers import OPTIMIZERS, Adam
 
@@ -45,11 +45,6 @@ PRESETS: dict[str, Preset] = {
 }
 # Where the preset's generator does not fit, as the write-up's in other sizes than 32x32.
 _GENERATOR_OF_ANY_SIZE = "pixelshuffle"
-_POSITIVE = (
-    "image_size channels discriminator_steps weight_clip penalty_weight width discriminator_width latent_dim batch_size learning_rate "
-    "generator_learning_rate discriminator_learning_rate gradient_clip epochs steps log_every sample_every checkpoint_every"
-).split()
-_UNIT = ("beta1", "beta2", "rho", "ema_decay", "label_smoothing")
 
 
 def resolve(given: TrainConfig, device: str) -> tuple[TrainConfig, list[str]]:
@@ -63,9 +58,8 @@ def resolve(given: TrainConfig, device: str) -> tuple[TrainConfig, list[str]]:
         The filled options, and notices: one sentence each.
 
     Raises:
-        UsageError: a value out of range, or options that do not go together.
+        UsageError: options that do not go together.
     """
-    _check_ranges(given)
     notices: list[str] = []
     config = replace(given, loss=LOSS_ALIASES.get(given.loss, given.loss))
     config = _with_preset(config, device, notices)
@@ -112,36 +106,10 @@ def network_arguments(network: Callable, config: TrainConfig, classes: int) -> d
     return {name: value for name, value in offered.items() if name in inspect.signature(network).parameters}
 
 
-def _check_ranges(config: TrainConfig) -> None:
-    for name in _POSITIVE:
-        value = getattr(config, name)
-        if value is not None and not value > 0:
-            raise UsageError(f"{_flag(name)} {value}: must be more than 0")
-    for name in _UNIT:
-        value = getattr(config, name)
-        if value is not None and not 0 <= value < 1:
-            raise UsageError(f"{_flag(name)} {value}: must be at least 0 and less than 1")
-    for field in fields(config):
-        value, choices = getattr(config, field.name), field.metadata["choices"]
-        if choices and value is not None and value not in choices:
-            raise UsageError(f"{_flag(field.name)} {value}: one of {', '.join(choices)}")
-        if isinstance(field.default, bool) and not isinstance(value, bool):
-            raise UsageError(f"{_flag(field.name)} {value}: true or false")
-    if config.batch_size == 1:
-        raise UsageError("--batch-size 1: BatchNorm in the networks needs at least two samples")
-    if config.seed < 0:
-        raise UsageError(f"--seed {config.seed}: must not be negative")
-    if config.channels not in (None, 1, 3):
-        raise UsageError(f"--channels {config.channels}: 1 (grey) or 3 (colour)")
-    if config.image_size not in (None, *IMAGE_SIZES):
-        raise UsageError(f"--image-size {config.image_size}: one of {', '.join(map(str, IMAGE_SIZES))}")
-    if config.epochs is not None and config.steps is not None:
-        raise UsageError("--epochs and --steps both say how long; give one of them")
-
-
 def _with_preset(config: TrainConfig, device: str, notices: list[str]) -> TrainConfig:
     name = config.preset if config.preset != "auto" else ("small" if device == "cpu" else "full")
-    if config.preset == "auto" and name == "small" and config.generator is None:
+    open_length = config.steps is None and config.epochs is None
+    if config.preset == "auto" and name == "small" and (config.generator is None or open_length):
         notices.append(
             "no GPU, so what is left open comes from the small preset; --preset full trains the write-up's full network"
         )
@@ -239,7 +207,7 @@ def _with_recipe(config: TrainConfig, notices: list[str]) -> TrainConfig:
         if number in _field_names(OPTIMIZERS[name]):
             numbers[number] = getattr(defaults, number) if value is None else value
         elif value is not None:
-            raise UsageError(f"{_flag(number)} with {name}: it has none; leave it out or choose another --optimizer")
+            raise UsageError(f"{flag(number)} with {name}: it has none; leave it out or choose another --optimizer")
     if objective.weight_clip and name == "adam":
         notices.append(
             "adam with weight clipping: the paper found momentum to destabilise it and uses rmsprop (Arjovsky et al. 2017, section 4)"
@@ -250,7 +218,7 @@ def _with_recipe(config: TrainConfig, notices: list[str]) -> TrainConfig:
         learning_rate=config.learning_rate or defaults.learning_rate,
         discriminator_steps=config.discriminator_steps or objective.discriminator_steps,
         weight_clip=config.weight_clip or objective.weight_clip,
-        penalty_weight=_first(config.penalty_weight, objective.penalty_weight if objective.penalty else None),
+        penalty_weight=config.penalty_weight or (objective.penalty_weight if objective.penalty else None),
         **numbers,
     )
 
@@ -261,11 +229,3 @@ def _default(function: Callable, parameter: str) -> Any:
 
 def _field_names(kind: type) -> set[str]:
     return {field.name for field in fields(kind)}
-
-
-def _first(*values: Any) -> Any:
-    return next((value for value in values if value is not None), None)
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")

@@ -64,14 +64,15 @@ def prepare() -> None:
     global too_late
     for message in _NOISE:
         warnings.filterwarnings("ignore", message=message)
-    if "paddle" in sys.modules:
-        too_late = "OMP_NUM_THREADS" not in os.environ
-        return
     try:
         cpuinfo = Path("/proc/cpuinfo").read_text()
     except OSError:
         cpuinfo = ""
-    for name, value in cpu_environment(cpu_count(), cpuinfo).items():
+    variables = cpu_environment(cpu_count(), cpuinfo)
+    if "paddle" in sys.modules:
+        too_late = any(name not in os.environ for name in variables)
+        return
+    for name, value in variables.items():
         os.environ.setdefault(name, value)
 
 

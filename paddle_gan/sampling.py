@@ -1,4 +1,4 @@
-"""Taking samples from a generator: a stream of uint8 images in constant memory, to files or to an array."""
+"""Taking samples from a generator: a stream of uint8 images in constant memory, and files of them."""
 
 import zipfile
 from collections.abc import Iterable, Iterator

@@ -35,7 +35,7 @@ def test_run_folder_holds_what_the_readme_says(plain_run):
     ]
     grids = sorted(path.name for path in (plain_run / "samples").iterdir())
     assert grids == ["step-00000000.png", "step-00000006.png", "step-00000012.png"]
-    assert Image.open(plain_run / "samples" / grids[-1]).size == (8 * 58 + 2,) * 2
+    assert Image.open(plain_run / "samples" / grids[-1]).size == (10 * 58 + 2, 8 * 58 + 2)
     assert Image.open(plain_run / "samples.gif").n_frames == 3
     assert [path.name for path in sorted((plain_run / "checkpoints").iterdir())] == ["step-00000010", "step-00000012"]
     lines = [json.loads(line) for line in (plain_run / "metrics.jsonl").read_text().splitlines()]
@@ -117,6 +117,7 @@ def test_help_has_a_line_for_each_option_and_does_not_import_paddle():
 BAD = {
     "unknown option": (["--nope"], "unrecognized arguments: --nope"),
     "not a number": (["--width", "abc"], "\"width\": Expected a <class 'int'>. Got value: abc"),
+    "endless": (["--epochs", "inf"], "--epochs inf"),
     "batch of one": (["--batch-size", "1"], "at least two samples"),
     "penalty of nothing": (["--loss", "wgan-gp", "--penalty-weight", "0"], "must be more than 0"),
     "unknown loss": (["--loss", "foo"], "invalid choice: 'foo'"),
@@ -411,7 +412,7 @@ def test_a_set_of_many_classes_and_few_images_has_a_whole_grid(tmp_path):
         "--batch-size",
         64,
     )
-    assert Image.open(tmp_path / "run" / "samples" / "step-00000001.png").size == (8 * 58 + 2, 8 * 58 + 2)
+    assert Image.open(tmp_path / "run" / "samples" / "step-00000001.png").size == (10 * 58 + 2, 8 * 58 + 2)
 
 
 def test_paths_with_spaces_and_printed_commands_work(tmp_path):

@@ -3,7 +3,9 @@
 import gzip
 import hashlib
 import http.server
+import io
 import lzma
+import ssl
 import struct
 import threading
 from pathlib import Path
@@ -173,6 +175,21 @@ def test_failed_download_says_why_and_leaves_nothing(tmp_path, server, monkeypat
         Handler.files = {}
     with pytest.raises(DataError, match=reason):
         load_grey_set(source, "train", 28, 1, fetch=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_broken_connection_is_the_networks_fault_not_the_disks(tmp_path, monkeypatch):
+    """An SSLError carries OpenSSL's codes where other errors have the system's: 1 is not EPERM here."""
+
+    class Response(io.BytesIO):
+        headers: dict[str, str] = {}
+
+        def read(self, size):
+            raise ssl.SSLError(1, "[SSL: BAD_RECORD_MAC]")
+
+    monkeypatch.setattr("urllib.request.urlopen", lambda url, timeout: Response())
+    with pytest.raises(DataError, match="BAD_RECORD_MAC"):
+        download("https://host/file", tmp_path / "file", check=print)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from paddle_gan import config
 from paddle_gan.blocks import INITIALISERS, NORMS, ConvBN, LayerNorm, mish
-from paddle_gan.networks import DISCRIMINATORS, GENERATORS, IMAGE_SIZES, PARTNERS
+from paddle_gan.config import IMAGE_SIZES
+from paddle_gan.networks import DISCRIMINATORS, GENERATORS, PARTNERS
 from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.optimizers import OPTIMIZERS
 from paddle_gan.resolve import PRESETS

@@ -156,6 +156,7 @@ def test_a_manifest_of_another_step_is_damaged(two_checkpoints):
 def test_what_others_leave_in_the_folders_does_no_harm(two_checkpoints):
     """A notebook server's or a file system's own files."""
     (two_checkpoints / "step-00000003-Copy1").mkdir()
+    (two_checkpoints / ".step-00000009.partial").mkdir()  # of a process killed while it saved
     (two_checkpoints / "step-00000002" / ".ipynb_checkpoints").mkdir()
     state = tiny_state()
     checkpoint.restore(state, two_checkpoints, "data", print)

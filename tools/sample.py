@@ -9,8 +9,6 @@ from paddle_gan.cli import main, parse
 from paddle_gan.config import SampleConfig
 from paddle_gan.errors import UsageError
 
-_GRID_COLUMNS = 10
-
 
 def command() -> None:
     config, positional, _ = parse(
@@ -18,11 +16,7 @@ def command() -> None:
     )
     if not (config.npz or config.png_dir or config.grid):
         raise UsageError("say where the samples go: --npz FILE, --png-dir FOLDER or --grid FILE")
-    if config.num < 1:
-        raise UsageError(f"--num {config.num}: must be more than 0")
-    if config.seed < 0:
-        raise UsageError(f"--seed {config.seed}: must not be negative")
-    from paddle_gan import experiment, sampling
+    from paddle_gan import experiment, images, sampling
     from paddle_gan.runtime import select_device
 
     select_device(config.device)
@@ -41,7 +35,7 @@ def command() -> None:
     if config.png_dir:
         sampling.write_pngs(Path(config.png_dir), batches())
     if config.grid:
-        columns = len(classes) if config.label is None and classes else _GRID_COLUMNS
+        columns = images.grid_columns(len(classes) if config.label is None else 0)
         sampling.write_grid(Path(config.grid), batches(), columns)
     print(f"{config.num} samples in {', '.join(filter(None, (config.npz, config.png_dir, config.grid)))}")
 

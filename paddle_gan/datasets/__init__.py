@@ -1,5 +1,6 @@
 """Data sets: the embedded MNIST, Fashion-MNIST, folders of images, and the order of their batches."""
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -51,6 +52,8 @@ def load_dataset(
     if dataset in DATASETS:
         return DATASETS[dataset]("train", image_size, channels)
     folder = Path(dataset).expanduser()
-    if not folder.is_dir():
-        raise DataError(f"--dataset {dataset}: neither a known set ({', '.join(DATASETS)}) nor a folder")
+    if not os.path.isdir(folder):  # Path.is_dir raises where a parent may not be entered
+        raise DataError(
+            f"--dataset {dataset}: neither a known set ({', '.join(DATASETS)}) nor a folder that can be read"
+        )
     return load_folder(folder, image_size, channels, labelled)

@@ -1,10 +1,8 @@
 """Fetching one file over HTTP: with a time-out, to a partial name, renamed when whole."""
 
 import http.client
-import ssl
-import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from paddle_gan.errors import DataError
@@ -28,16 +26,33 @@ def download(url: str, path: Path, check: Callable[[Path], object]) -> None:
         DataError: no connection, an HTTP error, or fewer bytes than the server announced.
         DiskError: `path` cannot be written.
     """
+    with _open(url) as response, atomic_path(path) as temporary:
+        with open(temporary, "wb") as file:
+            for chunk in _chunks(response, url):
+                file.write(chunk)
+        check(temporary)
+
+
+def _open(url: str) -> http.client.HTTPResponse:
     try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response, atomic_path(path) as temporary:
-            received = 0
-            with open(temporary, "wb") as file:
-                while chunk := response.read(_CHUNK):
-                    file.write(chunk)
-                    received += len(chunk)
-            announced = response.headers.get("Content-Length")
-            if announced and received != int(announced):
-                raise DataError(f"{url}: the connection ended after {received} of {announced} bytes; try again")
-            check(temporary)
-    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, ssl.SSLError) as error:
-        raise DataError(f"{url}: cannot be downloaded ({error}); fetch it by other means and use --data-dir") from error
+        return urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS)
+    except (OSError, http.client.HTTPException) as error:
+        raise _failed(url, error) from error
+
+
+def _chunks(response: http.client.HTTPResponse, url: str) -> Iterator[bytes]:
+    """The body piece by piece; what goes wrong here is the network's fault, not the disk's."""
+    received = 0
+    try:
+        while chunk := response.read(_CHUNK):
+            received += len(chunk)
+            yield chunk
+    except (OSError, http.client.HTTPException) as error:
+        raise _failed(url, error) from error
+    announced = response.headers.get("Content-Length")
+    if announced and received != int(announced):
+        raise DataError(f"{url}: the connection ended after {received} of {announced} bytes; try again")
+
+
+def _failed(url: str, error: Exception) -> DataError:
+    return DataError(f"{url}: cannot be downloaded ({error}); fetch it by other means and use --data-dir")

@@ -1,9 +1,10 @@
 """A folder of one's own images as a data set.
 
-Every image that Pillow reads is taken, in any mode, from the folder and all folders below it, in the
+Every image of the usual formats is taken, in any mode, from the folder and all folders below it, in the
 order of their names. Each is cropped at its centre to a square and resampled to the size asked for.
 """
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -41,7 +42,7 @@ def load_folder(folder: Path, image_size: int, channels: int, labelled: bool = F
         path
         for path in folder.rglob("*")
         if path.suffix.lower() in _EXTENSIONS
-        and path.is_file()
+        and os.path.isfile(path)
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
     if not paths:

@@ -4,7 +4,6 @@ Both are four IDX files, checked by the md5 of what is unpacked, so that a re-pa
 and one set can never stand in for another.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -102,18 +101,18 @@ def load_grey_set(
 
 def _load_file(source: GreySet, name: str, folders: tuple[Path, ...], fetch: bool) -> np.ndarray:
     failures = []
-    for path in _candidates(folders, name):
-        if not path.exists():
-            continue
-        try:
-            return read_idx(path, source.md5[name])
-        except DataError as error:
-            failures.append(str(error))
-    failures += [
-        f"{folder}: no {name}[.gz|.xz]"
-        for folder in folders
-        if not any(p.exists() for p in _candidates((folder,), name))
-    ]
+    for folder in folders:
+        absent = 0
+        for suffix in _SUFFIXES:
+            try:
+                return read_idx(folder / f"{name}{suffix}", source.md5[name])
+            except DataError as error:
+                if isinstance(error.__cause__, (FileNotFoundError, NotADirectoryError)):
+                    absent += 1
+                else:
+                    failures.append(str(error))
+        if absent == len(_SUFFIXES):
+            failures.append(f"{folder}: no {name}[.gz|.xz]")
     if fetch and source.host:
         target = folders[0] / f"{name}.gz"
         try:
@@ -128,7 +127,3 @@ def _load_file(source: GreySet, name: str, folders: tuple[Path, ...], fetch: boo
             ", or on Debian: apt-get install dataset-fashion-mnist"
         )
     raise DataError(f"{source.name} was not found. Tried: {'; '.join(failures)}{remedy}")
-
-
-def _candidates(folders: tuple[Path, ...], name: str) -> Iterator[Path]:
-    return (folder / f"{name}{suffix}" for folder in folders for suffix in _SUFFIXES)

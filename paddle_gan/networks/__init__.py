@@ -20,7 +20,6 @@ from paddle_gan.networks.generators import (
     transposed_stage,
     upsample_stage,
 )
-from paddle_gan.networks.sizes import IMAGE_SIZES
 
 GENERATORS: dict[str, Callable[..., nn.Layer]] = {
     "pixelshuffle": partial(UpsamplingGenerator, pixel_shuffle_stage),
@@ -56,4 +55,4 @@ PARTNERS: dict[str, tuple[str, str]] = {
     "mlp-shallow": ("mlp-shallow", "paddle"),
 }
 
-__all__ = ["DISCRIMINATORS", "GENERATORS", "IMAGE_SIZES", "PARTNERS"]
+__all__ = ["DISCRIMINATORS", "GENERATORS", "PARTNERS"]

@@ -1,6 +1,6 @@
-"""The image sizes that the convolutional networks are made for."""
+"""Image sizes as small sizes doubled, which is how the convolutional networks are built."""
 
-IMAGE_SIZES = (28, 32, 64, 128)
+from paddle_gan.config import IMAGE_SIZES
 
 
 def doublings(image_size: int) -> tuple[int, int]:
