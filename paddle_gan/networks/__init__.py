@@ -26,20 +26,20 @@ GENERATORS: dict[str, Callable[..., nn.Layer]] = {
     "upsample": partial(UpsamplingGenerator, upsample_stage),
     "dcgan": partial(UpsamplingGenerator, transposed_stage, latent_dim=100),
     "writeup": WriteupGenerator,
-    # Document 000. It writes BatchNorm1d(n, 0.8), which sets epsilon; 0.8 is the momentum.
+    # The widths of the WGAN script that most tutorials share. It writes BatchNorm1d(n, 0.8), which sets
+    # epsilon; what is meant is the momentum.
     "mlp": partial(MLPGenerator, growth=(1, 2, 4, 8), norm=partial(nn.BatchNorm, momentum=0.8)),
-    # Document 003.
+    # The usual first GAN in Keras: no norm.
     "mlp-plain": partial(MLPGenerator, width=256, growth=(1, 2, 4)),
-    # Document 001.
+    # The usual first GAN in TensorFlow: one hidden layer of 128, ReLU, images in [0, 1].
     "mlp-shallow": partial(MLPGenerator, activation=F.relu, output=F.sigmoid),
 }
 
 DISCRIMINATORS: dict[str, Callable[..., nn.Layer]] = {
     "strided": StridedDiscriminator,
     "writeup": WriteupDiscriminator,
-    # Documents 000 and 003.
+    # Both of the deeper generators above come with this one.
     "mlp": partial(MLPDiscriminator, shrink=(1, 2)),
-    # Document 001.
     "mlp-shallow": partial(MLPDiscriminator, width=128, activation=F.relu),
 }
 

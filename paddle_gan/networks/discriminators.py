@@ -73,7 +73,7 @@ class WriteupDiscriminator(nn.Layer):
 class MLPDiscriminator(nn.Layer):
     """Linear maps only.
 
-    Labels enter as document 001 has it, one-hot beside the pixels: the first linear map of such a
+    Labels enter one-hot beside the pixels (Mirza and Osindero 2014): the first linear map of such a
     concatenation is the sum of one of the pixels and one of the label, and that sum has a second
     gradient where the concatenation has none.
 
