@@ -117,7 +117,7 @@ def test_help_has_a_line_for_each_option_and_does_not_import_paddle():
 BAD = {
     "unknown option": (["--nope"], "unrecognized arguments: --nope"),
     "not a number": (["--width", "abc"], "\"width\": Expected a <class 'int'>. Got value: abc"),
-    "endless": (["--epochs", "inf"], "--epochs inf"),
+    "endless": (["--epochs", "inf"], "inf"),
     "batch of one": (["--batch-size", "1"], "at least two samples"),
     "penalty of nothing": (["--loss", "wgan-gp", "--penalty-weight", "0"], "must be more than 0"),
     "unknown loss": (["--loss", "foo"], "invalid choice: 'foo'"),
