@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,20 @@ def train(out: Path, *arguments: object, expect: int = 0) -> subprocess.Complete
     done = command_line("train", "--out", out, *TINY, *arguments)
     assert done.returncode == expect, done.stderr
     return done
+
+
+def start(out: Path, *arguments: object) -> subprocess.Popen:
+    """Start a tiny training into `out` and return while it runs."""
+    command = [sys.executable, ROOT / "tools" / "train.py", "--out", out, *TINY, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until `condition` holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "timed out"
+        time.sleep(0.002)
 
 
 def newest_manifest(run: Path) -> dict:

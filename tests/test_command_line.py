@@ -8,13 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+from pathlib import Path
 
 import numpy as np
 import paddle
 import pytest
 import safetensors.numpy
-from conftest import ROOT, TINY, command_line, newest_manifest, train
+from conftest import ROOT, TINY, command_line, newest_manifest, start, train, wait_for
 from PIL import Image
 
 from paddle_gan.config import LOSSES
@@ -255,19 +255,8 @@ def test_output_that_cannot_be_written_is_status_5(tmp_path):
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_save_and_end_with_the_shells_status(tmp_path, number, status):
-    arguments = [
-        sys.executable,
-        ROOT / "tools" / "train.py",
-        "--out",
-        tmp_path,
-        "--steps",
-        "100000",
-        "--log-every",
-        "1",
-        *TINY,
-    ]
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: (tmp_path / "metrics.jsonl").exists() and (tmp_path / "metrics.jsonl").read_text())
+    process = start(tmp_path, "--steps", 100000, "--log-every", 1)
+    wait_for_first_log(tmp_path)
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == status
@@ -286,31 +275,17 @@ def test_visualdl_command_speaks_the_users_language_where_it_can(plain_run, monk
 
 def test_two_processes_in_one_folder(tmp_path):
     """The second is refused; a lock that a killed process left behind is none."""
-    arguments = [
-        sys.executable,
-        ROOT / "tools" / "train.py",
-        "--out",
-        tmp_path,
-        "--steps",
-        "100000",
-        "--log-every",
-        "1",
-        *TINY,
-    ]
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
-    wait_for(lambda: (tmp_path / "metrics.jsonl").exists() and (tmp_path / "metrics.jsonl").read_text())
+    process = start(tmp_path, "--steps", 100000, "--log-every", 1)
+    wait_for_first_log(tmp_path)
     done = train(tmp_path, "--steps", 100000, "--log-every", 1, expect=2)
     assert "another process" in done.stderr and done.stderr.count("\n") == 1
     process.kill()
-    process.wait()
+    process.communicate()
     train(tmp_path, "--steps", 1, "--log-every", 1)
 
 
-def wait_for(condition, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "timed out"
-        time.sleep(0.005)
+def wait_for_first_log(run: Path) -> None:
+    wait_for(lambda: (run / "metrics.jsonl").exists() and (run / "metrics.jsonl").read_text())
 
 
 def test_conditional_samples_by_label(conditional_run, tmp_path):

@@ -4,12 +4,11 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 
 import numpy as np
 import paddle
 import pytest
-from conftest import ROOT, TINY, newest_manifest, train
+from conftest import ROOT, newest_manifest, start, train, wait_for
 
 from paddle_gan import checkpoint
 from paddle_gan.callbacks import read_metrics
@@ -26,14 +25,11 @@ def test_killed_and_resumed_run_is_bit_for_bit_the_uninterrupted_one(loss, tmp_p
     """SIGKILL in the middle of an epoch; a new process goes on; weights, average and moments are equal."""
     options = ("--loss", loss, "--steps", STEPS, "--log-every", 1, "--checkpoint-every", 2, "--conditional")
     train(tmp_path / "whole", *options)
-    arguments = [sys.executable, ROOT / "tools" / "train.py", "--out", tmp_path / "killed", *TINY, *map(str, options)]
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
-    end = time.monotonic() + 60
-    while not list((tmp_path / "killed" / "checkpoints").glob("step-0000001*")):
-        assert time.monotonic() < end and process.poll() is None
-        time.sleep(0.002)
+    process = start(tmp_path / "killed", *options)
+    wait_for(lambda: list((tmp_path / "killed" / "checkpoints").glob("step-0000001*")))
     process.kill()
-    process.wait()
+    process.communicate()
+    assert newest_manifest(tmp_path / "killed")["step"] < STEPS
     done = train(tmp_path / "killed", *options)
     assert "going on from step" in done.stdout and "notice: resumed under" not in done.stdout
     whole, killed = newest_manifest(tmp_path / "whole"), newest_manifest(tmp_path / "killed")
