@@ -54,8 +54,8 @@ def parse(
     groups: dict[str, Any] = {}
     for field in fields(config):
         group = field.metadata["group"]
-        groups.setdefault(group, None)
-        groups[group] = groups[group] or parser.add_argument_group(group)
+        if group not in groups:
+            groups[group] = parser.add_argument_group(group)
         _add_option(groups[group], field)
     try:
         values = vars(parser.parse_args(argv, defaults=False))
