@@ -29,8 +29,9 @@ def load_dataset(
     labelled: bool = False,
     data_dir: str | None = None,
     download: bool = False,
+    split: str = "train",
 ) -> ImageSet:
-    """Load the training images of a set by its name, or of a folder by its path.
+    """Load the images of a set by its name, or of a folder by its path.
 
     Args:
         dataset: a key of DATASETS, or a folder (write ./mnist for a folder of such a name).
@@ -39,6 +40,7 @@ def load_dataset(
         labelled: whether labels are needed; a folder's sub-folders are then its classes.
         data_dir: where the files of Fashion-MNIST are.
         download: fetch Fashion-MNIST where it is not found.
+        split: "train" or "test"; of a folder, which has none, everything is "train".
 
     Raises:
         UsageError: data_dir or download for a set that takes neither.
@@ -46,11 +48,11 @@ def load_dataset(
     """
     if dataset == "fashion-mnist":
         folder = Path(data_dir).expanduser() if data_dir else None
-        return DATASETS[dataset]("train", image_size, channels, data_dir=folder, fetch=download)
+        return DATASETS[dataset](split, image_size, channels, data_dir=folder, fetch=download)
     if data_dir or download:
         raise UsageError(f"--data-dir and --download are for fashion-mnist; {dataset} needs neither")
     if dataset in DATASETS:
-        return DATASETS[dataset]("train", image_size, channels)
+        return DATASETS[dataset](split, image_size, channels)
     folder = Path(dataset).expanduser()
     if not os.path.isdir(folder):  # Path.is_dir raises where a parent may not be entered
         raise DataError(
