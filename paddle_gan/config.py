@@ -40,13 +40,14 @@ NORMS = _names("blocks.py", "NORMS")
 INITIALISERS = _names("blocks.py", "INITIALISERS")
 OPTIMIZERS = _names("optimizers.py", "OPTIMIZERS")
 PRESETS = _names("resolve.py", "PRESETS")
+BENCHMARKS = _names("modes.py", "BENCHMARKS")
 IMAGE_SIZES = (28, 32, 64, 128)
 
 _POSITIVE = (
     *("image_size", "channels", "discriminator_steps", "weight_clip", "penalty_weight"),
     *("width", "discriminator_width", "latent_dim", "batch_size", "gradient_clip"),
     *("learning_rate", "generator_learning_rate", "discriminator_learning_rate"),
-    *("epochs", "steps", "log_every", "sample_every", "checkpoint_every", "num"),
+    *("epochs", "steps", "log_every", "sample_every", "checkpoint_every", "num", "seeds", "minutes"),
 )
 _BELOW_ONE = ("beta1", "beta2", "rho", "ema_decay", "label_smoothing")
 
@@ -68,8 +69,9 @@ def check_values(config: Any) -> None:
             raise UsageError(f"{shown} {value}: true or false")
         if value is None:
             continue
-        if choices and value not in choices:
-            raise UsageError(f"{shown} {value}: one of {', '.join(choices)}")
+        for one in value if isinstance(value, tuple) else (value,):
+            if choices and one not in choices:
+                raise UsageError(f"{shown} {one}: one of {', '.join(choices)}")
         if item.name in _POSITIVE and not 0 < value < math.inf:
             raise UsageError(f"{shown} {value}: must be more than 0")
         if item.name in _BELOW_ONE and not 0 <= value < 1:
@@ -93,7 +95,9 @@ class TrainConfig:
         None, "objective", "discriminator steps for one generator step, k (default: the loss's)"
     )
     weight_clip: float | None = option(None, "objective", "bound of the critic's weights; wgan only")
-    penalty_weight: float | None = option(None, "objective", "lambda of the gradient penalty; wgan-gp only")
+    penalty_weight: float | None = option(
+        None, "objective", "lambda of the gradient penalty; losses that have one only"
+    )
     label_smoothing: float | None = option(None, "objective", "one-sided: real target 1 - this; gan only")
 
     generator: str | None = option(None, "networks", "generator", GENERATORS)
@@ -130,6 +134,12 @@ class TrainConfig:
     log_every: int = option(50, "run", "steps between logged values")
     sample_every: int | None = option(None, "run", "steps between sample grids (default: 20 in the run)")
     checkpoint_every: int | None = option(None, "run", "steps between checkpoints (default: one a minute)")
+    evaluate_every: int | None = option(
+        None,
+        "run",
+        "steps between measures of the samples, a multiple of --log-every; 0 for none (default: 10 in the run)",
+    )
+    inception: str | None = option(None, "run", "file of the FID Inception, to measure in its features")
 
     def __post_init__(self) -> None:
         check_values(self)
@@ -141,6 +151,10 @@ class TrainConfig:
             raise UsageError(f"--image-size {self.image_size}: one of {', '.join(map(str, IMAGE_SIZES))}")
         if self.epochs is not None and self.steps is not None:
             raise UsageError("--epochs and --steps both say how long; give one of them")
+        if self.evaluate_every is not None and (self.evaluate_every < 0 or self.evaluate_every % self.log_every):
+            raise UsageError(
+                f"--evaluate-every {self.evaluate_every}: must be 0 or a multiple of --log-every, {self.log_every}"
+            )
 
 
 @dataclass(frozen=True)
@@ -151,10 +165,111 @@ class SampleConfig:
     label: int | None = option(None, "what", "the class of all samples; conditional runs only")
     seed: int = option(0, "what", "of the noise")
     raw: bool = option(False, "what", "the weights as trained instead of their average")
+    best: bool = option(False, "what", "the checkpoint that measured best while training, not the newest")
     device: str = option("auto", "what", "auto, cpu, gpu or gpu:N")
     npz: str | None = option(None, "where", "write uint8 images [N,H,W,C] (and labels) to this .npz file")
     png_dir: str | None = option(None, "where", "write one PNG for each sample to this folder")
     grid: str | None = option(None, "where", "write all samples as one sheet to this .png file")
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Options of `tools/evaluate.py`."""
+
+    num: int = option(10_000, "what", "number of samples, and of real images on each side")
+    seed: int = option(0, "what", "of the samples and of the choice of real images")
+    raw: bool = option(False, "what", "the weights as trained instead of their average")
+    best: bool = option(False, "what", "the checkpoint that measured best while training, not the newest")
+    inception: str | None = option(None, "what", "file of the FID Inception, to measure in its features")
+    device: str = option("auto", "what", "auto, cpu, gpu or gpu:N")
+    dataset: str | None = option(
+        None, "real images", "what the samples of an .npz file imitate, or where a run's data is now"
+    )
+    data_dir: str | None = option(None, "real images", "folder with the four files of fashion-mnist")
+    download: bool = option(False, "real images", "fetch fashion-mnist from its public host if it is not here")
+    out: str | None = option(
+        None, "where", "file of the record (default: evaluation.json in the run, or beside the .npz)"
+    )
+    against: str | None = option(None, "where", "another record, to be shown beside this one if it was measured alike")
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+
+@dataclass(frozen=True)
+class CompareConfig:
+    """Options of `tools/compare.py`; what is not here comes from each objective's recipe."""
+
+    loss: tuple[str, ...] = option(
+        ("gan", "lsgan", "wgan", "wgan-gp"), "what", "the objectives", (*LOSSES, *LOSS_ALIASES)
+    )
+    seeds: int = option(3, "what", "runs of each")
+    num: int = option(10_000, "what", "samples of each run, and real images on each side")
+    inception: str | None = option(None, "what", "file of the FID Inception, to measure in its features")
+
+    dataset: str = option("mnist", "equal for all", "mnist (embedded), fashion-mnist, or a folder of images")
+    image_size: int | None = option(None, "equal for all", "28, 32, 64 or 128 pixels")
+    channels: int | None = option(None, "equal for all", "1 grey, 3 colour")
+    data_dir: str | None = option(None, "equal for all", "folder with the four files of fashion-mnist")
+    download: bool = option(False, "equal for all", "fetch fashion-mnist from its public host if it is not here")
+    generator: str | None = option(None, "equal for all", "generator, with its partner", GENERATORS)
+    conditional: bool = option(False, "equal for all", "give both networks the labels")
+    batch_size: int = option(64, "equal for all", "real images in a discriminator step")
+    steps: int | None = option(None, "equal for all", "generator steps of each run")
+    minutes: float | None = option(
+        None,
+        "equal for all",
+        "time of each run, made into steps by a short trial (default: the same real images for each)",
+    )
+
+    device: str = option("auto", "run", "auto, cpu, gpu or gpu:N")
+    out: str | None = option(None, "run", "folder of runs and report (default: work/comparisons/NAME)")
+
+    def __post_init__(self) -> None:
+        check_values(self)
+        if self.steps is not None and self.minutes is not None:
+            raise UsageError("--steps and --minutes both say how long; give one of them")
+        if len(set(self.loss)) < len(self.loss):
+            raise UsageError(f"--loss {' '.join(self.loss)}: the same twice")
+
+
+@dataclass(frozen=True)
+class ClassifierConfig:
+    """Options of `tools/train_classifier.py`."""
+
+    out: str = option("classifier.safetensors", "run", "file to write")
+    epochs: int | None = option(None, "run", "passes over the data (default: those of the one that ships)")
+    seed: int = option(0, "run", "of weights, order and shifts")
+    device: str = option("auto", "run", "auto, cpu, gpu or gpu:N")
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+
+@dataclass(frozen=True)
+class TheoryConfig:
+    """Options of `tools/theory.py`."""
+
+    out: str | None = option(None, "run", "folder for theory.png and theory.json (default: work/runs/theory)")
+    seed: int = option(0, "run", "of weights and points")
+    steps: int = option(400, "run", "steps of each discriminator and critic")
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+
+@dataclass(frozen=True)
+class ModesConfig:
+    """Options of `tools/modes.py`."""
+
+    loss: str | None = option(None, "what", "what is minimised (default: the benchmark's)", LOSSES)
+    seeds: int = option(5, "what", "number of runs, of the seeds 0, 1, ...; those that have ended are not run again")
+    steps: int | None = option(None, "what", "length of each in generator steps (default: the benchmark's)")
+    device: str = option("auto", "what", "auto, cpu, gpu or gpu:N")
+    out: str | None = option(None, "where", "folder of the results (default: work/modes/BENCHMARK-LOSS)")
 
     def __post_init__(self) -> None:
         check_values(self)

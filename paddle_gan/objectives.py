@@ -126,12 +126,36 @@ def gradient_penalty(discriminator: nn.Layer, real: Tensor, fake: Tensor, labels
         labels: int64 [N], or None.
     """
     t = paddle.rand([real.shape[0]] + [1] * (real.ndim - 1), dtype=real.dtype)
-    between = (t * real + (1 - t) * fake).detach()
-    between.stop_gradient = False
-    gradient = paddle.grad(discriminator(between, labels).sum(), between, create_graph=True)[0]
+    squares = squared_gradient(discriminator, t * real + (1 - t) * fake, labels)
     # The square root's own gradient is infinite at 0, where a saturated discriminator can be.
-    norm = paddle.sqrt(gradient.square().sum(list(range(1, gradient.ndim))) + 1e-12)
-    return (norm - 1).square().mean()
+    return (paddle.sqrt(squares + 1e-12) - 1).square().mean()
+
+
+# ---- Zero-centred penalties: with them the training of a GAN converges near its equilibrium (Mescheder et al. 2018).
+
+
+def r1_penalty(discriminator: nn.Layer, real: Tensor, fake: Tensor, labels: Tensor | None = None) -> Tensor:
+    """R1: E[‖∇D(x)‖²] at real x (Mescheder et al. 2018, eq. 9), whose weight γ/2 is the objective's λ.
+
+    Arguments as for `gradient_penalty`.
+    """
+    return squared_gradient(discriminator, real, labels).mean()
+
+
+def r1_r2_penalty(discriminator: nn.Layer, real: Tensor, fake: Tensor, labels: Tensor | None = None) -> Tensor:
+    """R1 + R2: E[‖∇D(x)‖²] at real x and E[‖∇D(G(z))‖²] at fakes (Mescheder et al. 2018, eqs. 9 and 10).
+
+    Arguments as for `gradient_penalty`.
+    """
+    return sum(squared_gradient(discriminator, images, labels).mean() for images in (real, fake))
+
+
+def squared_gradient(discriminator: nn.Layer, images: Tensor, labels: Tensor | None) -> Tensor:
+    """‖∇D(x)‖², over all axes of each sample x of `images`, [N]; a function of the discriminator's weights only."""
+    images = images.detach()
+    images.stop_gradient = False
+    gradient = paddle.grad(discriminator(images, labels).sum(), images, create_graph=True)[0]
+    return gradient.square().sum(list(range(1, gradient.ndim)))
 
 
 OBJECTIVES: dict[str, Objective] = {
@@ -176,5 +200,19 @@ OBJECTIVES: dict[str, Objective] = {
         penalty_weight=10.0,
         discriminator_steps=5,
         optimizer=Adam(learning_rate=1e-4, beta1=0.0, beta2=0.9),
+    ),
+    "gan-r1": Objective(
+        gan_discriminator_loss,
+        gan_generator_loss,
+        source="Mescheder et al. 2018, eq. 9: gan with R1, a zero-centred penalty on real images; DCGAN's optimiser",
+        penalty=r1_penalty,
+        penalty_weight=5.0,
+    ),
+    "gan-r1-r2": Objective(
+        gan_discriminator_loss,
+        gan_generator_loss,
+        source="Mescheder et al. 2018, eqs. 9 and 10: gan with R1 and R2, on real and generated images; DCGAN's optimiser",
+        penalty=r1_r2_penalty,
+        penalty_weight=0.5,
     ),
 }

@@ -10,7 +10,7 @@ import pytest
 from paddle_gan import objectives
 from paddle_gan.blocks import ConvBN, LayerNorm
 from paddle_gan.networks import DISCRIMINATORS
-from paddle_gan.objectives import OBJECTIVES, gradient_penalty
+from paddle_gan.objectives import OBJECTIVES, gradient_penalty, r1_penalty, r1_r2_penalty
 
 REAL = [2.0, -1.0, 0.5]
 FAKE = [-2.0, 1.0, 0.0]
@@ -46,6 +46,7 @@ EXPECTED = {
     "wgan": (-1 / 3 - 0.5, 1 / 3),
     "wgan-gp": (-1 / 3 - 0.5, 1 / 3),
 }
+EXPECTED |= dict.fromkeys(("gan-r1", "gan-r1-r2"), EXPECTED["gan"])
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
@@ -102,6 +103,9 @@ def test_recipes_are_the_papers():
     adam = wgan_gp.optimizer
     assert (adam.learning_rate, adam.beta1, adam.beta2) == (1e-4, 0.0, 0.9)
     assert (wgan_gp.penalty_weight, wgan_gp.discriminator_steps, wgan_gp.weight_clip) == (10.0, 5, None)
+    r1, r1_r2 = OBJECTIVES["gan-r1"], OBJECTIVES["gan-r1-r2"]
+    assert (wgan_gp.penalty, r1.penalty, r1_r2.penalty) == (gradient_penalty, r1_penalty, r1_r2_penalty)
+    assert (r1.penalty_weight, r1.discriminator_steps, r1.weight_clip) == (5.0, 1, None)
 
 
 class Linear(nn.Layer):
@@ -143,6 +147,31 @@ def test_penalty_is_taken_between_real_and_fake_one_t_for_each_sample():
     assert abs(t.mean() - 0.5) < 0.05 and abs(t.var() - 1 / 12) < 0.01
 
 
+def test_zero_centred_penalties_of_a_quadratic_discriminator():
+    """Of ½‖x‖² the gradient is x itself: E‖x‖² over real images, and over generated ones too for R2."""
+
+    def discriminator(images, labels):
+        return 0.5 * images.square().sum([1, 2, 3])
+
+    random = np.random.default_rng(0)
+    real, fake = random.normal(size=(2, 6, 3, 5, 4))
+    tensors = paddle.to_tensor(real), paddle.to_tensor(fake)
+    real_square, fake_square = ((images**2).sum((1, 2, 3)).mean() for images in (real, fake))
+    assert r1_penalty(discriminator, *tensors).item() == pytest.approx(real_square, rel=1e-12)
+    assert r1_r2_penalty(discriminator, *tensors).item() == pytest.approx(real_square + fake_square, rel=1e-12)
+
+
+def test_zero_centred_penalties_move_the_discriminator_only():
+    """Also where the fakes carry the generator's graph."""
+    scale = paddle.to_tensor(2.0, "float64", stop_gradient=False)
+    weight = np.random.default_rng(0).normal(size=(1, 2, 2))
+    discriminator = Linear(weight)
+    real = paddle.randn([3, 1, 2, 2], "float64")
+    r1_r2_penalty(discriminator, real, scale * real).backward()
+    assert scale.grad is None
+    np.testing.assert_allclose(discriminator.weight.grad.numpy(), 4 * weight, rtol=1e-12)
+
+
 def small_discriminators():
     yield "convolution with LayerNorm", nn.Sequential(ConvBN(2, 3, 3, 2, padding=1, norm=LayerNorm), Head())
     for name in DISCRIMINATORS:
@@ -158,10 +187,11 @@ class Head(nn.Layer):
         return (x**3).mean([1, 2, 3])
 
 
+@pytest.mark.parametrize("penalise", [gradient_penalty, r1_r2_penalty], ids=lambda penalise: penalise.__name__)
 @pytest.mark.parametrize(
     ("name", "discriminator"), list(small_discriminators()), ids=lambda value: value if isinstance(value, str) else ""
 )
-def test_gradient_of_the_penalty_agrees_with_finite_differences(name, discriminator):
+def test_gradient_of_the_penalty_agrees_with_finite_differences(name, discriminator, penalise):
     """In float64, for every discriminator there is, labels included: second gradients are right."""
     discriminator.to(dtype="float64")
     size = 32 if name.startswith("writeup") else 28
@@ -173,8 +203,9 @@ def test_gradient_of_the_penalty_agrees_with_finite_differences(name, discrimina
 
     def penalty():
         paddle.seed(3)  # the same points between real and fake
-        return gradient_penalty(call, real, fake, labels)
+        return penalise(call, real, fake, labels)
 
+    discriminator.clear_gradients()
     penalty().backward()
     checked = 0
     for parameter in discriminator.parameters():
