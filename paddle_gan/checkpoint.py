@@ -31,17 +31,17 @@ FORMAT = 1
 _STATE = "state.safetensors"
 _MANIFEST = "manifest.json"
 _NAME = re.compile(r"step-\d{8,}")
-_KEEP = 2
 
 
-def save(state: TrainState, folder: Path, data: str, classes: tuple[str, ...] = ()) -> Path:
-    """Write a checkpoint of `state` and remove all but the newest two.
+def save(state: TrainState, folder: Path, data: str, classes: tuple[str, ...] = (), keep: int = 2) -> Path:
+    """Write a checkpoint of `state` and remove all but the newest `keep`.
 
     Args:
         state: not changed.
         folder: of the checkpoints.
         data: fingerprint of the data set, compared at a resume.
         classes: names of the labels, for those who sample.
+        keep: how many stay in the folder.
 
     Returns:
         The folder of this checkpoint.
@@ -67,7 +67,7 @@ def save(state: TrainState, folder: Path, data: str, classes: tuple[str, ...] = 
     with atomic_folder(target) as temporary:
         (temporary / _STATE).write_bytes(payload)
         (temporary / _MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
-    for old in _newest_first(folder)[_KEEP:]:
+    for old in [path for path in _newest_first(folder) if path != target][keep - 1 :]:
         shutil.rmtree(old, ignore_errors=True)
     return target
 

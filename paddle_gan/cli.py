@@ -62,6 +62,7 @@ def parse(
     except UnicodeDecodeError as error:
         raise UsageError(f"--config: the file is not UTF-8 text ({error})") from error
     given = {field.name: values[field.name] for field in fields(config) if values.get(field.name) is not None}
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     return config(**given), {name: values[name] for name in positional or {}}, set(given)
 
 
@@ -70,13 +71,16 @@ def _add_option(group: Any, field: Any) -> None:
     for plain in (bool, int, float, str):
         if kind == plain or kind == plain | None:
             kind = plain
+    several = kind == tuple[str, ...]
     help, choices = field.metadata["help"], field.metadata["choices"]
     if choices:
         help += f": {' '.join(choices)}"
     if kind is not bool and field.default is not None:
-        help += f" (default: {field.default})"
+        help += f" (default: {' '.join(field.default) if several else field.default})"
     if kind is bool:
         group.add_argument(flag(field.name), action="store_true", help=help)
+    elif several:
+        group.add_argument(flag(field.name), nargs="+", choices=choices, help=help, metavar="NAME")
     elif choices:
         group.add_argument(flag(field.name), choices=choices, help=help, metavar="NAME")
     else:

@@ -8,17 +8,20 @@ A run folder holds
     samples.gif           those grids as an animation, at the end
     visualdl/             curves and grids for VisualDL
     checkpoints/          what a resume needs
+    best/                 the checkpoint whose samples measured nearest to the data
     generator.pdparams    the averaged generator's weights, written with each checkpoint, for paddle.load elsewhere
 """
 
 import hashlib
 import json
+import math
 import os
 import shlex
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +30,12 @@ import paddle
 import paddle.nn as nn
 from paddle.utils import unique_name
 
-from paddle_gan import callbacks, checkpoint, runtime
+from paddle_gan import callbacks, checkpoint, evaluation, runtime
 from paddle_gan.blocks import INITIALISERS
 from paddle_gan.config import TrainConfig
-from paddle_gan.datasets import ImageSet, load_dataset
+from paddle_gan.datasets import DATASETS, ImageSet, load_dataset
 from paddle_gan.datasets.batches import batch_indices
+from paddle_gan.diagnosis import diagnosis
 from paddle_gan.errors import CheckpointError, UsageError
 from paddle_gan.files import atomic_path, locked, make_folder, write_text
 from paddle_gan.images import grid, grid_columns, save_gif, save_png
@@ -41,18 +45,22 @@ from paddle_gan.resolve import network_arguments, objective_of, optimizer_of, re
 from paddle_gan.runtime import seed_all, select_device
 from paddle_gan.sampling import generate
 from paddle_gan.signals import Stopped, stop_on_signal
-from paddle_gan.training import BatchSource, TrainState, train
+from paddle_gan.training import BatchSource, TrainState, Values, train
 
 _PROJECT = Path(__file__).resolve().parent.parent
 # In the project's own work/ in a checkout; where one works when the package is installed.
 RUNS = (_PROJECT if (_PROJECT / "work" / "ConvBN.py").exists() else Path.cwd()) / "work" / "runs"
 _GRID_ROWS = 8
 _SAMPLES_IN_RUN = 20
+_EVALUATIONS_IN_RUN = 10
+_LEAST_BETWEEN_EVALUATIONS = 100
+# Enough for the distance to fall with every measure of a default run; tools/evaluate.py takes 10,000.
+EVALUATION_SAMPLES = 2500
 _CHECKPOINT_SECONDS = 60
 # Options that may differ when a run goes on: how long, where, and how often something is written.
 _FREE = {
     *("steps", "epochs", "preset", "device", "out", "resume", "data_dir", "download"),
-    *("log_every", "sample_every", "checkpoint_every"),
+    *("log_every", "sample_every", "checkpoint_every", "evaluate_every", "inception"),
 }
 
 
@@ -99,7 +107,7 @@ def run(given: TrainConfig, say: Callable[[str], None] = print) -> Path:
         if state.step < config.steps:
             _train(config, data, state, folder, fingerprint, say)
         _animate(folder)
-    _summary(state, folder, say)
+    say(f"done: {state.step} steps")
     return folder
 
 
@@ -125,27 +133,33 @@ def build(config: TrainConfig, classes: int) -> TrainState:
     return TrainState(generator, discriminator, average, *optimizers, objective_of(config), config.ema_decay)
 
 
-def load_generator(folder: Path, raw: bool, say: Callable[[str], None]) -> tuple[nn.Layer, tuple[str, ...]]:
-    """The generator of a run from its newest checkpoint.
+def load_generator(
+    folder: Path, raw: bool, say: Callable[[str], None], best: bool = False
+) -> tuple[nn.Layer, tuple[str, ...], int]:
+    """The generator of a run from its newest checkpoint, or from its best one.
 
     Args:
         folder: the run's.
         raw: the weights as trained, not their average.
         say: for notices.
+        best: take the checkpoint whose samples measured nearest to the data.
 
     Returns:
-        The generator in evaluation mode, and the names of its classes (none if unconditional).
+        The generator in evaluation mode, the names of its classes (none if unconditional), and its step.
 
     Raises:
         UsageError: not a run folder. CheckpointError: no checkpoint that fits.
     """
     config = read_config(folder)
-    manifest, arrays = checkpoint.read_newest(folder / "checkpoints", say)
+    checkpoints = folder / ("best" if best else "checkpoints")
+    if best and not os.path.isdir(checkpoints):
+        raise UsageError(f"{folder}: no best checkpoint, its samples were not measured; see --evaluate-every")
+    manifest, arrays = checkpoint.read_newest(checkpoints, say)
     classes = tuple(manifest["classes"]) if config.conditional else ()
     generator = _network(GENERATORS[config.generator], config, len(classes))
     checkpoint.load_weights(generator, arrays, "generator" if raw else "average", folder)
     generator.eval()
-    return generator, classes
+    return generator, classes, manifest["step"]
 
 
 def read_config(folder: Path) -> TrainConfig:
@@ -234,11 +248,15 @@ def _train(
         images, _ = next(generate(state.average, columns * _GRID_ROWS, config.seed, classes))
         save_png(samples / f"step-{state.step:08d}.png", grid(images, columns))
 
+    def save_best(state: TrainState) -> None:
+        checkpoint.save(state, make_folder(folder / "best"), fingerprint, data.classes, keep=1)
+
     def save_checkpoint(state: TrainState) -> None:
         checkpoint.save(state, folder / "checkpoints", fingerprint, data.classes)
         with atomic_path(folder / "generator.pdparams") as temporary:
             paddle.save(state.average.state_dict(), str(temporary))
 
+    earlier = callbacks.read_metrics(metrics, state.step)
     for path in samples.glob("step-*.png"):
         if int(path.stem.removeprefix("step-")) > state.step:
             path.unlink()
@@ -256,6 +274,8 @@ def _train(
             checkpoints = callbacks.every_seconds(_CHECKPOINT_SECONDS, save_checkpoint, config.steps)
         chain = [
             callbacks.rates(config.batch_size * config.discriminator_steps),
+            *_evaluation(config, data, classes, earlier, save_best),
+            diagnosis(state.objective, earlier),
             log,
             callbacks.every(sample_every, save_samples, config.steps),
             visualdl,
@@ -275,6 +295,44 @@ def _train(
         except Stopped:
             save_checkpoint(state)
             raise
+
+
+def _evaluation(
+    config: TrainConfig,
+    data: ImageSet,
+    classes: int,
+    earlier: list[dict[str, Any]],
+    save_best: Callable[[TrainState], None],
+) -> list[callbacks.Callback]:
+    """The measures while training, if any fall within the run."""
+    steps = config.evaluate_every
+    if steps is None:
+        least = max(_LEAST_BETWEEN_EVALUATIONS, config.steps / _EVALUATIONS_IN_RUN)
+        steps = config.log_every * math.ceil(least / config.log_every)
+    if not 0 < steps <= config.steps or len(data) < evaluation.LEAST_IMAGES:
+        return []
+
+    @cache
+    def measure_generator() -> Callable[[nn.Layer, int, int], Values]:
+        real = evaluation.real_images(data, held_out(config), evaluation.MOST_REAL, config.seed)
+        inception = Path(config.inception).expanduser() if config.inception else None
+        extractor = evaluation.extractor_for(config.dataset, config.channels, inception)
+        return evaluation.monitor(extractor, real.reference, EVALUATION_SAMPLES)
+
+    def measure(state: TrainState) -> Values:
+        return measure_generator()(state.average, config.seed, classes)
+
+    best = min((line[callbacks.EVALUATED] for line in earlier if callbacks.EVALUATED in line), default=math.inf)
+    return [callbacks.evaluation(steps, measure, config.steps), callbacks.keep_best(best, save_best)]
+
+
+def held_out(config: TrainConfig) -> ImageSet | None:
+    """The test images of a run's data set; None for a folder, which has none."""
+    if config.dataset not in DATASETS:
+        return None
+    return load_dataset(
+        config.dataset, config.image_size, config.channels, False, config.data_dir, config.download, split="test"
+    )
 
 
 def _animate(folder: Path) -> None:
@@ -312,25 +370,35 @@ def _describe(
         say(f"going on from step {state.step} of {config.steps}")
 
 
-def _summary(state: TrainState, folder: Path, say: Callable[[str], None]) -> None:
+def summary(folder: Path) -> list[str]:
+    """Lines for a user that say where the results of a finished run are, with commands that show them."""
+    shown, tools, python = _shown(folder), _PROJECT / "tools", _shown(Path(sys.executable))
+    lines = []
     samples = sorted((folder / "samples").glob("step-*.png"))
-    shown = _shown(folder)
-    visualdl, sample = Path(sys.executable).with_name("visualdl"), _PROJECT / "tools" / "sample.py"
-    program = _shown(visualdl) if visualdl.exists() else "visualdl"
+    if samples:
+        lines += [
+            f"  samples     {shown / 'samples' / samples[-1].name}",
+            f"  animation   {shown / 'samples.gif'}",
+        ]
+    lines += [f"  weights     {shown / 'generator.pdparams'}", f"  curves      {visualdl_command(folder / 'visualdl')}"]
+    if tools.exists():
+        sample, evaluate = _shown(tools / "sample.py"), _shown(tools / "evaluate.py")
+        lines += [
+            f"  more        {_command(python, sample, shown, '--num', 1000, '--npz', 'samples.npz')}",
+            f"  measures    {_command(python, evaluate, shown)}",
+        ]
+    return lines
+
+
+def visualdl_command(folder: Path) -> str:
+    """The command that shows `folder` in VisualDL; without a language it answers some browsers with an error."""
+    program = Path(sys.executable).with_name("visualdl")
     locales = [os.environ.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG")]
     language = "zh" if next(filter(None, locales), "").startswith("zh") else "en"
-    say(f"done: {state.step} steps")
-    if samples:
-        say(f"  samples     {shown / 'samples' / samples[-1].name}")
-        say(f"  animation   {shown / 'samples.gif'}")
-    say(f"  weights     {shown / 'generator.pdparams'}")
-    say(
-        f"  curves      {_command(program, '--logdir', shown / 'visualdl', '--language', language, '--disable-telemetry')}"
+    return _command(
+        *(_shown(program) if program.exists() else "visualdl", "--logdir", _shown(folder)),
+        *("--language", language, "--disable-telemetry"),
     )
-    if sample.exists():
-        say(
-            f"  more        {_command(_shown(Path(sys.executable)), _shown(sample), shown, '--num', 1000, '--npz', 'samples.npz')}"
-        )
 
 
 def _command(*words: object) -> str:

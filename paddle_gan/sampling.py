@@ -1,6 +1,8 @@
 """Taking samples from a generator: a stream of uint8 images in constant memory, and files of them."""
 
+import math
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import numpy as np
 import paddle
 import paddle.nn as nn
 
+from paddle_gan.errors import DataError, UsageError
 from paddle_gan.files import atomic_path, disk_errors, make_folder
 from paddle_gan.images import grid, save_png, to_pil, to_uint8
 from paddle_gan.runtime import seed_all
@@ -15,6 +18,7 @@ from paddle_gan.runtime import seed_all
 # uint8 images [n, H, W, C] and their labels, int64 [n], or None
 Batches = Iterable[tuple[np.ndarray, np.ndarray | None]]
 _CHUNK = 250
+_MOST_BYTES = 8 << 30
 
 
 def generate(
@@ -64,6 +68,34 @@ def write_npz(path: Path, count: int, batches: Batches) -> None:
         if labels:
             with archive.open("labels.npy", "w") as file:
                 np.lib.format.write_array(file, np.concatenate(labels).astype(np.int64))
+
+
+def read_npz(path: Path) -> np.ndarray:
+    """The array `images` of an .npz file; nothing in the file is executed, and its header is not trusted.
+
+    Returns:
+        uint8 [N, H, W, C], H = W, C 1 or 3.
+
+    Raises:
+        UsageError: there is no such file. DataError: it holds no such array.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file of samples")
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("images.npy") as file:
+            version = np.lib.format.read_magic(file)
+            read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+            shape, fortran_order, dtype = read_header[version](file)
+            payload = file.read(_MOST_BYTES + 1)
+    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path}: not an .npz file with an array `images` ({error})") from error
+    if dtype != np.uint8 or fortran_order or len(shape) != 4 or shape[1] != shape[2] or shape[3] not in (1, 3):
+        raise DataError(f"{path}: images are {dtype} {list(shape)}, not uint8 [N, H, W, C], H = W, grey or colour")
+    if len(payload) != math.prod(shape):
+        raise DataError(
+            f"{path}: holds {len(payload)} bytes of images (at most {_MOST_BYTES >> 30} GiB are read), not the {math.prod(shape)} of its header"
+        )
+    return np.frombuffer(payload, np.uint8).reshape(shape)
 
 
 def write_pngs(folder: Path, batches: Batches) -> None:

@@ -47,8 +47,10 @@ class TrainState:
     step: int = 0
 
 
-# Called after every round with the state and, in rounds that are logged, the scalars; else None.
-Callback = Callable[[TrainState, dict[str, float] | None], None]
+# Called after every round with the state and, in rounds that are logged, the values to log, which a callback may
+# add to for those after it; else None. Beside numbers there may be counts (a list) and sentences (a str).
+Values = dict[str, float | list[int] | str]
+Callback = Callable[[TrainState, Values | None], None]
 
 
 def discriminator_step(
@@ -61,7 +63,7 @@ def discriminator_step(
         real: [N, C, H, W].
         labels: int64 [N] of the real images, given to both networks; None if unconditional.
         latents: [N, latent_dim].
-        measure: also return the norm of the gradient.
+        measure: also return the norm of the gradient, and the share of weights at the clipping bound.
 
     Returns:
         0-D tensors by name, still on the device.
@@ -84,6 +86,8 @@ def discriminator_step(
     state.discriminator_optimizer.clear_grad(set_to_zero=False)
     if objective.weight_clip:
         clip_weights(discriminator, objective.weight_clip)
+        if measure:
+            scalars["optimizer/share_at_clip"] = share_at_bound(discriminator, objective.weight_clip)
     return scalars
 
 
@@ -182,6 +186,14 @@ def clip_weights(layer: nn.Layer, bound: float) -> None:
     for parameter in layer.parameters():
         if parameter.trainable:
             parameter.clip_(-bound, bound)
+
+
+@paddle.no_grad()
+def share_at_bound(layer: nn.Layer, bound: float) -> Tensor:
+    """Share of the trainable parameters' values that clipping to [-bound, bound] holds there, in [0, 1]."""
+    trainable = [parameter for parameter in layer.parameters() if parameter.trainable]
+    held = paddle.add_n([(parameter.abs() >= bound).sum().astype("float32") for parameter in trainable])
+    return held / sum(parameter.size for parameter in trainable)
 
 
 @paddle.no_grad()

@@ -9,11 +9,15 @@ PACKAGE = Path(__file__).resolve().parent.parent / "paddle_gan"
 LAYERS = [
     {"errors"},
     {"runtime", "files", "config"},
-    {"blocks", "optimizers", "datasets", "images", "cli"},
-    {"objectives", "networks"},
-    {"training", "resolve", "sampling"},
-    {"checkpoint", "callbacks", "signals"},
+    {"blocks", "optimizers", "datasets", "images", "cli", "metrics", "mixtures"},
+    {"objectives", "networks", "classifier", "inception"},
+    {"training", "resolve", "sampling", "extractors"},
+    {"checkpoint", "callbacks", "signals", "evaluation", "theory"},
+    {"diagnosis"},
     {"experiment"},
+    {"scoring", "modes"},
+    {"comparison"},
+    {"report"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

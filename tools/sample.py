@@ -20,7 +20,8 @@ def command() -> None:
     from paddle_gan.runtime import select_device
 
     select_device(config.device)
-    generator, classes = experiment.load_generator(Path(positional["run"]).expanduser(), config.raw, print)
+    run = Path(positional["run"]).expanduser()
+    generator, classes, _ = experiment.load_generator(run, config.raw, print, config.best)
     if config.label is not None and not 0 <= config.label < len(classes):
         known = (
             ", ".join(f"{i} {name}" for i, name in enumerate(classes)) or "none, it was trained without --conditional"

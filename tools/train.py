@@ -15,7 +15,8 @@ def command() -> None:
 
     if config.resume:
         config = experiment.resumed(Path(config.resume).expanduser(), config, named)
-    experiment.run(config)
+    folder = experiment.run(config)
+    print("\n".join(experiment.summary(folder)))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,104 @@
+"""Each fault is told on a run that was made to fail in that way, once, and on no other."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from conftest import train
+from visualdl import LogReader
+
+from paddle_gan.diagnosis import FAULTS, diagnosis, guessing_loss, least_loss
+from paddle_gan.objectives import OBJECTIVES
+
+# Options that make a tiny run fail in one way.
+FAILING = {
+    "discriminator_saturated": "--loss gan --discriminator-learning-rate 2e-3 --generator-learning-rate 1e-6 --steps 280",
+    "generator_winning": "--loss gan --discriminator-learning-rate 1e-8 --steps 320",
+    "losses_oscillate": "--loss gan --learning-rate 0.02 --beta1 0.9 --steps 420",
+    "samples_alike": "--loss gan --generator mlp-plain --generator-learning-rate 0.01 --ema-decay 0 --steps 300 --evaluate-every 20",
+    "weights_at_bound": "--loss wgan --weight-clip 1e-4 --steps 260",
+    "penalised_norm_off": "--loss wgan-gp --penalty-weight 1e-4 --learning-rate 2e-3 --steps 260",
+}
+
+
+def told(run: Path) -> dict[str, list[tuple[int, str]]]:
+    """Steps and sentences of each fault in the log of a run."""
+    found: dict[str, list[tuple[int, str]]] = {}
+    for line in map(json.loads, (run / "metrics.jsonl").read_text().splitlines()):
+        for name, value in line.items():
+            if name.startswith("diagnosis/"):
+                found.setdefault(name.removeprefix("diagnosis/"), []).append((line["step"], value))
+    return found
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_fires_on_a_run_that_fails_so(tmp_path, fault):
+    options = FAILING[fault].split()
+    if "--evaluate-every" not in options:
+        options += ["--evaluate-every", "0"]
+    done = train(tmp_path, "--log-every", 5, *options)
+    found = told(tmp_path)
+    assert len(found[fault]) == 1, done.stdout
+    step, sentence = found[fault][0]
+    assert sentence == FAULTS[fault].sentence and step >= 200
+    assert done.stdout.count(f"notice: step {step}: {sentence}") == 1
+    reader = LogReader(file_path=str(next((tmp_path / "visualdl").glob("vdlrecords*"))))
+    assert [record.text.encoded_text_string for record in reader.get_data("text", f"diagnosis/{fault}")] == [sentence]
+
+
+def lines(count: int, **values) -> list[dict]:
+    """Logged values of `count` rounds from step 250 on."""
+    return [{"step": 250 + i, **{name: value(i) for name, value in values.items()}} for i in range(count)]
+
+
+def run_through(objective: str, history: list[dict], earlier: list[dict] = ()) -> list[str]:
+    """The faults told while `history` is logged."""
+    callback, found = diagnosis(OBJECTIVES[objective], earlier), []
+    for line in history:
+        values = {name.replace("__", "/"): value for name, value in line.items() if name != "step"}
+        callback(SimpleNamespace(step=line["step"]), values)
+        found += [name for name in values if name.startswith("diagnosis/")]
+    return found
+
+
+def healthy(i: int) -> float:
+    return 0.4 + 0.2 * np.sin(i)
+
+
+def test_a_healthy_run_is_not_accused():
+    values = {"loss__discriminator": healthy, "mean_logit__real": lambda i: 1.0, "mean_logit__fake": lambda i: -1.0}
+    values["evaluation__diversity"] = lambda i: min(0.95, 0.5 + 0.01 * i)
+    assert run_through("gan", lines(100, **values)) == []
+
+
+def test_each_cause_is_told_once_also_after_a_resume():
+    history = lines(60, loss__discriminator=lambda i: 0.001)
+    assert run_through("gan", history) == ["diagnosis/discriminator_saturated"]
+    assert run_through("gan", history, [{"step": 240, "diagnosis/discriminator_saturated": "x"}]) == []
+
+
+def test_the_window_goes_on_through_a_resume():
+    earlier = [{"step": 240 + i, "loss/discriminator": 0.001} for i in range(9)]
+    assert run_through("gan", lines(1, loss__discriminator=lambda i: 0.001), earlier) != []
+    assert run_through("gan", lines(1, loss__discriminator=lambda i: 0.001), earlier[1:]) == []
+
+
+def test_the_first_rounds_are_not_judged():
+    early = [{**line, "step": line["step"] - 200} for line in lines(100, loss__discriminator=lambda i: 0.001)]
+    assert run_through("gan", early) == []
+
+
+def test_a_fall_of_diversity():
+    rising, falling = lambda i: 0.2 * (i + 1), lambda i: (0.3, 0.7, 0.5, 0.34, 0.3)[i]
+    assert run_through("gan", lines(5, evaluation__diversity=rising)) == []
+    assert run_through("gan", lines(5, evaluation__diversity=falling)) == ["diagnosis/samples_alike"]
+
+
+def test_what_guessing_and_knowing_cost():
+    assert guessing_loss(OBJECTIVES["gan"]) == pytest.approx(2 * np.log(2), rel=1e-5)
+    assert guessing_loss(OBJECTIVES["lsgan"]) == pytest.approx(0.25, rel=1e-5)
+    assert guessing_loss(OBJECTIVES["wgan"]) == pytest.approx(0, abs=1e-6)
+    assert least_loss(OBJECTIVES["gan"]) == pytest.approx(0, abs=1e-4)
+    assert least_loss(OBJECTIVES["lsgan"]) == 0

@@ -1,0 +1,252 @@
+"""What each measure is for: faults put into real images are caught by the measure that is meant to catch them."""
+
+import json
+import zipfile
+
+import numpy as np
+import paddle
+import pytest
+from conftest import command_line
+from PIL import Image
+
+from paddle_gan import evaluation, sampling
+from paddle_gan.datasets import load_dataset
+from paddle_gan.datasets.image_set import ImageSet
+from paddle_gan.errors import DataError, UsageError
+from paddle_gan.extractors import Extractor, classifier_extractor, random_extractor, to_grey_28
+
+COUNT = 1500
+
+
+@pytest.fixture(scope="module")
+def mnist():
+    """The first 6,000 training images, and the test images."""
+    train, test = (load_dataset("mnist", 28, 1, split=split) for split in ("train", "test"))
+    return ImageSet("mnist", train.images[:6000], train.labels[:6000], train.classes), test
+
+
+@pytest.fixture(scope="module")
+def against(mnist):
+    return evaluation.baseline(evaluation.real_images(*mnist, COUNT, 0), classifier_extractor("mnist"))
+
+
+@pytest.fixture(scope="module")
+def unseen():
+    """Training images that are not in `mnist`, as perfect samples, and their labels."""
+    train = load_dataset("mnist", 28, 1)
+    return train.images[10_000 : 10_000 + 2 * COUNT].transpose(0, 2, 3, 1), train.labels[10_000 : 10_000 + 2 * COUNT]
+
+
+def figures(images, against) -> dict[str, float]:
+    record = evaluation.evaluate(images, against, {}, {"name": "test"}).record
+    return {name: values["samples"] for name, values in record["figures"].items()}
+
+
+@pytest.fixture(scope="module")
+def perfect(unseen, against):
+    return figures(unseen[0][:COUNT], against)
+
+
+def test_real_images_score_like_the_floor(perfect, against):
+    floor = against.figures
+    assert perfect["frechet_distance"] == pytest.approx(floor["frechet_distance"], rel=0.35)
+    assert abs(perfect["kernel_distance"]) < 0.01 and abs(floor["kernel_distance"]) < 0.01
+    for name in ("precision", "recall", "density", "coverage", "diversity"):
+        assert perfect[name] == pytest.approx(floor[name], abs=0.08), name
+    assert perfect["near_copies"] < 0.01 and perfect["modes"] == 10 and perfect["class_kl"] < 0.02
+
+
+def test_a_missing_digit_shows_in_the_classes(unseen, against, perfect):
+    images, labels = unseen
+    found = figures(images[labels != 4][:COUNT], against)
+    assert found["class_kl"] > 5 * perfect["class_kl"] and found["class_kl"] > 0.08
+    assert found["frechet_distance"] > 3 * perfect["frechet_distance"]
+    assert found["recall"] < perfect["recall"] - 0.02 and found["coverage"] < perfect["coverage"] - 0.05
+    assert found["precision"] == pytest.approx(perfect["precision"], abs=0.05)  # what is there is as good
+
+
+def test_noise_shows_in_distance_and_precision(unseen, against, perfect):
+    images = unseen[0][:COUNT].astype(np.int64)
+    noise = np.random.default_rng(0).normal(0, 60, images.shape)
+    found = figures((images + noise).clip(0, 255).astype(np.uint8), against)
+    assert found["frechet_distance"] > 5 * perfect["frechet_distance"]
+    assert found["kernel_distance"] > 0.02
+    assert found["precision"] < perfect["precision"] - 0.2
+    assert found["sliced_wasserstein"] > 2 * perfect["sliced_wasserstein"]
+
+
+def test_copies_show_as_near_copies_and_in_coverage(mnist, against, perfect):
+    """75 training images, twenty times each: perfect by the distance of single images, and nothing new."""
+    copied = np.tile(mnist[0].images[:75].transpose(0, 2, 3, 1), (20, 1, 1, 1))
+    found = figures(copied, against)
+    assert found["near_copies"] == 1 and found["nearest_training"] == 0
+    assert found["coverage"] < 0.5 * perfect["coverage"] and found["recall"] < 0.5 * perfect["recall"]
+    noisy = (copied + np.random.default_rng(0).normal(0, 10, copied.shape)).clip(0, 255).astype(np.uint8)
+    assert figures(noisy, against)["near_copies"] > 0.95
+
+
+def test_one_image_has_no_diversity(unseen, against):
+    found = figures(np.repeat(unseen[0][:1], COUNT, axis=0), against)
+    assert found["diversity"] == 0 and found["modes"] == 1
+    assert found["classifier_score"] == pytest.approx(1, abs=1e-6)
+
+
+def test_the_distance_of_real_images_falls_with_their_number(mnist):
+    """The known bias: the same two distributions, nothing but N differs."""
+    extractor = classifier_extractor("mnist")
+    floors = [
+        evaluation.baseline(evaluation.real_images(*mnist, count, 0), extractor).figures["frechet_distance"]
+        for count in (250, 1000, 4000)
+    ]
+    assert floors[0] > 2.5 * floors[1] > 5 * floors[2] > 0
+
+
+def test_an_own_extractor(mnist):
+    """Any function from images to features: here two numbers for each image, whose moments give the distance exactly."""
+
+    def brightness_and_one(images):
+        return np.stack([images.mean((1, 2, 3)), images[:, 14, 14, 0].astype(float)], axis=1), None
+
+    mine = Extractor("brightness", "0" * 64, "none", brightness_and_one)
+    real = evaluation.real_images(*mnist, 500, 0)
+    record = evaluation.evaluate(real.reference + 0, evaluation.baseline(real, mine), {}, {"name": "same"}).record
+    assert record["figures"]["frechet_distance"]["samples"] == pytest.approx(0, abs=1e-6)
+    assert record["protocol"]["extractor"] == "brightness"
+    assert "class_kl" not in record["figures"] and record["class_counts"] is None
+
+
+def test_halves_of_a_set_without_test_images():
+    random = np.random.default_rng(0)
+    images = ImageSet("folder", random.integers(0, 256, (21, 3, 16, 16), dtype=np.uint8))
+    real = evaluation.real_images(images, None, 10_000, seed=1)
+    assert len(real.reference) == len(real.floor) == 10 and len(real.training) == 21 and len(real.others) == 11
+    together = np.concatenate([real.reference, real.others])
+    assert sorted(map(bytes, together)) == sorted(map(bytes, real.training))  # a division, nothing twice
+    found = evaluation.baseline(real, random_extractor(3)).figures
+    assert found["frechet_distance"] > 0 and found["near_copies"] == 0
+    with pytest.raises(DataError, match="too few"):
+        evaluation.real_images(ImageSet("tiny", images.images[:11]), None, 100, 0)
+
+
+def test_small_pixels_are_means_of_blocks():
+    images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 2), dtype=np.uint8)
+    small = evaluation.small_pixels(images).reshape(3, 14, 14, 2)
+    assert small[1, 3, 5, 1] == pytest.approx(images[1, 6:8, 10:12, 1].mean() / 255, abs=1e-6)
+    assert evaluation.small_pixels(images[:, :27, :27]).shape == (3, 14 * 14 * 2)
+
+
+def test_grey_28():
+    images = np.zeros((2, 32, 32, 1), np.uint8)
+    images[:, 2:-2, 2:-2, 0] = np.arange(28)
+    assert (to_grey_28(images) == np.arange(28)).all()  # MNIST in its frame comes out as it was
+    assert to_grey_28(np.full((1, 64, 64, 3), 7, np.uint8)).tolist() == np.full((1, 28, 28), 7).tolist()
+    colours = np.full((1, 28, 28, 3), (0, 30, 60), np.uint8)
+    assert (to_grey_28(colours) == 30).all()
+
+
+def test_random_features_are_fixed():
+    """The same weights for ever: their hash is part of every record."""
+    extractor = random_extractor(3)
+    assert extractor.sha256 == random_extractor(3).sha256 != random_extractor(1).sha256
+    images = np.random.default_rng(0).integers(0, 256, (300, 64, 64, 3), dtype=np.uint8)
+    features, probabilities = extractor(images)
+    assert features.shape == (300, 256) and probabilities is None
+    np.testing.assert_allclose(features[250:], extractor(images[250:])[0], rtol=1e-5, atol=1e-5)
+
+
+def test_monitor_agrees_with_the_evaluation(mnist, unseen):
+    """A generator that gives stored images is measured as those images are."""
+    stored = paddle.to_tensor(unseen[0][:500].transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1)
+
+    class Stored(paddle.nn.Layer):
+        latent_dim, value_range, given = 4, (-1.0, 1.0), 0
+
+        def forward(self, latents, labels=None):
+            start = self.given
+            self.given = (start + len(latents)) % 500
+            return stored[start : start + len(latents)]
+
+    real = evaluation.real_images(*mnist, 500, 0)
+    extractor = classifier_extractor("mnist")
+    values = evaluation.monitor(extractor, real.reference, 500)(Stored(), 0, 0)
+    record = evaluation.evaluate(unseen[0][:500], evaluation.baseline(real, extractor), {}, {"name": "x"}).record
+    assert values["evaluation/frechet_distance"] == pytest.approx(record["figures"]["frechet_distance"]["samples"])
+    assert values["evaluation/class_counts"] == record["class_counts"]["samples"]
+    assert values["evaluation/diversity"] == pytest.approx(record["figures"]["diversity"]["samples"])
+
+
+# ---- The command line
+
+
+def test_evaluate_a_run(plain_run, tmp_path):
+    done = command_line("evaluate", plain_run, "--num", 60, "--out", tmp_path / "a.json")
+    assert done.returncode == 0, done.stderr
+    assert "Fréchet distance" in done.stdout and "real images" in done.stdout
+    record = json.loads((tmp_path / "a.json").read_text())
+    protocol = record["protocol"]
+    assert (protocol["samples"], protocol["reference"], protocol["floor"]) == (60, 60, 60)
+    assert protocol["weights"] == "average" and protocol["seed"] == 0 and protocol["dataset"] == "mnist"
+    assert protocol["extractor"] == "mnist classifier" and len(protocol["extractor_sha256"]) == 64
+    assert set(record["figures"]) == set(evaluation.FIGURES) and record["subject"]["step"] == 12
+    assert Image.open(tmp_path / "a.neighbours.png").size[0] > 100
+
+    again = command_line(
+        "evaluate", plain_run, "--num", 60, "--out", tmp_path / "b.json", "--against", tmp_path / "a.json"
+    )
+    assert again.returncode == 0, again.stderr
+    assert json.loads((tmp_path / "b.json").read_text()) == record  # to the last digit
+
+    other = command_line(
+        "evaluate", plain_run, "--num", 50, "--raw", "--out", tmp_path / "c.json", "--against", tmp_path / "a.json"
+    )
+    assert other.returncode == 2
+    assert "cannot be compared" in other.stderr and "samples 50 and 60" in other.stderr
+    assert "weights raw and average" in other.stderr and len(other.stderr.splitlines()) == 1
+    assert (tmp_path / "c.json").exists()  # what was measured is kept
+
+
+def test_evaluate_a_file(tmp_path, unseen):
+    sampling.write_npz(tmp_path / "s.npz", 300, [(unseen[0][:300], None)])
+    done = command_line("evaluate", tmp_path / "s.npz", "--num", 300)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "s.evaluation.json").read_text())
+    assert record["figures"]["precision"]["samples"] > 0.7 and record["protocol"]["weights"] == "of a file"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("nowhere",), "no such file"),
+        (("bad.npz",), "not an .npz file"),
+        (("run", "--best"), "no best checkpoint"),
+        (("run", "--inception", "nowhere"), "Inception"),
+        (("run", "--against", "bad.npz"), "not a record"),
+        (("run", "--num", "5"), "too few"),
+    ],
+)
+def test_bad_input_gets_one_line(plain_run, tmp_path, arguments, words):
+    (tmp_path / "bad.npz").write_bytes(b"PK\3\4 nothing")
+    (tmp_path / "run").symlink_to(plain_run)
+    done = command_line("evaluate", *arguments, "--out", tmp_path / "out.json", cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_files_of_samples_are_not_trusted(tmp_path):
+    path = tmp_path / "s.npz"
+    np.savez(path, images=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(DataError, match="images are object"):
+        sampling.read_npz(path)
+    np.savez(path, images=np.zeros((20, 32, 16, 3), np.uint8))
+    with pytest.raises(DataError, match="H = W"):
+        sampling.read_npz(path)
+    np.savez(path, other=np.zeros(3))
+    with pytest.raises(DataError, match="not an .npz file with an array `images`"):
+        sampling.read_npz(path)
+    with zipfile.ZipFile(path, "w") as archive, archive.open("images.npy", "w") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (10**12, 28, 28, 1)}
+        np.lib.format.write_array_header_1_0(file, header)
+    with pytest.raises(DataError, match="holds 0 bytes"):  # and no petabyte is asked for
+        sampling.read_npz(path)
+    with pytest.raises(UsageError, match="no such file"):
+        sampling.read_npz(tmp_path / "nothing.npz")

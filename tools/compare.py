@@ -1,0 +1,26 @@
+"""Compare objectives on equal footing: python tools/compare.py --loss gan lsgan wgan wgan-gp --seeds 3"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from paddle_gan.cli import main, parse
+from paddle_gan.config import CompareConfig
+
+
+def command() -> None:
+    config, _, _ = parse(
+        CompareConfig, "Train several objectives with several seeds on equal footing, measure them, and report."
+    )
+    from paddle_gan import comparison, experiment, report
+
+    folder, results = comparison.compare(config)
+    report.write(folder, results)
+    print((folder / "report.md").read_text(encoding="utf-8"))
+    print(f"  report      {folder / 'report.md'}, {folder / 'report.html'}")
+    print(f"  curves      {experiment.visualdl_command(folder)}")
+
+
+if __name__ == "__main__":
+    main(command)
