@@ -111,8 +111,9 @@ def visualdl_log(folder: Path, metrics: Path, samples: Path, hyper_parameters: d
                 if isinstance(value, str):
                     writer.add_text(name, value, step, walltime=milliseconds)
                 elif isinstance(value, list):
-                    labels = np.repeat(np.arange(len(value)), value)
-                    writer.add_histogram(name, labels, step, walltime=milliseconds, buckets=len(value))
+                    classes = np.arange(len(value))
+                    edges = np.arange(len(value) + 1) - 0.5  # one bar for each class, also where it is empty
+                    writer.add_histogram(name, np.repeat(classes, value), step, milliseconds, buckets=edges)
                 else:
                     writer.add_scalar(name, value, step, walltime=milliseconds)
 
