@@ -13,7 +13,7 @@ LAYERS = [
     {"objectives", "networks", "classifier", "inception"},
     {"training", "resolve", "sampling", "extractors"},
     {"checkpoint", "callbacks", "signals", "evaluation", "theory"},
-    {"diagnosis"},
+    {"diagnosis", "theory_figure"},
     {"experiment"},
     {"scoring", "modes"},
     {"comparison"},

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import train
+from conftest import command_line, train
 from visualdl import LogReader
 
 from paddle_gan.diagnosis import FAULTS, diagnosis, guessing_loss, least_loss
@@ -102,3 +102,11 @@ def test_what_guessing_and_knowing_cost():
     assert guessing_loss(OBJECTIVES["wgan"]) == pytest.approx(0, abs=1e-6)
     assert least_loss(OBJECTIVES["gan"]) == pytest.approx(0, abs=1e-4)
     assert least_loss(OBJECTIVES["lsgan"]) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["gan", "lsgan", "wgan", "wgan-gp"])
+def test_no_false_alarm_on_default_runs(tmp_path, loss):
+    done = command_line("train", "--loss", loss, "--out", tmp_path, "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    assert told(tmp_path) == {}
