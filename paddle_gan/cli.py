@@ -39,7 +39,7 @@ def parse(
         """One line for each option; jsonargparse's own adds types and repeats defaults."""
 
         def __init__(self, prog: str):
-            super().__init__(prog, max_help_position=40, width=150)
+            super().__init__(prog, max_help_position=40, width=190)
 
     class Parser(jsonargparse.ArgumentParser):
         def error(self, message: str, ex: Exception | None = None) -> NoReturn:

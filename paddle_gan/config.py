@@ -137,7 +137,7 @@ class TrainConfig:
     evaluate_every: int | None = option(
         None,
         "run",
-        "steps between measures of the samples, a multiple of --log-every; 0 for none (default: 10 in the run)",
+        "steps between measures, a multiple of --log-every; 0 for none (default: 10 in the run)",
     )
     inception: str | None = option(None, "run", "file of the FID Inception, to measure in its features")
 

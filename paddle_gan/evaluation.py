@@ -241,7 +241,8 @@ def evaluate(
     """Measure samples.
 
     Args:
-        images: the samples, uint8 [N, H, W, C].
+        images: the samples, uint8 [N, H, W, C]; only as many as there are in the reference are taken, since figures
+            of different numbers cannot be compared with the floor's.
         against: the real side, of the same size and channels.
         protocol: what else the figures depend on (data set, seed, weights), for the record.
         subject: whose samples they are, "name" at least.
@@ -256,6 +257,7 @@ def evaluate(
         raise DataError(f"the samples are {shapes[0]} and the real images {shapes[1]}; name the set they imitate")
     if len(images) < LEAST_IMAGES // 2:
         raise DataError(f"{len(images)} samples are too few to measure; at least {LEAST_IMAGES // 2} are needed")
+    images = images[: len(real.reference)]
     step("features of samples")
     seen = see(images, extractor)
     figures = {}

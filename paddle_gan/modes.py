@@ -50,7 +50,6 @@ FOLDER = RUNS.parent / "modes"
 _POINTS = 2500
 _IMAGES = 26_000
 _FRAMES = 40
-_HIDDEN = 4
 _LOG_EVERY = 100
 
 
@@ -167,33 +166,35 @@ POINT_SETTINGS: dict[str, Any] = {
     "batch_size": 256,
     "latent_dim": 2,
     "width": 128,
+    "hidden_layers": 4,
     "steepness": 150.0,
     "frequency": 4.0,
     "learning_rate": 1e-3,
     "beta1": 0.5,
     "beta2": 0.99,
+    "warm_up": 0.1,
     "ema_decay": 0.999,
     # Of the zero-centred penalties, at the first step and at the last.
-    "penalty_weights": [0.025, 0.00025],
+    "penalty_weights": [0.2, 0.00025],
 }
 
 
 class PointGenerator(nn.Layer):
-    """Latents [N, latent_dim] to points [N, 2] through four hidden layers, of which the first is a tanh.
+    """Latents [N, latent_dim] to points [N, 2] through hidden layers, of which the first is a tanh.
 
     Between two modes a sample falls where the generator crosses over from one to the other; only a steep
     crossing makes few of those. Hence tanhs that are steps across the latent space to begin with.
 
     Args:
         latent_dim: noise values.
-        width: of the hidden layers.
+        width, hidden_layers: how wide and how many.
         steepness: standard deviation of the slopes of the steps at the start, along each axis.
     """
 
-    def __init__(self, latent_dim: int, width: int, steepness: float):
+    def __init__(self, latent_dim: int, width: int, hidden_layers: int, steepness: float):
         super().__init__()
         self.latent_dim = latent_dim
-        self.layers = nn.LayerList([nn.Linear(*sizes) for sizes in _pairs(latent_dim, *[width] * _HIDDEN, 2)])
+        self.layers = nn.LayerList([nn.Linear(*sizes) for sizes in _pairs(latent_dim, *[width] * hidden_layers, 2)])
         nn.initializer.Normal(0.0, steepness)(self.layers[0].weight)
         # Steps lie where the latents do: 1.5 is the 87th percentile of a normal distribution's distance from 0.
         nn.initializer.Uniform(-1.5 * steepness, 1.5 * steepness)(self.layers[0].bias)
@@ -203,19 +204,19 @@ class PointGenerator(nn.Layer):
 
 
 class PointDiscriminator(nn.Layer):
-    """Points [N, 2] to logits [N] through four hidden layers, of which the first is a sine.
+    """Points [N, 2] to logits [N] through hidden layers, of which the first is a sine.
 
     Linear maps and ReLUs learn a function's slow parts first and take long to see modes that are a hundred
     times narrower than the data; sines of random frequencies see them soon (Tancik et al. 2020).
 
     Args:
-        width: of the hidden layers.
+        width, hidden_layers: how wide and how many.
         frequency: standard deviation of the frequencies at the start, along each axis, in radians a unit.
     """
 
-    def __init__(self, width: int, frequency: float):
+    def __init__(self, width: int, hidden_layers: int, frequency: float):
         super().__init__()
-        self.layers = nn.LayerList([nn.Linear(*sizes) for sizes in _pairs(2, *[width] * _HIDDEN, 1)])
+        self.layers = nn.LayerList([nn.Linear(*sizes) for sizes in _pairs(2, *[width] * hidden_layers, 1)])
         nn.initializer.Normal(0.0, frequency)(self.layers[0].weight)
         nn.initializer.Uniform(-np.pi, np.pi)(self.layers[0].bias)
 
@@ -244,30 +245,31 @@ def point_state(loss: str, seed: int) -> TrainState:
         recipe = Adam(settings["learning_rate"], settings["beta1"], settings["beta2"])
     seed_all("weights", seed)
     with unique_name.guard():
-        generator, average = (
-            PointGenerator(settings["latent_dim"], settings["width"], settings["steepness"]) for _ in range(2)
-        )
-        discriminator = PointDiscriminator(settings["width"], settings["frequency"])
+        size = settings["width"], settings["hidden_layers"]
+        generator, average = (PointGenerator(settings["latent_dim"], *size, settings["steepness"]) for _ in range(2))
+        discriminator = PointDiscriminator(*size, settings["frequency"])
         average.set_state_dict(generator.state_dict())
         optimizers = (recipe.build(network.parameters()) for network in (generator, discriminator))
         return TrainState(generator, discriminator, average, *optimizers, objective, settings["ema_decay"])
 
 
 def anneal(state: TrainState, steps: int) -> Callback:
-    """Lets learning rates fall linearly to nothing over the second half of `steps`, and the weight of a zero-centred
-    penalty geometrically from the first to the last of POINT_SETTINGS over all of them.
+    """The schedule of the settings over `steps` rounds.
 
-    A wide basin around each mode finds all modes, a narrow one makes samples precise (as in Huang et al. 2024).
+    Learning rates rise linearly over the share of `warm_up`, else the generator's first steps can throw the
+    samples further out than the discriminator knows its way, and fall to nothing over the second half.
+    The weight of a zero-centred penalty falls geometrically (as in Huang et al. 2024, by a cosine): wide
+    basins around the modes let all of them be found, narrow ones make the samples precise.
     """
     rate = state.generator_optimizer.get_lr()
-    first, last = POINT_SETTINGS["penalty_weights"]
+    warm_up, (first, last) = POINT_SETTINGS["warm_up"], POINT_SETTINGS["penalty_weights"]
 
     def callback(state: TrainState, scalars: dict[str, Any] | None) -> None:
+        done = state.step / steps
         for optimizer in (state.generator_optimizer, state.discriminator_optimizer):
-            optimizer.set_lr(rate * min(1, 2 * (1 - state.step / steps)))
+            optimizer.set_lr(rate * min((done + 1 / steps) / warm_up, 1, 2 * (1 - done)))
         if state.objective.penalty in (r1_penalty, r1_r2_penalty):
-            weight = first * (last / first) ** (state.step / steps)
-            state.objective = replace(state.objective, penalty_weight=weight)
+            state.objective = replace(state.objective, penalty_weight=first * (last / first) ** done)
 
     callback(state, None)
     return callback

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+# Tests run side by side: with more threads than cores, those of MKL would spin against each other.
+os.environ.setdefault("MKL_NUM_THREADS", "1")
+
 import paddle_gan  # noqa: F401  (before Paddle: it sets the threads)
 
 ROOT = Path(__file__).resolve().parent.parent
