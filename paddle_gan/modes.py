@@ -267,7 +267,7 @@ def anneal(state: TrainState, steps: int) -> Callback:
     def callback(state: TrainState, scalars: dict[str, Any] | None) -> None:
         done = state.step / steps
         for optimizer in (state.generator_optimizer, state.discriminator_optimizer):
-            optimizer.set_lr(rate * min((done + 1 / steps) / warm_up, 1, 2 * (1 - done)))
+            optimizer.set_lr(rate * min(done / warm_up + 1 / steps, 1, 2 * (1 - done)))
         if state.objective.penalty in (r1_penalty, r1_r2_penalty):
             state.objective = replace(state.objective, penalty_weight=first * (last / first) ** done)
 

@@ -32,11 +32,11 @@ _SAMPLES_IN_ROW = 16
 _LEVEL = 0.05
 
 
-def write(folder: Path, results: list[Result]) -> None:
-    """Write the whole report into the comparison's folder."""
+def write(folder: Path, results: list[Result], command: str) -> None:
+    """Write the whole report into the comparison's folder; `command` is what made it."""
     groups = _grouped(results)
     header, rows = table(groups)
-    lines = [*verdicts(groups), protocol(results)]
+    lines = [*verdicts(groups), protocol(results), f"Made by: {command}"]
     _draw_curves(folder / "curves.png", groups)
     _draw_samples(folder / "samples.png", groups)
     write_text(folder / "report.md", _markdown(header, rows, lines))
@@ -189,10 +189,9 @@ def _write_visualdl(folder: Path, groups: dict[str, list[Result]], header: list[
             writer.add_image(
                 f"comparison/{name}", np.asarray(Image.open(folder.parent / f"{name}.png").convert("RGB")), 0
             )
-        text = "\n".join(
-            ", ".join(filter(None, (f"{label} {cell}".strip() for label, cell in zip(header, row)))) for row in rows
-        )
-        writer.add_text("comparison/table", text, 0)
+        for place, row in enumerate(rows):  # a text each: VisualDL shows no line breaks
+            cells = [f"{label} {cell}".strip() for label, cell in zip(header, row) if cell]
+            writer.add_text("comparison/table", ", ".join(cells), place)
     for loss, results in groups.items():
         curves = list(_curves(results, "step"))
         with LogWriter(str(folder / loss), file_name="vdlrecords.mean.log") as writer:

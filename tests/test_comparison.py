@@ -73,6 +73,8 @@ def test_visualdl_has_pictures_and_table(folder):
     reader = LogReader(file_path=str(next((out / "visualdl" / "report").glob("vdlrecords*"))))
     tags = reader.get_tags()
     assert set(tags["image"]) == {"comparison/curves", "comparison/samples"} and tags["text"] == ["comparison/table"]
+    texts = [record.text.encoded_text_string for record in reader.get_data("text", "comparison/table")]
+    assert len(texts) == 3 and texts[2].startswith("real images, Fréchet distance")
 
 
 def test_another_comparison_in_the_same_folder_is_refused(folder):

@@ -1,5 +1,6 @@
 """Compare objectives on equal footing: python tools/compare.py --loss gan lsgan wgan wgan-gp --seeds 3"""
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -16,7 +17,7 @@ def command() -> None:
     from paddle_gan import comparison, experiment, report
 
     folder, results = comparison.compare(config)
-    report.write(folder, results)
+    report.write(folder, results, shlex.join(["python", "tools/compare.py", *sys.argv[1:]]))
     print((folder / "report.md").read_text(encoding="utf-8"))
     print(f"  report      {folder / 'report.md'}, {folder / 'report.html'}")
     print(f"  curves      {experiment.visualdl_command(folder)}")
