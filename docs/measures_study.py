@@ -30,14 +30,11 @@ def spoiled(images: np.ndarray, labels: np.ndarray, training: np.ndarray) -> dic
     }
 
 
-def table(heading: str, rows: dict[str, dict[str, float]]) -> str:
-    names = list(evaluation.FIGURES)
-    lines = [
-        f"| {heading} | {' | '.join(evaluation.FIGURES[name][0] for name in names)} |",
-        "|---" * (len(names) + 1) + "|",
-    ]
-    for row, figures in rows.items():
-        lines.append(f"| {row} | {' | '.join(f'{figures[name]:.4g}' for name in names)} |")
+def table(heading: str, columns: dict[str, dict[str, float]]) -> str:
+    """Markdown: a row for each figure, a column for each set."""
+    lines = [f"| {heading} | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for name, (label, _) in evaluation.FIGURES.items():
+        lines.append(f"| {label} | {' | '.join(f'{figures[name]:.4g}' for figures in columns.values())} |")
     return "\n".join(lines)
 
 
