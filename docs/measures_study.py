@@ -13,6 +13,7 @@ import numpy as np
 from paddle_gan import evaluation
 from paddle_gan.datasets import ImageSet, load_dataset
 from paddle_gan.extractors import classifier_extractor
+from paddle_gan.records import FIGURES
 
 COUNT = 10_000
 
@@ -33,7 +34,7 @@ def spoiled(images: np.ndarray, labels: np.ndarray, training: np.ndarray) -> dic
 def table(heading: str, columns: dict[str, dict[str, float]]) -> str:
     """Markdown: a row for each figure, a column for each set."""
     lines = [f"| {heading} | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-    for name, (label, _) in evaluation.FIGURES.items():
+    for name, (label, _) in FIGURES.items():
         lines.append(f"| {label} | {' | '.join(f'{figures[name]:.4g}' for figures in columns.values())} |")
     return "\n".join(lines)
 

@@ -17,8 +17,8 @@ import numpy as np
 from paddle_gan import callbacks, experiment, scoring
 from paddle_gan.config import LOSS_ALIASES, CompareConfig, EvaluateConfig, TrainConfig
 from paddle_gan.errors import UsageError
-from paddle_gan.evaluation import read_record
 from paddle_gan.files import locked, make_folder, write_text
+from paddle_gan.records import read_record
 from paddle_gan.resolve import resolve
 from paddle_gan.runtime import select_device
 

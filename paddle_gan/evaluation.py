@@ -5,7 +5,6 @@ other real images, the `floor`, takes the place of the samples to show what a pe
 numbers are those of `metrics`; the features come from an `extractors.Extractor`.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,25 +19,9 @@ from paddle_gan import metrics
 from paddle_gan.datasets import ImageSet
 from paddle_gan.errors import DataError, UsageError
 from paddle_gan.extractors import CLASSIFIERS, Extractor, classifier_extractor, inception_extractor, random_extractor
+from paddle_gan.records import FORMAT
 from paddle_gan.sampling import generate
 
-FORMAT = 1
-# Label and direction of each figure, in the order in which they are shown.
-FIGURES = {
-    "frechet_distance": ("Fréchet distance", "lower"),
-    "kernel_distance": ("kernel distance (KID)", "lower"),
-    "precision": ("precision, k=3", "higher"),
-    "recall": ("recall, k=3", "higher"),
-    "density": ("density, k=5", "higher"),
-    "coverage": ("coverage, k=5", "higher"),
-    "diversity": ("diversity, real = 1", "near 1"),
-    "classifier_score": ("classifier score", "higher"),
-    "modes": ("classes reached", "higher"),
-    "class_kl": ("KL of the classes", "lower"),
-    "sliced_wasserstein": ("sliced Wasserstein, pixels", "lower"),
-    "near_copies": ("near-copies of training", "lower"),
-    "nearest_training": ("distance to nearest training", "like real"),
-}
 LEAST_IMAGES = 12
 MOST_REAL = 10_000
 _COPY_SIZE = 16
@@ -293,55 +276,6 @@ def evaluate(
     return Evaluation(record, neighbours.reshape(-1, *images.shape[1:]))
 
 
-def table(records: list[dict[str, Any]]) -> str:
-    """Records side by side as lines of text, with the real images' column last.
-
-    Raises:
-        UsageError: they were not measured alike; the message names what differs.
-    """
-    first = records[0]
-    for other in records[1:]:
-        names = sorted(first["protocol"].keys() | other["protocol"].keys())
-        differences = [
-            f"{name} {first['protocol'].get(name)} and {other['protocol'].get(name)}"
-            for name in names
-            if first["protocol"].get(name) != other["protocol"].get(name)
-        ]
-        if differences:
-            raise UsageError(f"these figures cannot be compared, they differ in: {'; '.join(differences)}")
-    rows = [["", *(record["subject"]["name"] for record in records), "real images", ""]]
-    for name, values in first["figures"].items():
-        label, direction = FIGURES[name]
-        own = [_shown(name, record["figures"][name]["samples"]) for record in records]
-        rows.append([label, *own, _shown(name, values["real"]), direction])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if i in (0, len(row) - 1) else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths))
-        ).rstrip()
-        for row in rows
-    )
-
-
-def read_record(path: Path) -> dict[str, Any]:
-    """A record that was written as JSON.
-
-    Raises:
-        UsageError: it cannot be read, or is none.
-    """
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if record["format"] > FORMAT:
-            raise UsageError(f"{path}: format {record['format']}; this version reads up to {FORMAT}, update paddle_gan")
-        record["subject"]["name"], dict(record["protocol"])
-        for name, values in record["figures"].items():
-            FIGURES[name], float(values["samples"]), float(values["real"])
-        return record
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path}: not a record of tools/evaluate.py ({type(error).__name__}: {error})") from error
-
-
 def monitor(extractor: Extractor, reference: np.ndarray, count: int) -> Callable[[nn.Layer, int, int], dict[str, Any]]:
     """A quick evaluation for use while training; the features of the reference are taken once.
 
@@ -370,9 +304,3 @@ def monitor(extractor: Extractor, reference: np.ndarray, count: int) -> Callable
         return values
 
     return measure
-
-
-def _shown(name: str, value: float | int) -> str:
-    if name == "near_copies":
-        return f"{value:.2%}"
-    return str(value) if isinstance(value, int) else f"{value:.4g}"

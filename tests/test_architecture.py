@@ -8,7 +8,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "paddle_gan"
 # Lowest first; a module may import those of lower layers and, within a package, its neighbours.
 LAYERS = [
     {"errors"},
-    {"runtime", "files", "config"},
+    {"runtime", "files", "config", "records"},
     {"blocks", "optimizers", "datasets", "images", "cli", "metrics", "mixtures"},
     {"objectives", "networks", "classifier", "inception"},
     {"training", "resolve", "sampling", "extractors"},

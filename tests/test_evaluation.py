@@ -15,6 +15,7 @@ from paddle_gan.datasets import load_dataset
 from paddle_gan.datasets.image_set import ImageSet
 from paddle_gan.errors import DataError, UsageError
 from paddle_gan.extractors import Extractor, classifier_extractor, random_extractor, to_grey_28
+from paddle_gan.records import FIGURES
 
 COUNT = 1500
 
@@ -188,7 +189,7 @@ def test_evaluate_a_run(plain_run, tmp_path):
     assert (protocol["samples"], protocol["reference"], protocol["floor"]) == (60, 60, 60)
     assert protocol["weights"] == "average" and protocol["seed"] == 0 and protocol["dataset"] == "mnist"
     assert protocol["extractor"] == "mnist classifier" and len(protocol["extractor_sha256"]) == 64
-    assert set(record["figures"]) == set(evaluation.FIGURES) and record["subject"]["step"] == 12
+    assert set(record["figures"]) == set(FIGURES) and record["subject"]["step"] == 12
     assert Image.open(tmp_path / "a.neighbours.png").size[0] > 100
 
     again = command_line(

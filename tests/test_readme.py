@@ -7,6 +7,8 @@ import sys
 
 from conftest import ROOT, TINY
 
+from paddle_gan import config
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CHINESE = (ROOT / "README.zh.md").read_text(encoding="utf-8")
 
@@ -47,10 +49,8 @@ def test_every_file_is_in_the_tree_of_both():
 
 
 def test_every_option_that_is_named_exists():
-    from paddle_gan.config import SampleConfig, TrainConfig
-
-    fields = TrainConfig.__dataclass_fields__ | SampleConfig.__dataclass_fields__
-    known = {"--" + name.replace("_", "-") for name in fields} | {
+    configs = [value for name, value in vars(config).items() if name.endswith("Config")]
+    known = {config.flag(name) for kind in configs for name in kind.__dataclass_fields__} | {
         "--config",
         "--debug",
         "--help",

@@ -17,25 +17,25 @@ def command() -> None:
         {"source": "folder of a run, or .npz file with images, uint8 [N,H,W,C]"},
     )
     source = Path(positional["source"]).expanduser()
-    from paddle_gan import evaluation, scoring
+    from paddle_gan import records, scoring
     from paddle_gan.files import write_text
     from paddle_gan.images import grid, save_png
     from paddle_gan.runtime import select_device
 
     select_device(config.device)
-    other = evaluation.read_record(Path(config.against).expanduser()) if config.against else None
+    other = records.read_record(Path(config.against).expanduser()) if config.against else None
     result = scoring.score(source, config, print)
     default = source / "evaluation.json" if source.is_dir() else source.with_suffix(".evaluation.json")
     out = Path(config.out).expanduser() if config.out else default
     write_text(out, json.dumps(result.record, indent=2) + "\n")
     save_png(out.with_suffix(".neighbours.png"), grid(result.neighbours, columns=12))
-    print(evaluation.table([result.record]))
+    print(records.table([result.record]))
     for name, counts in (result.record["class_counts"] or {}).items():
         print(f"classes of {name}: {' '.join(map(str, counts))}")
     print(f"record: {out}")
     print(f"samples nearest to a training image, each beside it: {out.with_suffix('.neighbours.png')}")
     if other:
-        print(evaluation.table([result.record, other]))
+        print(records.table([result.record, other]))
 
 
 if __name__ == "__main__":
