@@ -104,7 +104,7 @@ def generator_winning(history: History, objective: Objective) -> bool:
     if real is None or fake is None:
         return False
     loss = _median(history, "loss/discriminator", _LONG_WINDOW)
-    return real <= fake or (not _is_critic(objective) and loss > 0.98 * guessing_loss(objective))
+    return real <= fake or (not _is_critic(objective) and loss > 0.995 * guessing_loss(objective))
 
 
 def losses_oscillate(history: History, objective: Objective) -> bool:
