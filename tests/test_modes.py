@@ -12,7 +12,7 @@ from paddle_gan.config import BENCHMARKS, ModesConfig
 from paddle_gan.datasets import load_dataset
 from paddle_gan.errors import UsageError
 from paddle_gan.mixtures import GRID25, RING8, count_modes, divergence, draw
-from paddle_gan.modes import stacked_batches, stacked_classes, stacked_shares
+from paddle_gan.stacked import stacked_batches, stacked_classes, stacked_shares
 
 MIXTURES = {"ring8": RING8, "grid25": GRID25}
 
