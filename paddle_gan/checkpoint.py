@@ -22,14 +22,16 @@ import safetensors
 import safetensors.numpy
 from paddle import Tensor
 
-from paddle_gan.errors import CheckpointError, NumericalError
-from paddle_gan.files import atomic_folder
+from paddle_gan.errors import CheckpointError, NumericalError, UsageError
+from paddle_gan.files import atomic_folder, remove_leftovers
+from paddle_gan.pdparams import read_pdparams
 from paddle_gan.runtime import cpu_count
 from paddle_gan.training import TrainState
 
-FORMAT = 1
+FORMAT = 2  # 1 had no hash of the manifest
 _STATE = "state.safetensors"
 _MANIFEST = "manifest.json"
+_LONGEST_NAME = 200
 _NAME = re.compile(r"step-\d{8,}")
 
 
@@ -53,7 +55,10 @@ def save(state: TrainState, folder: Path, data: str, classes: tuple[str, ...] = 
     arrays = {name: tensor.numpy() for name, tensor in _tensors(state).items()}
     for name, array in arrays.items():
         if not np.isfinite(array).all():
-            raise NumericalError(f"step {state.step}: {name} holds NaN or infinity; this state is not saved")
+            raise NumericalError(
+                f"step {state.step}: {name} holds NaN or infinity, so this state is not saved; try a smaller "
+                "--learning-rate, --gradient-clip 1, or --loss wgan-gp"
+            )
     payload = safetensors.numpy.save(arrays)
     manifest = {
         "format": FORMAT,
@@ -63,6 +68,7 @@ def save(state: TrainState, folder: Path, data: str, classes: tuple[str, ...] = 
         "sha256": {_STATE: hashlib.sha256(payload).hexdigest()},
         "written_with": environment(),
     }
+    manifest["manifest_sha256"] = _manifest_hash(manifest)
     target = folder / f"step-{state.step:08d}"
     with atomic_folder(target) as temporary:
         (temporary / _STATE).write_bytes(payload)
@@ -81,8 +87,7 @@ def restore(state: TrainState, folder: Path, data: str, say: Callable[[str], Non
         CheckpointError: there are checkpoints but all are damaged, or the newest whole one is of other
             networks; no weight has been changed then.
     """
-    for leftover in folder.glob(".step-*.partial"):  # of a process that was killed while it saved
-        shutil.rmtree(leftover, ignore_errors=True)
+    remove_leftovers(folder)
     if not _newest_first(folder):
         return
     manifest, arrays = read_newest(folder, say)
@@ -123,17 +128,59 @@ def read_newest(folder: Path, say: Callable[[str], None]) -> tuple[dict, dict[st
     raise CheckpointError(f"no usable checkpoint in {folder}: {'; '.join(failures) or 'it holds none'}")
 
 
-def load_weights(layer: nn.Layer, arrays: dict[str, np.ndarray], name: str, source: Path) -> None:
-    """Give `layer` the weights that a checkpoint holds under `name` ("average", "generator", "discriminator").
+def read_weights(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a .pdparams or .safetensors file, of whoever wrote it; nothing in it is executed.
 
     Raises:
-        CheckpointError: other names or shapes; no weight has been changed then.
+        UsageError: no such file, or of another kind. CheckpointError: damaged, or more than arrays.
     """
-    tensors = {f"{name}/{key}": tensor for key, tensor in layer.state_dict().items()}
-    mine = {key: array for key, array in arrays.items() if key.startswith(f"{name}/")}
-    _check_same_shapes(tensors, mine, source)
-    for key, tensor in tensors.items():
-        tensor.set_value(mine[key])
+    if path.suffix == ".pdparams":
+        arrays = read_pdparams(path)
+    elif path.suffix != ".safetensors" or not path.is_file():
+        raise UsageError(f"{path}: no file of weights, .pdparams or .safetensors")
+    else:
+        try:
+            arrays = safetensors.numpy.load_file(path)
+        except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+            raise CheckpointError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
+    for name in arrays:
+        if len(name) > _LONGEST_NAME or not name.isprintable():
+            raise CheckpointError(f"{path}: {ascii(name)[:_LONGEST_NAME]} is no name of a weight")
+    return arrays
+
+
+def part(arrays: dict[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
+    """Of a checkpoint's arrays those of its "average", "generator" or "discriminator", by their names in the layer."""
+    prefix = f"{name}/"
+    return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
+
+
+def load_weights(layer: nn.Layer, arrays: dict[str, np.ndarray], source: Path) -> None:
+    """Give `layer`, float32, the weights in `arrays`, of any float type; uint16 is bfloat16, as Paddle writes it.
+
+    Raises:
+        CheckpointError: other names, shapes or types, NaN or infinity; no weight has been changed then.
+    """
+    tensors = layer.state_dict()
+    _check_same_shapes(tensors, arrays, source)
+    values = {}
+    for name in tensors:
+        value = values[name] = _float32(arrays[name])
+        if value is None:
+            raise CheckpointError(f"{source}: {name} is of {arrays[name].dtype}, not of a float type")
+        if not np.isfinite(value).all():
+            raise CheckpointError(f"{source}: {name} holds NaN or infinity")
+    for name, tensor in tensors.items():
+        tensor.set_value(values[name])
+
+
+def _float32(array: np.ndarray) -> np.ndarray | None:
+    if array.dtype == np.uint16:
+        return (array.astype(np.uint32) << 16).view(np.float32)
+    if array.dtype.kind != "f":
+        return None
+    with np.errstate(over="ignore"):  # of float64: infinity is refused
+        return array.astype(np.float32)
 
 
 def environment() -> dict[str, str | int]:
@@ -162,9 +209,18 @@ def _read(checkpoint: Path) -> tuple[dict, dict[str, np.ndarray]]:
         manifest["data"], list(manifest["classes"]), dict(manifest["written_with"])
         if checkpoint.name != f"step-{manifest['step']:08d}":
             raise CheckpointError(f"{checkpoint}: its manifest is of step {manifest['step']}")
+        stated = manifest.get("manifest_sha256")
+        if (stated or written_format > 1) and stated != _manifest_hash(manifest):
+            raise CheckpointError(f"{checkpoint / _MANIFEST}: SHA-256 is not the one that it states")
         return manifest, safetensors.numpy.load(payload)
-    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{checkpoint}: cannot be read ({type(error).__name__}: {error})") from error
+
+
+def _manifest_hash(manifest: dict) -> str:
+    """SHA-256 of all that a manifest says, but for this hash itself."""
+    said = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _newest_first(folder: Path) -> list[Path]:

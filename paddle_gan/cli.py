@@ -4,10 +4,12 @@ Not about what the commands do. See `errors` for the statuses.
 """
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
 from paddle_gan.config import flag
@@ -61,6 +63,9 @@ def parse(
         values = vars(parser.parse_args(argv, defaults=False))
     except UnicodeDecodeError as error:
         raise UsageError(f"--config: the file is not UTF-8 text ({error})") from error
+    for name, value in values.items():
+        if isinstance(value, str) and os.path.expanduser(value).startswith("~"):
+            raise UsageError(f"{value}: there is no such home folder; write ./{value} for a name that begins with ~")
     given = {field.name: values[field.name] for field in fields(config) if values.get(field.name) is not None}
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     return config(**given), {name: values[name] for name in positional or {}}, set(given)
@@ -96,8 +101,9 @@ def main(command: Callable[[], None]) -> NoReturn:
 
     A traceback is shown only with --debug.
     """
-    # Lines appear at once, also in a pipe or a log file.
-    sys.stdout.reconfigure(line_buffering=True)
+    # Lines appear at once, also in a pipe or a log file; a path may hold what the terminal's encoding cannot show.
+    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         command()
     except SystemExit:  # --help
@@ -106,12 +112,24 @@ def main(command: Callable[[], None]) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except BaseException as error:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # what is left to do can be cut short
         status, message = _outcome(error)
         if "--debug" in sys.argv and status < 128:
             traceback.print_exception(error)
         print(_one_line(message), file=sys.stderr, flush=True)
         sys.exit(status)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(0)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Ctrl-C as Python has it, but the end at once within an import, where Paddle would report an ImportError."""
+    while frame and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+        frame = frame.f_back
+    if frame:
+        os.write(2, b"interrupted\n")
+        os._exit(128 + number)
+    raise KeyboardInterrupt
 
 
 def _outcome(error: BaseException) -> tuple[int, str]:

@@ -166,6 +166,9 @@ class SampleConfig:
     seed: int = option(0, "what", "of the noise")
     raw: bool = option(False, "what", "the weights as trained instead of their average")
     best: bool = option(False, "what", "the checkpoint that measured best while training, not the newest")
+    weights: str | None = option(
+        None, "what", "generator weights from this .pdparams or .safetensors file instead of the run's checkpoint"
+    )
     device: str = option("auto", "what", "auto, cpu, gpu or gpu:N")
     npz: str | None = option(None, "where", "write uint8 images [N,H,W,C] (and labels) to this .npz file")
     png_dir: str | None = option(None, "where", "write one PNG for each sample to this folder")
@@ -173,6 +176,8 @@ class SampleConfig:
 
     def __post_init__(self) -> None:
         check_values(self)
+        if self.weights and (self.raw or self.best):
+            raise UsageError("--weights names the weights; --raw and --best choose among those of the run")
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ from paddle_gan.datasets import DATASETS, ImageSet, load_dataset
 from paddle_gan.datasets.batches import batch_indices
 from paddle_gan.diagnosis import diagnosis
 from paddle_gan.errors import CheckpointError, UsageError
-from paddle_gan.files import atomic_path, locked, make_folder, write_text
+from paddle_gan.files import atomic_path, locked, make_folder, remove_leftovers, write_text
 from paddle_gan.images import grid, grid_columns, save_gif, save_png
 from paddle_gan.networks import DISCRIMINATORS, GENERATORS
 from paddle_gan.objectives import OBJECTIVES
@@ -100,6 +100,9 @@ def run(given: TrainConfig, say: Callable[[str], None] = print) -> Path:
         state = build(config, len(data.classes))
     checkpoints = make_folder(folder / "checkpoints")
     with locked(folder):
+        _refuse_other_run(config, folder)  # again: one may have come and gone while the data was loaded
+        for written in (folder, folder / "best", folder / "samples"):
+            remove_leftovers(written)
         checkpoint.restore(state, checkpoints, fingerprint, say)
         recorded = replace(config, steps=max(config.steps, state.step))
         write_text(folder / "config.json", json.dumps(asdict(recorded), indent=2) + "\n")
@@ -157,9 +160,32 @@ def load_generator(
     manifest, arrays = checkpoint.read_newest(checkpoints, say)
     classes = tuple(manifest["classes"]) if config.conditional else ()
     generator = _network(GENERATORS[config.generator], config, len(classes))
-    checkpoint.load_weights(generator, arrays, "generator" if raw else "average", folder)
+    checkpoint.load_weights(generator, checkpoint.part(arrays, "generator" if raw else "average"), folder)
     generator.eval()
     return generator, classes, manifest["step"]
+
+
+def generator_with(folder: Path, weights: Path, say: Callable[[str], None]) -> tuple[nn.Layer, tuple[str, ...]]:
+    """The generator of a run with the weights of a .pdparams or .safetensors file instead of its own.
+
+    Args:
+        folder: the run's; it needs a checkpoint only if it is conditional, for the names of its classes.
+        weights: whoever wrote it, nothing in it is executed.
+        say: for notices.
+
+    Returns:
+        The generator in evaluation mode, and the names of its classes (none if unconditional).
+
+    Raises:
+        UsageError: not a run folder, no such file. CheckpointError: the file is damaged or of another network.
+    """
+    config = read_config(folder)
+    arrays = checkpoint.read_weights(weights)
+    classes = tuple(checkpoint.read_newest(folder / "checkpoints", say)[0]["classes"]) if config.conditional else ()
+    generator = _network(GENERATORS[config.generator], config, len(classes))
+    checkpoint.load_weights(generator, arrays, weights)
+    generator.eval()
+    return generator, classes
 
 
 def read_config(folder: Path) -> TrainConfig:

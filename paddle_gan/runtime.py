@@ -13,8 +13,6 @@ import sys
 import warnings
 from pathlib import Path
 
-import numpy as np
-
 # Paddle warns of these at import or in every training forward; neither is about the user's program.
 _NOISE = ("No ccache found", "When training, we now always track global mean and variance")
 
@@ -120,6 +118,7 @@ def seed_all(purpose: str, *numbers: int) -> None:
     The same arguments give the same stream, different ones give independent streams
     (`numpy.random.SeedSequence`), so that no two uses of one seed share their noise.
     """
+    import numpy as np
     import paddle
 
     entropy = [int.from_bytes(purpose.encode(), "little"), *numbers]

@@ -21,7 +21,10 @@ def command() -> None:
 
     select_device(config.device)
     run = Path(positional["run"]).expanduser()
-    generator, classes, _ = experiment.load_generator(run, config.raw, print, config.best)
+    if config.weights:
+        generator, classes = experiment.generator_with(run, Path(config.weights).expanduser(), print)
+    else:
+        generator, classes, _ = experiment.load_generator(run, config.raw, print, config.best)
     if config.label is not None and not 0 <= config.label < len(classes):
         known = (
             ", ".join(f"{i} {name}" for i, name in enumerate(classes)) or "none, it was trained without --conditional"

@@ -53,6 +53,8 @@ def read_idx(path: Path, md5: str | None = None) -> np.ndarray:
         raise DataError(f"{path}: ends within its header")
     shape = struct.unpack(f">{axes}I", payload[4:start])
     expected = int(np.prod(shape, dtype=object))
+    if not expected:
+        raise DataError(f"{path}: states {shape}, no values at all")
     if len(payload) - start != expected:
         raise DataError(f"{path}: states {shape}, {expected} bytes, but holds {len(payload) - start}")
     return np.frombuffer(payload, np.uint8, offset=start).reshape(shape)
