@@ -104,6 +104,9 @@ def main(command: Callable[[], None]) -> NoReturn:
     # Lines appear at once, also in a pipe or a log file; a path may hold what the terminal's encoding cannot show.
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     signal.signal(signal.SIGINT, _interrupt)
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows
+        # Until select_device: Paddle's import sets a handler of its own, in which the process may hang for ever.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
         command()
     except SystemExit:  # --help

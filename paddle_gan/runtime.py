@@ -9,6 +9,7 @@ is loaded; a value that the user has set is always kept.
 
 import os
 import platform
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -92,6 +93,8 @@ def select_device(name: str) -> str:
 
     # Paddle's own handlers print a C++ trace for a mere SIGTERM.
     paddle.disable_signal_handler()
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # see cli.main
     # Asked first: set_device("gpu") without a GPU ends the process, and cannot be caught.
     gpus = paddle.device.cuda.device_count() if paddle.is_compiled_with_cuda() else 0
     kind, _, index = name.partition(":")
