@@ -237,7 +237,7 @@ class CompareConfig:
         check_values(self)
         if self.steps is not None and self.minutes is not None:
             raise UsageError("--steps and --minutes both say how long; give one of them")
-        if len(set(self.loss)) < len(self.loss):
+        if len({LOSS_ALIASES.get(loss, loss) for loss in self.loss}) < len(self.loss):
             raise UsageError(f"--loss {' '.join(self.loss)}: the same twice")
 
 

@@ -89,6 +89,7 @@ def test_another_comparison_in_the_same_folder_is_refused(folder):
         (("--steps", 5, "--minutes", 1), "give one of them"),
         (("--loss", "nonesuch"), "nonesuch"),
         (("--loss", "gan", "gan"), "the same twice"),
+        (("--loss", "gan", "bce"), "the same twice"),
         (("--seeds", 0), "--seeds"),
     ],
 )
