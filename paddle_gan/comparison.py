@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from paddle_gan import callbacks, experiment, scoring
 from paddle_gan.config import LOSS_ALIASES, CompareConfig, EvaluateConfig, TrainConfig
 from paddle_gan.errors import UsageError
@@ -176,9 +174,3 @@ def _name(config: CompareConfig) -> str:
     budget = f"{config.steps}-steps" if config.steps else f"{config.minutes:g}-minutes" if config.minutes else "preset"
     conditional = "-conditional" if config.conditional else ""
     return f"{Path(config.dataset).name}-{config.generator or 'default'}{conditional}-{budget}"
-
-
-def mean_and_error(values: list[float]) -> tuple[float, float]:
-    """Mean and its standard error; the error is NaN for a single value."""
-    spread = np.std(values, ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-    return float(np.mean(values)), float(spread)

@@ -19,7 +19,6 @@ _WINDOW = 10
 _LONG_WINDOW = 20
 # Before this many rounds a good run may look like any of them.
 _WARM_UP = 200
-_DISTANCE = "evaluation/frechet_distance"
 History = Sequence[dict[str, Any]]
 
 
@@ -47,9 +46,7 @@ def diagnosis(objective: Objective, earlier: History) -> Callback:
     told = {name for line in earlier for name in line if name.startswith("diagnosis/")}
 
     def callback(state: TrainState, values: Values | None) -> None:
-        if values is None:
-            return
-        if state.step < _WARM_UP:
+        if values is None or state.step < _WARM_UP:
             return
         history.append(dict(values))
         for name, fault in FAULTS.items():

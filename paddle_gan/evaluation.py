@@ -83,10 +83,10 @@ def real_images(training: ImageSet, held_out: ImageSet | None, count: int, seed:
     )
 
 
-def extractor_for(dataset: str, channels: int, inception: Path | None) -> Extractor:
+def extractor_for(dataset: str, channels: int, inception: str | None) -> Extractor:
     """The FID Inception where its file is given, the classifier of the data set where there is one, else random features."""
     if inception:
-        return inception_extractor(inception)
+        return inception_extractor(Path(inception).expanduser())
     return classifier_extractor(dataset) if dataset in CLASSIFIERS else random_extractor(channels)
 
 
@@ -184,19 +184,26 @@ def baseline(real: RealImages, extractor: Extractor, step: Step = lambda name: N
     """
     step("features of real images")
     reference, floor = see(real.reference, extractor), see(real.floor, extractor)
-    figures = {}
-    for name, value in compare_sets(floor, reference):
-        step(f"{name} of real images")
-        figures[name] = value
-    step("near-copies in real images")
     training = small_pixels(real.training)
     others = training if real.others is real.training else small_pixels(real.others)
-    copies = metrics.near_copies(small_pixels(real.unseen), others)
-    figures |= {"near_copies": copies.share, "nearest_training": copies.median_distance}
+    figures, _ = _figures(floor, reference, small_pixels(real.unseen), others, "real images", step)
     counts = None
     if reference.probabilities is not None:
         counts = {"reference": reference.class_counts.tolist(), "floor": floor.class_counts.tolist()}
     return Baseline(real, extractor, reference, training, figures, counts)
+
+
+def _figures(
+    samples: Seen, reference: Seen, pixels: np.ndarray, training_pixels: np.ndarray, of: str, step: Step
+) -> tuple[dict[str, float | int], metrics.NearCopies]:
+    """All figures of a set of images by their names in FIGURES, and its near-copies."""
+    figures = {}
+    for name, value in compare_sets(samples, reference):
+        step(f"{name} of {of}")
+        figures[name] = value
+    step(f"near-copies in {of}")
+    copies = metrics.near_copies(pixels, training_pixels)
+    return figures | {"near_copies": copies.share, "nearest_training": copies.median_distance}, copies
 
 
 @dataclass(frozen=True)
@@ -243,13 +250,7 @@ def evaluate(
     images = images[: len(real.reference)]
     step("features of samples")
     seen = see(images, extractor)
-    figures = {}
-    for name, value in compare_sets(seen, against.reference):
-        step(f"{name} of samples")
-        figures[name] = value
-    step("near-copies in samples")
-    copies = metrics.near_copies(small_pixels(images), against.training_pixels)
-    figures |= {"near_copies": copies.share, "nearest_training": copies.median_distance}
+    figures, copies = _figures(seen, against.reference, small_pixels(images), against.training_pixels, "samples", step)
     closest = np.argsort(copies.relative, kind="stable")[:_SHOWN_NEIGHBOURS]
     neighbours = np.stack([images[closest], real.training[copies.indices[closest]]], axis=1)
     counts = against.class_counts and {"samples": seen.class_counts.tolist(), **against.class_counts}

@@ -33,7 +33,7 @@ from paddle.utils import unique_name
 from paddle_gan import callbacks, checkpoint, evaluation, runtime
 from paddle_gan.blocks import INITIALISERS
 from paddle_gan.config import TrainConfig
-from paddle_gan.datasets import DATASETS, ImageSet, load_dataset
+from paddle_gan.datasets import ImageSet, load_dataset, load_held_out
 from paddle_gan.datasets.batches import batch_indices
 from paddle_gan.diagnosis import diagnosis
 from paddle_gan.errors import CheckpointError, UsageError
@@ -340,9 +340,9 @@ def _evaluation(
 
     @cache
     def measure_generator() -> Callable[[nn.Layer, int, int], Values]:
-        real = evaluation.real_images(data, held_out(config), evaluation.MOST_REAL, config.seed)
-        inception = Path(config.inception).expanduser() if config.inception else None
-        extractor = evaluation.extractor_for(config.dataset, config.channels, inception)
+        held_out = load_held_out(config.dataset, config.image_size, config.channels, config.data_dir, config.download)
+        real = evaluation.real_images(data, held_out, evaluation.MOST_REAL, config.seed)
+        extractor = evaluation.extractor_for(config.dataset, config.channels, config.inception)
         return evaluation.monitor(extractor, real.reference, EVALUATION_SAMPLES)
 
     def measure(state: TrainState) -> Values:
@@ -350,15 +350,6 @@ def _evaluation(
 
     best = min((line[callbacks.EVALUATED] for line in earlier if callbacks.EVALUATED in line), default=math.inf)
     return [callbacks.evaluation(steps, measure, config.steps), callbacks.keep_best(best, save_best)]
-
-
-def held_out(config: TrainConfig) -> ImageSet | None:
-    """The test images of a run's data set; None for a folder, which has none."""
-    if config.dataset not in DATASETS:
-        return None
-    return load_dataset(
-        config.dataset, config.image_size, config.channels, False, config.data_dir, config.download, split="test"
-    )
 
 
 def _animate(folder: Path) -> None:

@@ -65,15 +65,3 @@ def count_modes(mixture: Mixture, points: np.ndarray) -> tuple[int, float]:
     distances = np.linalg.norm(points[:, None] - mixture.centres, axis=2)
     nearest, good = distances.argmin(1), distances.min(1) <= _HIGH_QUALITY_SIGMAS * mixture.sigma
     return len(np.unique(nearest[good])), float(good.mean())
-
-
-def divergence(counts: np.ndarray, shares: np.ndarray) -> float:
-    """KL(samples ‖ data) over the modes, in nats: Σ p log(p / q) with p the shares of the samples.
-
-    Args:
-        counts: samples in each mode, [K].
-        shares: of the data in each mode, more than 0, [K].
-    """
-    p = counts / counts.sum()
-    seen = p > 0
-    return float((p[seen] * np.log(p[seen] / shares[seen])).sum())

@@ -29,6 +29,7 @@ from paddle_gan.experiment import RUNS
 from paddle_gan.files import locked, make_folder, write_text
 from paddle_gan.mixtures import GRID25, RING8
 from paddle_gan.points import POINT_SETTINGS, mixture_trial
+from paddle_gan.records import mean_and_error
 from paddle_gan.runtime import select_device
 from paddle_gan.stacked import STACKED_IMAGES, STACKED_SETTINGS, stacked_trial
 
@@ -128,18 +129,17 @@ def table(benchmark: Benchmark, loss: str, steps: int, results: list[dict[str, f
         own = f"{steps} steps, {result['minutes']:.1f} minutes"
         lines.append(f"| {loss}, seed {result['seed']} | {result['modes']} | {result['score']:{form}} | {own} |")
     modes, score = (
-        _mean_and_error([result[key] for result in results], form) for key, form in (("modes", ".1f"), ("score", form))
+        _with_error([result[key] for result in results], form) for key, form in (("modes", ".1f"), ("score", form))
     )
     lines.append(f"| **{loss}, mean** | **{modes}** | **{score}** | seeds: {len(results)} |")
     lines += [f"| {row.name} | {row.modes} | {row.score} | {row.source} |" for row in benchmark.rows]
     return "\n".join(lines) + "\n"
 
 
-def _mean_and_error(values: list[float], form: str) -> str:
+def _with_error(values: list[float], form: str) -> str:
     """Mean ± standard error; of one value there is no error."""
-    if len(values) == 1:
-        return f"{values[0]:{form}}"
-    return f"{np.mean(values):{form}} ± {np.std(values, ddof=1) / np.sqrt(len(values)):{form}}"
+    mean, error = mean_and_error(values)
+    return f"{mean:{form}}" if len(values) == 1 else f"{mean:{form}} ± {error:{form}}"
 
 
 _QUALITY = ("high quality, %", ".1f")

@@ -28,7 +28,6 @@ from paddle_gan.training import Callback, TrainState, train
 
 _POINTS = 2500
 _FRAMES = 40
-_HIDDEN = 4
 _LOG_EVERY = 100
 
 POINT_SETTINGS: dict[str, Any] = {

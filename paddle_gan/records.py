@@ -5,8 +5,11 @@ A record is what `evaluation.evaluate` makes: "protocol" (all that the figures d
 """
 
 import json
+import math
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from paddle_gan.errors import UsageError
 
@@ -58,6 +61,12 @@ def table(records: list[dict[str, Any]]) -> str:
         ).rstrip()
         for row in rows
     )
+
+
+def mean_and_error(values: list[float]) -> tuple[float, float]:
+    """Mean of the runs with several seeds and its standard error; the error is NaN for a single value."""
+    spread = np.std(values, ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    return float(np.mean(values)), float(spread)
 
 
 def read_record(path: Path) -> dict[str, Any]:

@@ -21,10 +21,10 @@ from scipy import stats
 
 from paddle_gan import experiment
 from paddle_gan.callbacks import EVALUATED
-from paddle_gan.comparison import Result, mean_and_error
+from paddle_gan.comparison import Result
 from paddle_gan.files import atomic_path, make_folder, write_text
 from paddle_gan.images import grid
-from paddle_gan.records import FIGURES
+from paddle_gan.records import FIGURES, mean_and_error
 from paddle_gan.sampling import generate
 
 _SHOWN = ("frechet_distance", "kernel_distance", "precision", "recall", "density", "coverage", "modes", "near_copies")

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from paddle_gan import evaluation, experiment
 from paddle_gan.config import EvaluateConfig
-from paddle_gan.datasets import DATASETS, load_dataset
+from paddle_gan.datasets import DATASETS, load_dataset, load_held_out
 from paddle_gan.errors import UsageError
 from paddle_gan.sampling import generate, read_npz
 
@@ -85,10 +85,8 @@ def _baseline(
     key = (dataset, size, channels, data_dir, config.num, config.seed, config.inception)
     if key not in known:
         step("real images")
-        arguments = (dataset, size, channels, False, data_dir, config.download)
-        training = load_dataset(*arguments)
-        held_out = load_dataset(*arguments, split="test") if dataset in DATASETS else None
+        training = load_dataset(dataset, size, channels, False, data_dir, config.download)
+        held_out = load_held_out(dataset, size, channels, data_dir, config.download)
         real = evaluation.real_images(training, held_out, config.num, config.seed)
-        inception = Path(config.inception).expanduser() if config.inception else None
-        known[key] = evaluation.baseline(real, evaluation.extractor_for(dataset, channels, inception), step)
+        known[key] = evaluation.baseline(real, evaluation.extractor_for(dataset, channels, config.inception), step)
     return known[key]

@@ -20,7 +20,7 @@ from paddle_gan.datasets.batches import batch_indices
 from paddle_gan.experiment import build
 from paddle_gan.extractors import classifier_extractor
 from paddle_gan.images import grid, save_png
-from paddle_gan.mixtures import divergence
+from paddle_gan.metrics import mode_coverage
 from paddle_gan.resolve import resolve
 from paddle_gan.sampling import generate
 from paddle_gan.training import BatchSource, train
@@ -94,4 +94,4 @@ def stacked_trial(
         counts += np.bincount(stacked_classes(images, extract), minlength=1000)
         if i == 0 and folder:
             save_png(folder / "samples.png", grid(images[:80], 10))
-    return int((counts > 0).sum()), divergence(counts, stacked_shares(digits.labels))
+    return mode_coverage(counts, stacked_shares(digits.labels))

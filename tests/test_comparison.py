@@ -12,7 +12,8 @@ from scipy import stats
 from visualdl import LogReader
 
 from paddle_gan import report
-from paddle_gan.comparison import Result, mean_and_error
+from paddle_gan.comparison import Result
+from paddle_gan.records import mean_and_error
 
 
 @pytest.fixture(scope="module")

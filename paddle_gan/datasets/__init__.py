@@ -22,6 +22,15 @@ def default_size(dataset: str) -> tuple[int, int]:
     return (SIZE, 1) if dataset in DATASETS else (_FOLDER_SIZE, 3)
 
 
+def load_held_out(
+    dataset: str, image_size: int, channels: int, data_dir: str | None, download: bool
+) -> ImageSet | None:
+    """The test images of a set; None for a folder, which has none. Arguments and errors as for `load_dataset`."""
+    if dataset not in DATASETS:
+        return None
+    return load_dataset(dataset, image_size, channels, False, data_dir, download, split="test")
+
+
 def load_dataset(
     dataset: str,
     image_size: int,
