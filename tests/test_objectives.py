@@ -173,6 +173,8 @@ def test_zero_centred_penalties_move_the_discriminator_only():
 
 
 def small_discriminators():
+    # Seeded, for the derivative of a leaky ReLU jumps: weights drawn anew every time would, some time, be at a jump.
+    paddle.seed(0)
     yield "convolution with LayerNorm", nn.Sequential(ConvBN(2, 3, 3, 2, padding=1, norm=LayerNorm), Head())
     for name in DISCRIMINATORS:
         for classes in (0, 3):
@@ -213,7 +215,7 @@ def test_gradient_of_the_penalty_agrees_with_finite_differences(name, discrimina
             continue
         direction = paddle.to_tensor(generator.normal(size=parameter.shape))
         expected = (parameter.grad * direction).sum().item()
-        values, step = parameter.detach().clone(), 1e-6
+        values, step = parameter.detach().clone(), 1e-7
         with paddle.no_grad():
             parameter.set_value(values + step * direction)
         above = penalty().item()
