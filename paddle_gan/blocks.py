@@ -12,13 +12,20 @@ import paddle.nn as nn
 import paddle.nn.functional as F
 from paddle import Tensor
 
+from paddle_gan import kernels
+
 Norm = Callable[[int], nn.Layer]
 Activation = Callable[[Tensor], Tensor]
 
 
 def leaky_relu(x: Tensor) -> Tensor:
     """Leaky ReLU of slope 0.2 (Radford et al. 2016, DCGAN, section 3)."""
-    return F.leaky_relu(x, 0.2)
+    return kernels.leaky_relu(x, 0.2)
+
+
+def relu(x: Tensor) -> Tensor:
+    """max(0, x), quicker in training on a CPU than `F.relu`."""
+    return kernels.leaky_relu(x, 0.0)
 
 
 def mish(x: Tensor) -> Tensor:
@@ -47,6 +54,50 @@ class LayerNorm(nn.Layer):
         return centred * paddle.rsqrt(variance + self.epsilon) * self.weight.reshape(shape) + self.bias.reshape(shape)
 
 
+class Conv2D(nn.Conv2D):
+    """`nn.Conv2D` without groups and dilation, by `kernels.conv2d`."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int | str = "valid",
+        bias_attr: bool | None = None,
+    ):
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding=padding, bias_attr=bias_attr)
+        if padding == "same":
+            before = (kernel_size - 1) // 2
+            self.zeros = (before, before, kernel_size - 1 - before, kernel_size - 1 - before)
+        else:
+            self.zeros = (0 if padding == "valid" else padding,) * 4
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return kernels.conv2d(x, self.weight, self.bias, self.stride, self.zeros)
+
+
+class Conv2DTranspose(nn.Conv2DTranspose):
+    """`nn.Conv2DTranspose` without groups and dilation, by `kernels.conv2d_transpose`."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        output_padding: int = 0,
+        bias_attr: bool | None = None,
+    ):
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, output_padding, bias_attr=bias_attr)
+        self.stride, self.zeros, self.more = stride, (padding,) * 4, output_padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        return kernels.conv2d_transpose(x, self.weight, self.bias, self.stride, self.zeros, self.more)
+
+
 # nn.BatchNorm, unlike BatchNorm1D and 2D, takes [N, C] as well as [N, C, H, W].
 NORMS: dict[str, Norm | None] = {"batch": nn.BatchNorm, "layer": LayerNorm, "none": None}
 
@@ -61,7 +112,7 @@ class ConvBN(nn.Layer):
         in_channels, out_channels, kernel_size, stride, padding: as for `nn.Conv2D`.
         norm: makes the norm for a number of channels, or None for no norm.
         activation: applied last, or None.
-        convolution: `nn.Conv2D`, `nn.Conv2DTranspose` or what takes the same arguments.
+        convolution: `Conv2D`, `Conv2DTranspose` or what takes the same arguments.
         bias: whether the convolution has one; by default only where no norm follows, which would remove it.
     """
 
@@ -74,7 +125,7 @@ class ConvBN(nn.Layer):
         padding: int | str = "valid",
         norm: Norm | None = nn.BatchNorm,
         activation: Activation | None = leaky_relu,
-        convolution: Callable[..., nn.Layer] = nn.Conv2D,
+        convolution: Callable[..., nn.Layer] = Conv2D,
         bias: bool | None = None,
     ):
         super().__init__()

@@ -16,6 +16,7 @@ import paddle.nn as nn
 import paddle.nn.functional as F
 from paddle import Tensor
 
+from paddle_gan.kernels import no_weight_gradients
 from paddle_gan.optimizers import Adam, RMSProp
 
 
@@ -154,7 +155,8 @@ def squared_gradient(discriminator: nn.Layer, images: Tensor, labels: Tensor | N
     """‖∇D(x)‖², over all axes of each sample x of `images`, [N]; a function of the discriminator's weights only."""
     images = images.detach()
     images.stop_gradient = False
-    gradient = paddle.grad(discriminator(images, labels).sum(), images, create_graph=True)[0]
+    with no_weight_gradients():
+        gradient = paddle.grad(discriminator(images, labels).sum(), images, create_graph=True)[0]
     return gradient.square().sum(list(range(1, gradient.ndim)))
 
 

@@ -7,6 +7,7 @@ processor this MKL takes its slowest path. The variables that change both are re
 is loaded; a value that the user has set is always kept.
 """
 
+import ctypes
 import os
 import platform
 import signal
@@ -54,6 +55,24 @@ def cpu_environment(cores: int, cpuinfo: str) -> dict[str, str]:
     return variables
 
 
+def keep_freed_memory() -> None:
+    """Let the C library keep what is freed for the next allocation instead of giving it back to the system.
+
+    A training step allocates and frees the same megabytes for every feature map. Given back, they come
+    as new pages each time, which takes a quarter of the time of a small network's step. What lies in one
+    piece of more than 32 MiB, the most that the library allows, is given back as before.
+    """
+    if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
+        return
+    trim_threshold, mmap_threshold = -1, -3  # of mallopt(3)
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except AttributeError:  # another C library
+        return
+    mallopt(mmap_threshold, 32 << 20)
+    mallopt(trim_threshold, 2**31 - 1)
+
+
 # Whether Paddle was there before this package, so that the environment could not be set.
 too_late = False
 
@@ -63,6 +82,7 @@ def prepare() -> None:
     global too_late
     for message in _NOISE:
         warnings.filterwarnings("ignore", message=message)
+    keep_freed_memory()
     try:
         cpuinfo = Path("/proc/cpuinfo").read_text()
     except OSError:

@@ -9,7 +9,7 @@ concatenation, for which Paddle 3.3 has no second gradient.
 import paddle.nn as nn
 from paddle import Tensor
 
-from paddle_gan.blocks import Activation, ConvBN, Norm, leaky_relu
+from paddle_gan.blocks import Activation, Conv2D, ConvBN, Norm, leaky_relu
 from paddle_gan.networks.sizes import doublings
 
 
@@ -61,7 +61,7 @@ class WriteupDiscriminator(nn.Layer):
             ConvBN(channels, width, 5, 2, norm=norm),
             ConvBN(width, width * 2, 5, 2, norm=norm),
             ConvBN(width * 2, width * 2, 5, 2, norm=norm),
-            nn.Conv2D(width * 2, 1, 1, 1),
+            Conv2D(width * 2, 1, 1, 1),
         )
         self.class_weights = nn.Embedding(classes, width * 2) if classes else None
 

@@ -12,7 +12,7 @@ import paddle.nn as nn
 import paddle.nn.functional as F
 from paddle import Tensor
 
-from paddle_gan.blocks import ConvBN, leaky_relu
+from paddle_gan.blocks import Conv2D, Conv2DTranspose, ConvBN, leaky_relu, relu
 from paddle_gan.networks.sizes import doublings
 
 _TANH_RANGE = (-1.0, 1.0)
@@ -36,7 +36,7 @@ class Projection(nn.Layer):
         self.norm = nn.BatchNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.norm(self.linear(x).reshape(self.shape)))
+        return relu(self.norm(self.linear(x).reshape(self.shape)))
 
 
 class UpsamplingGenerator(nn.Layer):
@@ -73,7 +73,7 @@ def pixel_shuffle_stage(in_channels: int, out_channels: int, last: bool) -> nn.L
     tap: with only one or three channels to make, that is several times quicker on a CPU.
     """
     if last:
-        return _unit(last)(in_channels, out_channels, 6, 2, padding=2, convolution=nn.Conv2DTranspose)
+        return _unit(last)(in_channels, out_channels, 6, 2, padding=2, convolution=Conv2DTranspose)
     return nn.Sequential(_unit(last)(in_channels, 4 * out_channels, 3, padding=1), nn.PixelShuffle(2))
 
 
@@ -85,13 +85,13 @@ def upsample_stage(in_channels: int, out_channels: int, last: bool) -> nn.Layer:
 def transposed_stage(in_channels: int, out_channels: int, last: bool) -> nn.Layer:
     """DCGAN's transposed convolution, 5×5 of stride 2: neighbouring outputs see unequal numbers of
     inputs, which is where its checkerboard comes from (Odena et al. 2016)."""
-    convolution = partial(nn.Conv2DTranspose, output_padding=1)
+    convolution = partial(Conv2DTranspose, output_padding=1)
     return _unit(last)(in_channels, out_channels, 5, 2, padding=2, convolution=convolution)
 
 
 def _unit(last: bool) -> partial:
     """ConvBN with ReLU, or the bare convolution for the image itself (Radford et al. 2016, section 3)."""
-    return partial(ConvBN, norm=None, activation=None) if last else partial(ConvBN, activation=F.relu)
+    return partial(ConvBN, norm=None, activation=None) if last else partial(ConvBN, activation=relu)
 
 
 class WriteupGenerator(nn.Layer):
@@ -114,7 +114,7 @@ class WriteupGenerator(nn.Layer):
             ConvBN(width, width * 16, 3, 1),
             nn.PixelShuffle(4),
             ConvBN(width, width, 5, 1, padding="same"),
-            nn.Conv2D(width, channels, 5, 1, padding="same"),
+            Conv2D(width, channels, 5, 1, padding="same"),
             nn.Sigmoid(),
         )
 
