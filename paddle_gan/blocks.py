@@ -55,21 +55,22 @@ class LayerNorm(nn.Layer):
 
 
 class Conv2D(nn.Conv2D):
-    """`nn.Conv2D` without groups and dilation, by `kernels.conv2d`."""
+    """`nn.Conv2D` without groups and dilation, by `kernels.conv2d`; "same" is for stride 1."""
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: int,
+        kernel_size: int | tuple[int, int],
         stride: int = 1,
         padding: int | str = "valid",
         bias_attr: bool | None = None,
     ):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding=padding, bias_attr=bias_attr)
+        rows, columns = self.weight.shape[2:]
         if padding == "same":
-            before = (kernel_size - 1) // 2
-            self.zeros = (before, before, kernel_size - 1 - before, kernel_size - 1 - before)
+            top, left = (rows - 1) // 2, (columns - 1) // 2
+            self.zeros = (top, left, rows - 1 - top, columns - 1 - left)
         else:
             self.zeros = (0 if padding == "valid" else padding,) * 4
         self.stride = stride

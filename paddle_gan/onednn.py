@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable
 from ctypes import byref, c_int, c_int64, c_size_t, c_void_p
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +30,8 @@ _ANY_LAYOUT = 1
 _TYPES = {"bfloat16": 2, "float32": 3}
 _QUERY = {"x": 129, "dx": 130, "w": 131, "dw": 132, "y": 133, "dy": 134}
 _ARGUMENT = {"x": 1, "y": 17, "w": 33, "b": 41, "dx": 129, "dy": 145, "dw": 161}
+
+_ALIGNMENT = 64  # bytes; a cache line, and a vector register
 
 # The memory objects of an operation are its own, so one call at a time.
 _lock = threading.Lock()
@@ -177,7 +180,8 @@ def _operand(shape: tuple[int, ...], layout: c_void_p, is_result: bool = False) 
     (source, source_memory), (target, target_memory) = ends
     description = _make("reorder_primitive_desc_create", source, _engine(), target, _engine(), None)
     reorder = _execute(_make("primitive_create", description), [("x", source_memory), ("y", target_memory)])
-    return _Operand(shape, plain, own, _library().dnnl_memory_desc_get_size(layout), reorder)
+    size = _library().dnnl_memory_desc_get_size(layout)
+    return _Operand(shape, plain, own, math.ceil(size / _ALIGNMENT) * _ALIGNMENT, reorder)
 
 
 @cache
@@ -243,16 +247,18 @@ def _function(description: c_void_p, operands: dict[str, _Operand]) -> Callable[
         [(role, operand.own or operand.plain) for role, operand in operands.items()],
     )
 
+    own = [operand for operand in operands.values() if operand.own]
+    offsets = list(accumulate((operand.own_bytes for operand in own), initial=0))
+
     def run(*tensors: Tensor) -> Tensor:
         made = paddle.empty(result.shape)
+        scratch = paddle.empty([offsets[-1]], "uint8")
         tensors = [tensor if tensor.is_contiguous() else tensor.contiguous() for tensor in tensors]
-        kept = []  # until the operation is done
         with _lock:
             for operand, tensor in zip((*inputs, result), (*tensors, made)):
                 _call("memory_set_data_handle", operand.plain, c_void_p(tensor.data_ptr()))
-                if operand.own:
-                    kept.append(paddle.empty([operand.own_bytes], "uint8"))
-                    _call("memory_set_data_handle", operand.own, c_void_p(kept[-1].data_ptr()))
+            for operand, offset in zip(own, offsets):
+                _call("memory_set_data_handle", operand.own, c_void_p(scratch.data_ptr() + offset))
             for operand in inputs:
                 if operand.reorder:
                     operand.reorder()

@@ -109,7 +109,16 @@ def test_any_geometry(channels, size, kernel, stride, padding, batch):
 
 @pytest.mark.parametrize(
     ("padding", "kernel", "stride"),
-    [("same", 3, 1), ("same", 4, 1), ("same", 1, 1), ("valid", 5, 2), ("valid", 1, 1), (1, 4, 1), (1, 3, 2)],
+    [
+        ("same", 3, 1),
+        ("same", 4, 1),
+        ("same", 1, 1),
+        ("same", (1, 5), 1),
+        ("valid", 5, 2),
+        ("valid", 1, 1),
+        (1, 4, 1),
+        (1, 3, 2),
+    ],
 )
 def test_layer_is_paddles(padding, kernel, stride):
     """Parameters, their names and numbers, bias included."""
