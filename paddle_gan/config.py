@@ -42,6 +42,7 @@ OPTIMIZERS = _names("optimizers.py", "OPTIMIZERS")
 PRESETS = _names("resolve.py", "PRESETS")
 BENCHMARKS = _names("modes.py", "BENCHMARKS")
 IMAGE_SIZES = (28, 32, 64, 128)
+MOST_WORKERS = 64
 
 _POSITIVE = (
     *("image_size", "channels", "discriminator_steps", "weight_clip", "penalty_weight"),
@@ -89,6 +90,11 @@ class TrainConfig:
     channels: int | None = option(None, "data", "1 grey, 3 colour (default: 1 for mnist, 3 for a folder)")
     data_dir: str | None = option(None, "data", "folder with the four files of fashion-mnist")
     download: bool = option(False, "data", "fetch fashion-mnist from its public host if it is not here")
+    workers: int | None = option(
+        None,
+        "data",
+        "threads that read a folder's images while training; 0: in the step (default: memory, if they fit)",
+    )
 
     loss: str = option("lsgan", "objective", "what is minimised", (*LOSSES, *LOSS_ALIASES))
     discriminator_steps: int | None = option(
@@ -145,6 +151,8 @@ class TrainConfig:
         check_values(self)
         if self.batch_size == 1:
             raise UsageError("--batch-size 1: BatchNorm in the networks needs at least two samples")
+        if self.workers is not None and not 0 <= self.workers <= MOST_WORKERS:
+            raise UsageError(f"--workers {self.workers}: 0 to {MOST_WORKERS}")
         if self.channels not in (None, 1, 3):
             raise UsageError(f"--channels {self.channels}: 1 (grey) or 3 (colour)")
         if self.image_size not in (None, *IMAGE_SIZES):

@@ -25,26 +25,30 @@ from paddle_gan.sampling import generate
 LEAST_IMAGES = 12
 MOST_REAL = 10_000
 _COPY_SIZE = 16
+# Training images that are looked at together: no more of those on the disk are held in memory.
+_PIECE = 1000
+# Some images of a set.
+Choice = np.ndarray | slice
 _SHOWN_NEIGHBOURS = 12
 
 
 @dataclass(frozen=True)
 class RealImages:
-    """The real images of one evaluation, uint8 [N, H, W, C] each.
+    """The real images of one evaluation.
 
     Attributes:
-        reference: what samples are compared with.
+        reference: what samples are compared with, uint8 [N, H, W, C].
         floor: other real images, which are measured as if they were samples.
-        training: what the generator was trained on; copies of these are looked for.
-        unseen, others: images that are not among `others`, to show how many look like copies by chance.
-        split: where they come from, in words.
+        training: the set that the generator was trained on; copies of its images are looked for.
+        others: indices in `training` of images that the reference has no part in: what looks like a copy of these
+            does so by chance.
+        split: where reference and floor come from, in words.
     """
 
     reference: np.ndarray
     floor: np.ndarray
-    training: np.ndarray
-    unseen: np.ndarray
-    others: np.ndarray
+    training: ImageSet
+    others: Choice
     split: str
 
 
@@ -60,27 +64,43 @@ def real_images(training: ImageSet, held_out: ImageSet | None, count: int, seed:
     Raises:
         UsageError: too small a count. DataError: too few images for any measure.
     """
+    source, reference, floor, others = _choice(training, held_out, count, seed)
+    split = "reference: held-out test images; floor: training images"
+    if held_out is None:
+        split = "reference and floor: two halves of the training images"
+    return RealImages(_taken(source, reference), _taken(training, floor), training, others, split)
+
+
+def reference_images(training: ImageSet, held_out: ImageSet | None, count: int, seed: int) -> np.ndarray:
+    """The reference of `real_images` alone: no other image is read."""
+    source, reference, _, _ = _choice(training, held_out, count, seed)
+    return _taken(source, reference)
+
+
+def _choice(
+    training: ImageSet, held_out: ImageSet | None, count: int, seed: int
+) -> tuple[ImageSet, Choice, Choice, Choice]:
+    """The set that the reference is from, its indices there; those of the floor and of the others in `training`."""
     least = LEAST_IMAGES // 2
     if count < least:
         raise UsageError(f"{count} images are too few to measure; at least {least} are needed")
     random = np.random.default_rng(seed)
-    images = training.images.transpose(0, 2, 3, 1)
-    order = random.permutation(len(images))
+    order = random.permutation(len(training))
     if held_out is not None:
-        test = held_out.images.transpose(0, 2, 3, 1)
-        reference = test if count >= len(test) else test[random.permutation(len(test))[:count]]
-        floor = images[order[:count]]
-        split = "reference: held-out test images; floor: training images"
-        return RealImages(reference, floor, images, reference, images, split)
-    half = min(count, len(images) // 2)
+        all_of_them = count >= len(held_out)
+        reference = slice(None) if all_of_them else random.permutation(len(held_out))[:count]
+        return held_out, reference, order[:count], slice(None)
+    half = min(count, len(training) // 2)
     if half < least:
         raise DataError(
-            f"{training.name}: {len(images)} images are too few to measure; at least {LEAST_IMAGES} are needed"
+            f"{training.name}: {len(training)} images are too few to measure; at least {LEAST_IMAGES} are needed"
         )
-    reference, floor, rest = images[order[:half]], images[order[half : 2 * half]], images[order[half:]]
-    return RealImages(
-        reference, floor, images, reference, rest, "reference and floor: two halves of the training images"
-    )
+    return training, order[:half], order[half : 2 * half], order[half:]
+
+
+def _taken(data: ImageSet, chosen: Choice) -> np.ndarray:
+    """Images of a set as uint8 [N, H, W, C]."""
+    return data.images[chosen].transpose(0, 2, 3, 1)
 
 
 def extractor_for(dataset: str, channels: int, inception: str | None) -> Extractor:
@@ -184,9 +204,10 @@ def baseline(real: RealImages, extractor: Extractor, step: Step = lambda name: N
     """
     step("features of real images")
     reference, floor = see(real.reference, extractor), see(real.floor, extractor)
-    training = small_pixels(real.training)
-    others = training if real.others is real.training else small_pixels(real.others)
-    figures, _ = _figures(floor, reference, small_pixels(real.unseen), others, "real images", step)
+    pieces = (slice(start, start + _PIECE) for start in range(0, len(real.training), _PIECE))
+    training = np.concatenate([small_pixels(_taken(real.training, piece)) for piece in pieces])
+    others = training[real.others]
+    figures, _ = _figures(floor, reference, small_pixels(real.reference), others, "real images", step)
     counts = None
     if reference.probabilities is not None:
         counts = {"reference": reference.class_counts.tolist(), "floor": floor.class_counts.tolist()}
@@ -252,7 +273,7 @@ def evaluate(
     seen = see(images, extractor)
     figures, copies = _figures(seen, against.reference, small_pixels(images), against.training_pixels, "samples", step)
     closest = np.argsort(copies.relative, kind="stable")[:_SHOWN_NEIGHBOURS]
-    neighbours = np.stack([images[closest], real.training[copies.indices[closest]]], axis=1)
+    neighbours = np.stack([images[closest], _taken(real.training, copies.indices[closest])], axis=1)
     counts = against.class_counts and {"samples": seen.class_counts.tolist(), **against.class_counts}
     record = {
         "format": FORMAT,

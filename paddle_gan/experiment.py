@@ -18,8 +18,8 @@ import math
 import os
 import shlex
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
@@ -35,14 +35,16 @@ from paddle_gan.blocks import INITIALISERS
 from paddle_gan.config import TrainConfig
 from paddle_gan.datasets import ImageSet, load_dataset, load_held_out
 from paddle_gan.datasets.batches import batch_indices
+from paddle_gan.datasets.image_set import DiskImages, size_in_bytes
+from paddle_gan.datasets.reader import reader
 from paddle_gan.diagnosis import diagnosis
-from paddle_gan.errors import CheckpointError, UsageError
+from paddle_gan.errors import CheckpointError, DataError, UsageError
 from paddle_gan.files import atomic_path, locked, make_folder, remove_leftovers, write_text
 from paddle_gan.images import grid, grid_columns, save_gif, save_png
 from paddle_gan.networks import DISCRIMINATORS, GENERATORS
 from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.resolve import network_arguments, objective_of, optimizer_of, resolve
-from paddle_gan.runtime import seed_all, select_device
+from paddle_gan.runtime import cpu_count, seed_all, select_device
 from paddle_gan.sampling import generate
 from paddle_gan.signals import Stopped, stop_on_signal
 from paddle_gan.training import BatchSource, TrainState, Values, train
@@ -57,9 +59,10 @@ _LEAST_BETWEEN_EVALUATIONS = 100
 # Enough for the distance to fall with every measure of a default run; tools/evaluate.py takes 10,000.
 EVALUATION_SAMPLES = 2500
 _CHECKPOINT_SECONDS = 60
+_MOST_WORKERS_UNASKED = 4
 # Options that may differ when a run goes on: how long, where, and how often something is written.
 _FREE = {
-    *("steps", "epochs", "preset", "device", "out", "resume", "data_dir", "download"),
+    *("steps", "epochs", "preset", "device", "out", "resume", "data_dir", "download", "workers"),
     *("log_every", "sample_every", "checkpoint_every", "evaluate_every", "inception"),
 }
 
@@ -90,8 +93,11 @@ def run(given: TrainConfig, say: Callable[[str], None] = print) -> Path:
     folder = Path(config.out).expanduser() if config.out else RUNS / run_name(config)
     _refuse_other_run(config, folder)
     data = load_dataset(
-        config.dataset, config.image_size, config.channels, config.conditional, config.data_dir, config.download
+        *(config.dataset, config.image_size, config.channels, config.conditional, config.data_dir, config.download),
+        config.workers,
     )
+    if isinstance(data.images, DiskImages):
+        notices.append(_why_on_disk(config, data))
     for notice in notices:
         say(f"notice: {notice}")
     config = replace(config, steps=config.steps or _steps(config, len(data)), epochs=None)
@@ -248,18 +254,35 @@ def _steps(config: TrainConfig, count: int) -> int:
     return max(1, round(config.epochs * count / images))
 
 
-def _batches(config: TrainConfig, data: ImageSet, value_range: tuple[float, float]) -> BatchSource:
-    """Batches made on the device: the whole set lies there as uint8."""
-    images = paddle.to_tensor(data.images)
-    labels = paddle.to_tensor(data.labels) if config.conditional else None
+def _workers(config: TrainConfig) -> int:
+    """Threads that read images, where those stay on the disk."""
+    return min(cpu_count(), _MOST_WORKERS_UNASKED) if config.workers is None else config.workers
+
+
+def _why_on_disk(config: TrainConfig, data: ImageSet) -> str:
+    why = "as --workers asks"
+    if config.workers is None:
+        why = f"they would take {size_in_bytes(data) / 2**30:.1f} GiB, more than a quarter of the free memory"
+    how = f"{_workers(config)} threads" if _workers(config) else "the step itself"
+    return f"the images stay on the disk and are read by {how} while training: {why}"
+
+
+@contextmanager
+def _batches(config: TrainConfig, data: ImageSet, value_range: tuple[float, float]) -> Iterator[BatchSource]:
+    """Batches of images that lie in the host's memory or on the disk, made on the device."""
     low, high = value_range
 
-    def batch(number: int):
-        chosen = paddle.to_tensor(batch_indices(len(data), config.batch_size, config.seed, number))
-        real = paddle.gather(images, chosen).astype("float32") * ((high - low) / 255) + low
-        return real, None if labels is None else paddle.gather(labels, chosen)
+    def indices(number: int) -> np.ndarray:
+        return batch_indices(len(data), config.batch_size, config.seed, number)
 
-    return batch
+    # As many ahead as the next round takes, and one more, so that the threads have work also while it takes them.
+    with reader(data.images, indices, _workers(config), config.discriminator_steps + 1) as images:
+
+        def batch(number: int):
+            real = paddle.to_tensor(images(number)).astype("float32") * ((high - low) / 255) + low
+            return real, paddle.to_tensor(data.labels[indices(number)]) if config.conditional else None
+
+        yield batch
 
 
 def _train(
@@ -282,6 +305,14 @@ def _train(
         with atomic_path(folder / "generator.pdparams") as temporary:
             paddle.save(state.average.state_dict(), str(temporary))
 
+    def batch(number: int):
+        try:
+            return batches(number)
+        except DataError:
+            if state.step:
+                save_checkpoint(state)  # nothing of this round has been done
+            raise
+
     earlier = callbacks.read_metrics(metrics, state.step)
     for path in samples.glob("step-*.png"):
         if int(path.stem.removeprefix("step-")) > state.step:
@@ -293,6 +324,7 @@ def _train(
         log = stack.enter_context(callbacks.metrics_log(metrics, state.step))
         visualdl = stack.enter_context(callbacks.visualdl_log(folder / "visualdl", metrics, samples, identity(config)))
         stop = stack.enter_context(stop_on_signal())
+        batches = stack.enter_context(_batches(config, data, state.generator.value_range))
         progress = stack.enter_context(callbacks.progress(config.steps, state.step, say))
         if config.checkpoint_every:
             checkpoints = callbacks.every(config.checkpoint_every, save_checkpoint, config.steps)
@@ -310,14 +342,7 @@ def _train(
             checkpoints,
         ]
         try:
-            train(
-                state,
-                _batches(config, data, state.generator.value_range),
-                config.steps,
-                config.seed,
-                config.log_every,
-                chain,
-            )
+            train(state, batch, config.steps, config.seed, config.log_every, chain)
         except Stopped:
             save_checkpoint(state)
             raise
@@ -341,9 +366,9 @@ def _evaluation(
     @cache
     def measure_generator() -> Callable[[nn.Layer, int, int], Values]:
         held_out = load_held_out(config.dataset, config.image_size, config.channels, config.data_dir, config.download)
-        real = evaluation.real_images(data, held_out, evaluation.MOST_REAL, config.seed)
+        reference = evaluation.reference_images(data, held_out, evaluation.MOST_REAL, config.seed)
         extractor = evaluation.extractor_for(config.dataset, config.channels, config.inception)
-        return evaluation.monitor(extractor, real.reference, EVALUATION_SAMPLES)
+        return evaluation.monitor(extractor, reference, EVALUATION_SAMPLES)
 
     def measure(state: TrainState) -> Values:
         return measure_generator()(state.average, config.seed, classes)
@@ -359,7 +384,9 @@ def _animate(folder: Path) -> None:
 
 
 def _fingerprint(data: ImageSet) -> str:
-    """A hash of all that training sees of a data set."""
+    """A hash of all that training sees of a data set, or of the files that it comes from."""
+    if data.fingerprint:
+        return data.fingerprint
     digest = hashlib.sha256(np.ascontiguousarray(data.images))
     if data.labels is not None:
         digest.update(data.labels.tobytes() + repr(data.classes).encode())

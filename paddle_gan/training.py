@@ -114,13 +114,15 @@ def generator_step(
 def train_round(state: TrainState, batches: BatchSource, seed: int, measure: bool = False) -> dict[str, Tensor]:
     """One round: the objective's discriminator steps, then one generator step.
 
+    All its batches are taken first: where one cannot be had, nothing of the round has been done.
+
     Returns:
         The scalars of the last discriminator step and of the generator step.
     """
     seed_all("round", seed, state.step)
     steps = state.objective.discriminator_steps
-    for i in range(steps):
-        real, labels = batches(state.step * steps + i)
+    taken = [batches(state.step * steps + i) for i in range(steps)]
+    for i, (real, labels) in enumerate(taken):
         latents = paddle.randn([real.shape[0], state.generator.latent_dim])
         scalars = discriminator_step(state, real, labels, latents, measure and i == steps - 1)
     latents = paddle.randn([real.shape[0], state.generator.latent_dim])

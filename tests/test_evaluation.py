@@ -122,8 +122,9 @@ def test_halves_of_a_set_without_test_images():
     images = ImageSet("folder", random.integers(0, 256, (21, 3, 16, 16), dtype=np.uint8))
     real = evaluation.real_images(images, None, 10_000, seed=1)
     assert len(real.reference) == len(real.floor) == 10 and len(real.training) == 21 and len(real.others) == 11
-    together = np.concatenate([real.reference, real.others])
-    assert sorted(map(bytes, together)) == sorted(map(bytes, real.training))  # a division, nothing twice
+    together = np.concatenate([real.reference.transpose(0, 3, 1, 2), images.images[real.others]])
+    assert sorted(map(bytes, together)) == sorted(map(bytes, images.images))  # a division, nothing twice
+    np.testing.assert_array_equal(evaluation.reference_images(images, None, 10_000, seed=1), real.reference)
     found = evaluation.baseline(real, random_extractor(3)).figures
     assert found["frechet_distance"] > 0 and found["near_copies"] == 0
     with pytest.raises(DataError, match="too few"):

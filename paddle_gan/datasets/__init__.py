@@ -5,9 +5,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from paddle_gan.datasets.folder import load_folder
+from paddle_gan.datasets.folder import open_folder
 from paddle_gan.datasets.grey_sets import FASHION_MNIST, MNIST, SIZE, load_grey_set
-from paddle_gan.datasets.image_set import ImageSet
+from paddle_gan.datasets.image_set import ImageSet, fits_in_memory, in_memory
 from paddle_gan.errors import DataError, UsageError
 
 DATASETS: dict[str, Callable[..., ImageSet]] = {
@@ -38,9 +38,12 @@ def load_dataset(
     labelled: bool = False,
     data_dir: str | None = None,
     download: bool = False,
+    workers: int | None = None,
     split: str = "train",
 ) -> ImageSet:
-    """Load the images of a set by its name, or of a folder by its path.
+    """Load the images of a set by its name, or open a folder by its path.
+
+    The images of a folder are read into memory if they fit there and nothing is said of workers.
 
     Args:
         dataset: a key of DATASETS, or a folder (write ./mnist for a folder of such a name).
@@ -49,12 +52,15 @@ def load_dataset(
         labelled: whether labels are needed; a folder's sub-folders are then its classes.
         data_dir: where the files of Fashion-MNIST are.
         download: fetch Fashion-MNIST where it is not found.
+        workers: how many threads will read the images of a folder, which are left on the disk for them.
         split: "train" or "test"; of a folder, which has none, everything is "train".
 
     Raises:
-        UsageError: data_dir or download for a set that takes neither.
+        UsageError: data_dir, download or workers for a set that does not take them.
         DataError: the set is missing, damaged or has no labels.
     """
+    if dataset in DATASETS and workers is not None:
+        raise UsageError(f"--workers is for folders of images; {dataset} lies in memory")
     if dataset == "fashion-mnist":
         folder = Path(data_dir).expanduser() if data_dir else None
         return DATASETS[dataset](split, image_size, channels, data_dir=folder, fetch=download)
@@ -67,4 +73,5 @@ def load_dataset(
         raise DataError(
             f"--dataset {dataset}: neither a known set ({', '.join(DATASETS)}) nor a folder that can be read"
         )
-    return load_folder(folder, image_size, channels, labelled)
+    data = open_folder(folder, image_size, channels, labelled)
+    return data if workers is not None or not fits_in_memory(data) else in_memory(data)

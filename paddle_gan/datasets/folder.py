@@ -4,19 +4,17 @@ Every image of the usual formats is taken, in any mode, from the folder and all 
 order of their names. Each is cropped at its centre to a square and resampled to the size asked for.
 """
 
+import hashlib
 import os
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from paddle_gan.datasets.image_set import ImageSet
+from paddle_gan.datasets.image_set import DiskImages, ImageSet, in_memory
 from paddle_gan.errors import DataError
-from paddle_gan.runtime import cpu_count
 
-_MOST_BYTES = 8 << 30
 # What Pillow also opens, such as .h5, .mpg or .eps, is seldom meant as a training image.
 _EXTENSIONS = set(
     ".avif .bmp .gif .ico .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()
@@ -25,8 +23,11 @@ _EXTENSIONS = set(
 _DEEP_GREY = ("I", "I;16", "I;16B", "I;16L", "F")
 
 
-def load_folder(folder: Path, image_size: int, channels: int, labelled: bool = False) -> ImageSet:
-    """Load all images below `folder` into memory.
+def open_folder(folder: Path, image_size: int, channels: int, labelled: bool = False) -> ImageSet:
+    """The images below `folder`, left on the disk: only names and sizes of the files are looked at.
+
+    The fingerprint is of those, so it is the same for a copy of the folder elsewhere; an image that was
+    changed without a change of its size in bytes is not noticed by it.
 
     Args:
         folder: searched with all folders below it; names that begin with a dot are passed over.
@@ -35,38 +36,70 @@ def load_folder(folder: Path, image_size: int, channels: int, labelled: bool = F
         labelled: the folders directly below `folder` are the classes, in the order of their names.
 
     Raises:
-        DataError: no images, one that cannot be read, images outside a class folder, or more than
-            8 GiB when unpacked.
+        DataError: no images, an empty file, a folder that cannot be read, or images outside a class folder.
+            Reading an image raises it too.
     """
-    paths = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in _EXTENSIONS
-        and os.path.isfile(path)
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
-    if not paths:
+    sizes = _sizes(folder)
+    if not sizes:
         raise DataError(f"{folder}: no images in it or below it (known: {' '.join(sorted(_EXTENSIONS))})")
-    size = len(paths) * channels * image_size**2
-    if size > _MOST_BYTES:
-        raise DataError(
-            f"{folder}: {len(paths)} images need {size >> 30} GiB of memory at this size; use a smaller --image-size"
-        )
-    classes, labels = _labels(folder, paths) if labelled else ((), None)
-    with ThreadPoolExecutor(cpu_count()) as pool:
-        images = np.stack(list(pool.map(partial(_load_image, size=image_size, channels=channels), paths)))
-    return ImageSet(folder.resolve().name, images, labels, classes)
+    names = sorted(sizes, key=lambda name: name.split("/"))
+    for name in names:
+        if not sizes[name]:
+            raise DataError(f"{folder / name}: not an image that can be read (it is empty); remove it or repair it")
+    classes, labels = _labels(folder, names) if labelled else ((), None)
+    digest = hashlib.sha256("".join(f"{name}\0{sizes[name]}\0" for name in names).encode(errors="surrogateescape"))
+    read = partial(_read, folder, names, image_size, channels)
+    images = DiskImages((len(names), channels, image_size, image_size), read)
+    return ImageSet(folder.resolve().name, images, labels, classes, digest.hexdigest())
 
 
-def _labels(folder: Path, paths: list[Path]) -> tuple[tuple[str, ...], np.ndarray]:
-    names = []
-    for path in paths:
-        parts = path.relative_to(folder).parts
-        if len(parts) < 2:
-            raise DataError(f"{path}: --conditional takes the class from the sub-folder, and this image is in none")
-        names.append(parts[0])
-    classes = tuple(sorted(set(names)))
-    return classes, np.array([classes.index(name) for name in names], np.int64)
+def load_folder(folder: Path, image_size: int, channels: int, labelled: bool = False) -> ImageSet:
+    """As `open_folder`, with all images read into memory."""
+    return in_memory(open_folder(folder, image_size, channels, labelled))
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Bytes of every image by its name below `folder`, with / between the parts.
+
+    Links are followed, and every folder is taken once: so links in a circle end, and a folder that lies here
+    goes by its own name and not by that of a link to it.
+    """
+    sizes, seen, folders, links = {}, set(), [""], []
+    while folders or links:
+        prefix = folders.pop() if folders else links.pop(0)
+        try:
+            status = os.stat(folder / prefix)
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(folder / prefix) as entries:
+                for entry in sorted(entries, key=lambda entry: entry.name):
+                    if entry.name.startswith("."):
+                        continue
+                    name = prefix + entry.name
+                    if entry.is_dir():
+                        (links if entry.is_symlink() else folders).append(f"{name}/")
+                    elif os.path.splitext(name)[1].lower() in _EXTENSIONS and entry.is_file():
+                        sizes[name] = entry.stat().st_size
+        except OSError as error:
+            raise DataError(f"{error.filename or folder / prefix}: cannot be read ({error.strerror})") from error
+    return sizes
+
+
+def _labels(folder: Path, names: list[str]) -> tuple[tuple[str, ...], np.ndarray]:
+    parts = [name.split("/") for name in names]
+    for name, (first, *rest) in zip(names, parts):
+        if not rest:
+            raise DataError(
+                f"{folder / name}: --conditional takes the class from the sub-folder, and this image is in none"
+            )
+    classes = tuple(sorted({first for first, *_ in parts}))
+    numbers = {name: number for number, name in enumerate(classes)}
+    return classes, np.array([numbers[first] for first, *_ in parts], np.int64)
+
+
+def _read(folder: Path, names: list[str], size: int, channels: int, index: int) -> np.ndarray:
+    return _load_image(folder / names[index], size, channels)
 
 
 def _load_image(path: Path, size: int, channels: int) -> np.ndarray:
@@ -75,6 +108,8 @@ def _load_image(path: Path, size: int, channels: int) -> np.ndarray:
         with Image.open(path) as opened:
             image = _to_mode(ImageOps.exif_transpose(opened), "RGB" if channels == 3 else "L")
         image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: the image is gone; put it back, or start again without it") from error
     # Pillow raises whatever its decoders stumble over: OSError, SyntaxError, ValueError, struct.error ...
     except Exception as error:
         raise DataError(f"{path}: not an image that can be read ({error}); remove it or repair it") from error
