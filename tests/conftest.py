@@ -41,10 +41,10 @@ def train(out: Path, *arguments: object, expect: int = 0) -> subprocess.Complete
     return done
 
 
-def start(out: Path, *arguments: object) -> subprocess.Popen:
+def start(out: Path, *arguments: object, **options: object) -> subprocess.Popen:
     """Start a tiny training into `out` and return while it runs."""
     command = [sys.executable, ROOT / "tools" / "train.py", "--out", out, *TINY, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
