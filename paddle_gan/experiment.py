@@ -269,20 +269,34 @@ def _why_on_disk(config: TrainConfig, data: ImageSet) -> str:
 
 @contextmanager
 def _batches(config: TrainConfig, data: ImageSet, value_range: tuple[float, float]) -> Iterator[BatchSource]:
-    """Batches of images that lie in the host's memory or on the disk, made on the device."""
+    """Batches of images that lie on a GPU, in the host's memory or on the disk, made on the device."""
     low, high = value_range
+    labels = paddle.to_tensor(data.labels) if config.conditional else None
 
     def indices(number: int) -> np.ndarray:
         return batch_indices(len(data), config.batch_size, config.seed, number)
 
+    def batch_from(images: Callable[[int], paddle.Tensor]) -> BatchSource:
+        def batch(number: int):
+            real = images(number).astype("float32") * ((high - low) / 255) + low
+            return real, None if labels is None else paddle.gather(labels, paddle.to_tensor(indices(number)))
+
+        return batch
+
+    if _stays_on_gpu(data):
+        resident = paddle.to_tensor(data.images)
+        yield batch_from(lambda number: paddle.gather(resident, paddle.to_tensor(indices(number))))
+        return
     # As many ahead as the next round takes, and one more, so that the threads have work also while it takes them.
     with reader(data.images, indices, _workers(config), config.discriminator_steps + 1) as images:
+        yield batch_from(lambda number: paddle.to_tensor(images(number)))
 
-        def batch(number: int):
-            real = paddle.to_tensor(images(number)).astype("float32") * ((high - low) / 255) + low
-            return real, paddle.to_tensor(data.labels[indices(number)]) if config.conditional else None
 
-        yield batch
+def _stays_on_gpu(data: ImageSet) -> bool:
+    """Whether all images of a set are kept on the GPU: there is one, and they take a quarter of its memory at most."""
+    if not paddle.get_device().startswith("gpu") or isinstance(data.images, DiskImages):
+        return False
+    return size_in_bytes(data) <= paddle.device.cuda.get_device_properties().total_memory / 4
 
 
 def _train(

@@ -82,14 +82,16 @@ def weights(out: Path) -> dict:
 # --- The same numbers ---------------------------------------------------------------------------------
 
 
-def test_the_stream_is_the_same_whoever_reads(pictures):
-    """200 batches, 35 epochs, by 0, 1, 2, 4 threads that are now and then held up, and out of memory."""
+def test_the_stream_is_the_same_whoever_reads(pictures, monkeypatch):
+    """200 batches, 35 epochs, by 0, 1, 2, 4 threads that are now and then held up, out of memory, and as on a GPU."""
     chance, hashes = random.Random(0), []
     disk = open_folder(pictures, 28, 1, labelled=True)
     held_up = with_read(disk, lambda index: chance.random() < 0.02 and time.sleep(0.003))
     config, _ = resolve(options(Path("unused"), pictures, conditional=True, seed=3), "cpu")
-    for data, workers in [(in_memory(disk), None), *((held_up, workers) for workers in WORKERS)]:
+    sources = [("GPU", in_memory(disk), None), ("memory", in_memory(disk), None)]
+    for place, data, workers in [*sources, *(("disk", held_up, workers) for workers in WORKERS)]:
         digest = hashlib.sha256()
+        monkeypatch.setattr(experiment, "_stays_on_gpu", lambda data, place=place: place == "GPU")
         with experiment._batches(replace(config, workers=workers), data, (-1.0, 1.0)) as batch:
             for number in range(200):
                 images, labels = batch(number)
