@@ -11,6 +11,7 @@ here are it and its two adjoints, on float32 tensors that lie on the CPU. Not ab
 
 import ctypes
 import math
+import os
 import platform
 import sys
 import threading
@@ -24,6 +25,9 @@ from typing import NamedTuple
 import paddle
 from paddle import Tensor
 
+from paddle_gan.runtime import cpu_count
+
+_LIBRARIES = Path(paddle.__file__).parent / "libs"
 # Numbers of dnnl_types.h.
 _CPU, _IN_ORDER, _DIRECT, _TRAINING, _RELU = 1, 1, 1, 64, 32
 _ANY_LAYOUT = 1
@@ -106,10 +110,24 @@ class _Argument(ctypes.Structure):
 
 
 @cache
+def _openmp() -> ctypes.CDLL:
+    """The OpenMP runtime that MKL brings, whose threads oneDNN uses too."""
+    return ctypes.CDLL(str(_LIBRARIES / "libiomp5.so"))
+
+
+@cache
+def _threads() -> int:
+    """As many as MKL's: the environment tells OpenMP to take one, for Paddle's own loops, see `runtime`."""
+    given = os.environ.get("MKL_NUM_THREADS", "")
+    return int(given) if given.isdecimal() and int(given) else cpu_count()
+
+
+@cache
 def _library() -> ctypes.CDLL:
     if sys.platform != "linux" or platform.machine() != "x86_64":
         raise OSError("Paddle brings oneDNN along on Linux and x86-64 only")
-    library = ctypes.CDLL(str(Path(paddle.__file__).parent / "libs" / "libdnnl.so.3"))
+    library = ctypes.CDLL(str(_LIBRARIES / "libdnnl.so.3"))
+    _openmp()
     library.dnnl_version.restype = ctypes.POINTER(_Version)
     library.dnnl_primitive_desc_query_md.restype = c_void_p
     library.dnnl_memory_desc_get_size.restype = c_size_t
@@ -255,6 +273,7 @@ def _function(description: c_void_p, operands: dict[str, _Operand]) -> Callable[
         scratch = paddle.empty([offsets[-1]], "uint8")
         tensors = [tensor if tensor.is_contiguous() else tensor.contiguous() for tensor in tensors]
         with _lock:
+            _openmp().omp_set_num_threads(_threads())
             for operand, tensor in zip((*inputs, result), (*tensors, made)):
                 _call("memory_set_data_handle", operand.plain, c_void_p(tensor.data_ptr()))
             for operand, offset in zip(own, offsets):
