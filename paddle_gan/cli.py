@@ -19,8 +19,12 @@ Config = TypeVar("Config")
 
 
 def parse(
-    config: type[Config], description: str, positional: dict[str, str] | None = None, argv: Sequence[str] | None = None
-) -> tuple[Config, dict[str, str], set[str]]:
+    config: type[Config],
+    description: str,
+    positional: dict[str, str] | None = None,
+    argv: Sequence[str] | None = None,
+    several: str | None = None,
+) -> tuple[Config, dict[str, Any], set[str]]:
     """Parse a command line into a dataclass of options.
 
     Args:
@@ -28,10 +32,11 @@ def parse(
         description: first line of the help.
         positional: name and help of each positional argument.
         argv: the arguments; those of the process if None.
+        several: name of the last positional argument if it may be there any number of times, none included.
 
     Returns:
-        The options, the positional arguments, and the names of the options that were given, on the
-        command line or in the file of --config.
+        The options, the positional arguments (a list for `several`), and the names of the options that
+        were given, on the command line or in the file of --config.
     """
     import argparse
 
@@ -47,10 +52,12 @@ def parse(
         def error(self, message: str, ex: Exception | None = None) -> NoReturn:
             raise UsageError(f"{_one_line(message)} (--help lists the options)")
 
-    usage = " ".join(["%(prog)s", *(name.upper() for name in positional or {}), "[options]"])
+    shown = [f"[{name.upper()} ...]" if name == several else name.upper() for name in positional or {}]
+    usage = " ".join(["%(prog)s", *shown, "[options]"])
     parser = Parser(description=description, usage=usage, formatter_class=Help, print_config=None)
     for name, help in (positional or {}).items():
-        parser.add_argument(name, type=str, help=help, metavar=name.upper())
+        count = {"nargs": "*"} if name == several else {}
+        parser.add_argument(name, type=str, help=help, metavar=name.upper(), **count)
     parser.add_argument("--config", action="config", metavar="FILE", help="YAML file of the same options, with _ for -")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     groups: dict[str, Any] = {}
@@ -63,7 +70,7 @@ def parse(
         values = vars(parser.parse_args(argv, defaults=False))
     except UnicodeDecodeError as error:
         raise UsageError(f"--config: the file is not UTF-8 text ({error})") from error
-    for name, value in values.items():
+    for value in [one for value in values.values() for one in (value if isinstance(value, list) else [value])]:
         if isinstance(value, str) and os.path.expanduser(value).startswith("~"):
             raise UsageError(f"{value}: there is no such home folder; write ./{value} for a name that begins with ~")
     given = {field.name: values[field.name] for field in fields(config) if values.get(field.name) is not None}

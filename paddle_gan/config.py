@@ -5,6 +5,7 @@ network or the data set. `config.json` of a run holds the filled one.
 """
 
 import ast
+import ipaddress
 import math
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -43,6 +44,9 @@ PRESETS = _names("resolve.py", "PRESETS")
 BENCHMARKS = _names("modes.py", "BENCHMARKS")
 IMAGE_SIZES = (28, 32, 64, 128)
 MOST_WORKERS = 64
+PROJECT = Path(__file__).resolve().parent.parent
+# In the project's own work/ in a checkout; where one works when the package is installed.
+RUNS = (PROJECT if (PROJECT / "work" / "ConvBN.py").exists() else Path.cwd()) / "work" / "runs"
 
 _POSITIVE = (
     *("image_size", "channels", "discriminator_steps", "weight_clip", "penalty_weight"),
@@ -286,3 +290,28 @@ class ModesConfig:
 
     def __post_init__(self) -> None:
         check_values(self)
+
+
+@dataclass(frozen=True)
+class BoardConfig:
+    """Options of `tools/board.py`."""
+
+    port: int = option(8040, "where", "port of the page, 0 for any that is free")
+    host: str = option(
+        "127.0.0.1",
+        "where",
+        "address to listen at; any but this machine's own shows the logs to others, without a password",
+    )
+    language: str | None = option(None, "page", "its language (default: the locale's)", ("en", "zh"))
+
+    def __post_init__(self) -> None:
+        check_values(self)
+        if not 0 <= self.port < 2**16:
+            raise UsageError(f"--port {self.port}: 0 to {2**16 - 1}")
+        if self.host != "localhost":
+            try:
+                ipaddress.ip_address(self.host)
+            except ValueError as error:
+                raise UsageError(
+                    f"--host {self.host}: an address of this machine, such as 127.0.0.1 or 0.0.0.0"
+                ) from error

@@ -32,7 +32,7 @@ from paddle.utils import unique_name
 
 from paddle_gan import callbacks, checkpoint, evaluation, runtime
 from paddle_gan.blocks import INITIALISERS
-from paddle_gan.config import TrainConfig
+from paddle_gan.config import PROJECT, RUNS, TrainConfig
 from paddle_gan.datasets import ImageSet, load_dataset, load_held_out
 from paddle_gan.datasets.batches import batch_indices
 from paddle_gan.datasets.image_set import DiskImages, size_in_bytes
@@ -49,9 +49,6 @@ from paddle_gan.sampling import generate
 from paddle_gan.signals import Stopped, stop_on_signal
 from paddle_gan.training import BatchSource, TrainState, Values, train
 
-_PROJECT = Path(__file__).resolve().parent.parent
-# In the project's own work/ in a checkout; where one works when the package is installed.
-RUNS = (_PROJECT if (_PROJECT / "work" / "ConvBN.py").exists() else Path.cwd()) / "work" / "runs"
 _GRID_ROWS = 8
 _SAMPLES_IN_RUN = 20
 _EVALUATIONS_IN_RUN = 10
@@ -430,7 +427,7 @@ def _describe(
 
 def summary(folder: Path) -> list[str]:
     """Lines for a user that say where the results of a finished run are, with commands that show them."""
-    shown, tools, python = _shown(folder), _PROJECT / "tools", _shown(Path(sys.executable))
+    shown = _shown(folder)
     lines = []
     samples = sorted((folder / "samples").glob("step-*.png"))
     if samples:
@@ -438,29 +435,20 @@ def summary(folder: Path) -> list[str]:
             f"  samples     {shown / 'samples' / samples[-1].name}",
             f"  animation   {shown / 'samples.gif'}",
         ]
-    lines += [f"  weights     {shown / 'generator.pdparams'}", f"  curves      {visualdl_command(folder / 'visualdl')}"]
-    if tools.exists():
-        sample, evaluate = _shown(tools / "sample.py"), _shown(tools / "evaluate.py")
+    lines += [f"  weights     {shown / 'generator.pdparams'}"]
+    if (PROJECT / "tools").exists():
         lines += [
-            f"  more        {_command(python, sample, shown, '--num', 1000, '--npz', 'samples.npz')}",
-            f"  measures    {_command(python, evaluate, shown)}",
+            f"  curves      {tool_command('board', folder)}",
+            f"  more        {tool_command('sample', folder, '--num', 1000, '--npz', 'samples.npz')}",
+            f"  measures    {tool_command('evaluate', folder)}",
         ]
     return lines
 
 
-def visualdl_command(folder: Path) -> str:
-    """The command that shows `folder` in VisualDL; without a language it answers some browsers with an error."""
-    program = Path(sys.executable).with_name("visualdl")
-    locales = [os.environ.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG")]
-    language = "zh" if next(filter(None, locales), "").startswith("zh") else "en"
-    return _command(
-        *(_shown(program) if program.exists() else "visualdl", "--logdir", _shown(folder)),
-        *("--language", language, "--disable-telemetry"),
-    )
-
-
-def _command(*words: object) -> str:
-    return shlex.join(map(str, words))
+def tool_command(tool: str, folder: Path, *options: object) -> str:
+    """The command that starts tools/TOOL.py with `folder`, as it can be written from here."""
+    program = _shown(PROJECT / "tools" / f"{tool}.py")
+    return shlex.join(map(str, (_shown(Path(sys.executable)), program, _shown(folder), *options)))
 
 
 def _shown(path: Path) -> Path:

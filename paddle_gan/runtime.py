@@ -125,6 +125,12 @@ def prepare() -> None:
         os.environ.setdefault(name, value)
 
 
+def accept_sigterm() -> None:
+    """Let SIGTERM end the process again, which `cli.main` holds back while Paddle may be imported."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
 def select_device(name: str) -> str:
     """Make `name` Paddle's device.
 
@@ -143,8 +149,7 @@ def select_device(name: str) -> str:
 
     # Paddle's own handlers print a C++ trace for a mere SIGTERM.
     paddle.disable_signal_handler()
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # see cli.main
+    accept_sigterm()
     # Asked first: set_device("gpu") without a GPU ends the process, and cannot be caught.
     gpus = paddle.device.cuda.device_count() if paddle.is_compiled_with_cuda() else 0
     kind, _, index = name.partition(":")

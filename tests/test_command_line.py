@@ -265,14 +265,6 @@ def test_signals_save_and_end_with_the_shells_status(tmp_path, number, status):
     assert newest_manifest(tmp_path)["step"] == step
 
 
-@pytest.mark.parametrize(("language", "expected"), [("zh_CN.UTF-8", "zh"), ("de_DE.UTF-8", "en"), ("", "en")])
-def test_visualdl_command_speaks_the_users_language_where_it_can(plain_run, monkeypatch, language, expected):
-    for name in ("LC_ALL", "LC_MESSAGES"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("LANG", language)
-    assert f"--language {expected} --disable-telemetry" in train(plain_run, "--steps", 12).stdout
-
-
 def test_two_processes_in_one_folder(tmp_path):
     """The second is refused; a lock that a killed process left behind is none."""
     process = start(tmp_path, "--steps", 100000, "--log-every", 1)

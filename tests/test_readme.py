@@ -54,9 +54,6 @@ def test_every_option_that_is_named_exists():
         "--config",
         "--debug",
         "--help",
-        "--logdir",
-        "--language",
-        "--disable-telemetry",
     }
     for text in (README, CHINESE):
         assert set(re.findall(r"--[a-z][a-z0-9-]+", text)) <= known

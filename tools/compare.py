@@ -20,7 +20,7 @@ def command() -> None:
     report.write(folder, results, shlex.join(["python", "tools/compare.py", *sys.argv[1:]]))
     print((folder / "report.md").read_text(encoding="utf-8"))
     print(f"  report      {folder / 'report.md'}, {folder / 'report.html'}")
-    print(f"  curves      {experiment.visualdl_command(folder)}")
+    print(f"  curves      {experiment.tool_command('board', folder)}")
 
 
 if __name__ == "__main__":
