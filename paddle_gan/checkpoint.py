@@ -23,7 +23,7 @@ import safetensors.numpy
 from paddle import Tensor
 
 from paddle_gan.errors import CheckpointError, NumericalError, UsageError
-from paddle_gan.files import atomic_folder, remove_leftovers
+from paddle_gan.files import ASIDE, atomic_folder, remove_leftovers
 from paddle_gan.pdparams import read_pdparams
 from paddle_gan.runtime import cpu_count
 from paddle_gan.training import TrainState
@@ -32,7 +32,7 @@ FORMAT = 2  # 1 had no hash of the manifest
 _STATE = "state.safetensors"
 _MANIFEST = "manifest.json"
 _LONGEST_NAME = 200
-_NAME = re.compile(r"step-\d{8,}")
+_NAME = re.compile(rf"step-(\d{{8,}})|\.step-(\d{{8,}}){re.escape(ASIDE)}")
 
 
 def save(state: TrainState, folder: Path, data: str, classes: tuple[str, ...] = (), keep: int = 2) -> Path:
@@ -207,7 +207,7 @@ def _read(checkpoint: Path) -> tuple[dict, dict[str, np.ndarray]]:
         if hashlib.sha256(payload).hexdigest() != expected:
             raise CheckpointError(f"{checkpoint / _STATE}: SHA-256 is not the one in its manifest")
         manifest["data"], list(manifest["classes"]), dict(manifest["written_with"])
-        if checkpoint.name != f"step-{manifest['step']:08d}":
+        if checkpoint.name.removeprefix(".").removesuffix(ASIDE) != f"step-{manifest['step']:08d}":
             raise CheckpointError(f"{checkpoint}: its manifest is of step {manifest['step']}")
         stated = manifest.get("manifest_sha256")
         if (stated or written_format > 1) and stated != _manifest_hash(manifest):
@@ -224,7 +224,10 @@ def _manifest_hash(manifest: dict) -> str:
 
 
 def _newest_first(folder: Path) -> list[Path]:
-    return sorted((path for path in folder.glob("step-*") if _NAME.fullmatch(path.name)), reverse=True)
+    """The checkpoints, latest step first; one that was set aside for another of its step comes after that."""
+    matches = [(_NAME.fullmatch(path.name), path) for path in folder.glob("*step-*")]
+    found = [(int(match[1] or match[2]), bool(match[1]), path) for match, path in matches if match]
+    return [path for _, _, path in sorted(found, reverse=True)]
 
 
 def _tensors(state: TrainState) -> dict[str, Tensor]:

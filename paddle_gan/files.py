@@ -14,6 +14,7 @@ try:
 except ImportError:  # Windows has no such lock
     fcntl = None
 
+ASIDE = ".replaced"
 _DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO}
 
 
@@ -55,8 +56,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """As `atomic_path`, for a folder of files; an older `path` is replaced."""
-    temporary = path.with_name(f".{path.name}.partial")
+    """As `atomic_path`, for a folder of files; an older `path` is replaced.
+
+    A folder that is not empty cannot be renamed over, so the older one is set aside for the moment
+    between two renames. A process that ends in it leaves the older one with a dot before its name and
+    ASIDE after it, where readers may find it and from where `remove_leftovers` puts it back.
+    """
+    temporary, older = path.with_name(f".{path.name}.partial"), path.with_name(f".{path.name}{ASIDE}")
     with disk_errors(path):
         try:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -66,12 +72,21 @@ def atomic_folder(path: Path) -> Iterator[Path]:
                 sync(file)
             sync(temporary)
             if path.exists():
-                shutil.rmtree(path)
+                shutil.rmtree(older, ignore_errors=True)
+                os.replace(path, older)
             os.replace(temporary, path)
             sync(path.parent)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
+            _put_back(older, path)
             raise
+        shutil.rmtree(older, ignore_errors=True)
+
+
+def _put_back(older: Path, path: Path) -> None:
+    """Undo a replacement that was begun and not ended."""
+    if older.exists() and not path.exists():
+        os.replace(older, path)
 
 
 @contextmanager
@@ -95,7 +110,13 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what processes that were killed while they wrote have left in `folder`; not in those below it."""
+    """Remove what processes that were killed while they wrote have left in `folder`; not in those below it.
+
+    What they had only set aside is put back.
+    """
+    for older in folder.glob(f".*{ASIDE}"):
+        _put_back(older, folder / older.name[1 : -len(ASIDE)])
+        shutil.rmtree(older, ignore_errors=True)
     for leftover in folder.glob(".*.partial"):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)

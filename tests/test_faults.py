@@ -30,7 +30,7 @@ from conftest import ROOT, TINY, command_line, newest_manifest, start, train, wa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from test_resume import arrays_of, tiny_state, trained
+from states import arrays_of, tiny_state, trained
 
 from paddle_gan import checkpoint, config, experiment, training
 from paddle_gan.callbacks import read_metrics
@@ -72,7 +72,7 @@ def run(out: Path, pictures: Path, **others) -> list[str]:
 
 
 def leftovers(folder: Path) -> list[Path]:
-    return list(folder.rglob("*.partial"))
+    return [*folder.rglob("*.partial"), *folder.rglob("*.replaced")]
 
 
 def same(mine: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
@@ -161,21 +161,26 @@ def history(tmp_path_factory) -> tuple[Path, object, dict[int, dict[str, np.ndar
     return folder, state, arrays
 
 
-def check_old_or_new(folder: Path, arrays: dict, must_be_new: bool) -> None:
-    """What a start after a cut save finds: one of the two states, bit for bit, and no leftovers."""
-    restored, notices = tiny_state(), []
+def check_old_or_new(folder: Path, old: dict, new: dict, must_be_new: bool) -> None:
+    """What there is after a cut save, before and after the next start: one of two states, bit for bit, and no leftovers."""
+    notices = []
+    _, found = checkpoint.read_newest(folder, notices.append)  # as for samples, which put nothing in order
+    assert same(found, new) or same(found, old) and not must_be_new
+    restored = tiny_state()
     checkpoint.restore(restored, folder, "data", notices.append)
-    assert restored.step == 4 or restored.step == 3 and not must_be_new
-    assert same(arrays_of(restored), arrays[restored.step])
+    assert same(arrays_of(restored), found)
     assert notices == [] and leftovers(folder) == []
 
 
-@pytest.mark.parametrize("keep", [2, pytest.param(1, marks=pytest.mark.faults)])
-@pytest.mark.parametrize(
+CUTS = pytest.mark.parametrize(
     ("error", "lasting"),
     [(Killed, True), (disk_full, False), (disk_full, True)],
     ids=["killed", "full once", "full from then on"],
 )
+
+
+@pytest.mark.parametrize("keep", [2, pytest.param(1, marks=pytest.mark.faults)])
+@CUTS
 def test_a_save_cut_at_any_file_operation_leaves_the_old_or_the_new_state(history, tmp_path, keep, error, lasting):
     folder, state, arrays = history
     for first in itertools.count():
@@ -186,20 +191,45 @@ def test_a_save_cut_at_any_file_operation_leaves_the_old_or_the_new_state(histor
             with contextlib.suppress(Killed, DiskError):
                 checkpoint.save(state, work, "data", tuple("01"), keep)
                 saved = True
-        check_old_or_new(work, arrays, must_be_new=saved)
+        check_old_or_new(work, arrays[3], arrays[4], must_be_new=saved)
         if len(operations) <= first:
             break
     assert saved and first > 15
     assert set(operations) == Faults.EVENTS
 
 
-@pytest.mark.faults
-def test_a_process_that_ends_at_any_file_operation_of_a_save_leaves_the_old_or_the_new_state(history, tmp_path):
-    """As above, with a process that really ends."""
-    folder, state, arrays = history
+@CUTS
+def test_a_save_over_the_only_one_of_its_step_never_loses_both(history, tmp_path, error, lasting):
+    """As the best checkpoint is when a resumed run comes to its step again."""
+    _, state, arrays = history
+    other = trained(tiny_state(seed=1), 4)
     for first in itertools.count():
         work = tmp_path / str(first)
-        shutil.copytree(folder, work)
+        checkpoint.save(other, work, "data", tuple("01"), keep=1)
+        saved = False
+        with faults.below(work, raising(error, first, lasting)) as operations:
+            with contextlib.suppress(Killed, DiskError):
+                checkpoint.save(state, work, "data", tuple("01"), keep=1)
+                saved = True
+        check_old_or_new(work, arrays_of(other), arrays[4], must_be_new=saved)
+        assert [path.name for path in work.iterdir()] == ["step-00000004"]
+        if len(operations) <= first:
+            break
+    assert saved and operations.count("os.rename") == 2
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("over", [False, True], ids=["beside another", "over the only one of its step"])
+def test_a_process_that_ends_at_any_file_operation_of_a_save_leaves_the_old_or_the_new_state(history, tmp_path, over):
+    """As above, with a process that really ends."""
+    folder, state, arrays = history
+    other = trained(tiny_state(seed=1), 4)
+    for first in itertools.count():
+        work = tmp_path / str(first)
+        if over:
+            checkpoint.save(other, work, "data", tuple("01"))
+        else:
+            shutil.copytree(folder, work)
         child = os.fork()
         if not child:
             with faults.below(work, lambda number: number == first and os._exit(9)):
@@ -207,7 +237,7 @@ def test_a_process_that_ends_at_any_file_operation_of_a_save_leaves_the_old_or_t
             os._exit(0)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         assert status in (0, 9)
-        check_old_or_new(work, arrays, must_be_new=status == 0)
+        check_old_or_new(work, arrays_of(other) if over else arrays[3], arrays[4], must_be_new=status == 0)
         if status == 0:
             break
     assert first > 15

@@ -9,13 +9,11 @@ import numpy as np
 import paddle
 import pytest
 from conftest import ROOT, newest_manifest, start, train, wait_for
+from states import arrays_of, tiny_state, trained
 
 from paddle_gan import checkpoint
 from paddle_gan.callbacks import read_metrics
-from paddle_gan.config import TrainConfig
 from paddle_gan.errors import CheckpointError, NumericalError
-from paddle_gan.experiment import build
-from paddle_gan.resolve import resolve
 
 STEPS = 60
 
@@ -56,22 +54,6 @@ def test_a_run_goes_on_with_more_steps_and_from_its_folder_alone(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert newest_manifest(moved)["sha256"] == newest_manifest(tmp_path / "whole")["sha256"]
-
-
-def tiny_state(**options):
-    config, _ = resolve(TrainConfig(width=4, discriminator_width=4, **options), "cpu")
-    return build(config, classes=10)
-
-
-def arrays_of(state) -> dict[str, np.ndarray]:
-    return {name: tensor.numpy().copy() for name, tensor in checkpoint._tensors(state).items()}
-
-
-def trained(state, steps=2):
-    from paddle_gan.training import train as loop
-
-    loop(state, lambda number: (paddle.ones([4, 1, 28, 28]) * 0.1 * number, None), steps, seed=0, log_every=1)
-    return state
 
 
 @pytest.mark.parametrize("loss", ["lsgan", "wgan"])
