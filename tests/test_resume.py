@@ -1,5 +1,6 @@
 """Checkpoints: exact resumes after a kill, damaged files, and files of other networks."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -9,11 +10,15 @@ import numpy as np
 import paddle
 import pytest
 from conftest import ROOT, newest_manifest, start, train, wait_for
+from paddle.utils import unique_name
 from states import arrays_of, tiny_state, trained
 
 from paddle_gan import checkpoint
 from paddle_gan.callbacks import read_metrics
 from paddle_gan.errors import CheckpointError, NumericalError
+from paddle_gan.objectives import OBJECTIVES
+from paddle_gan.optimizers import OPTIMIZERS
+from paddle_gan.training import TrainState, update_average
 
 STEPS = 60
 
@@ -70,6 +75,74 @@ def test_restore_brings_back_every_tensor_in_a_process_that_made_other_layers_be
     assert any("moment" in name or "mean_square" in name for name in before)
     for name, array in before.items():
         np.testing.assert_array_equal(array, after[name], err_msg=name)
+
+
+class Chain(paddle.nn.Layer):
+    """Linear maps of one shape, made in any order: generated names would take one for another, and nothing would say so."""
+
+    NAMES = ("first", "second", "third")
+
+    def __init__(self, backwards: bool):
+        super().__init__()
+        made = {name: paddle.nn.Linear(4, 4) for name in (reversed(self.NAMES) if backwards else self.NAMES)}
+        for name in self.NAMES:
+            self.add_sublayer(name, made[name])
+
+    def forward(self, x):
+        return self.third(paddle.tanh(self.second(paddle.tanh(self.first(x)))))
+
+
+def chains(optimizer: str, backwards: bool, others: int) -> TrainState:
+    """A state in a process of its own, as far as names go, that made so many other layers before."""
+    order = ("generator", "discriminator", "average")
+    with unique_name.guard():
+        for _ in range(others):
+            paddle.nn.Linear(4, 4)
+        networks = {name: Chain(backwards) for name in (reversed(order) if backwards else order)}
+    parts = {}
+    for name in ("discriminator", "generator") if backwards else ("generator", "discriminator"):
+        parameters = networks[name].parameters()
+        parts[f"{name}_optimizer"] = OPTIMIZERS[optimizer]().build(parameters[::-1] if backwards else parameters, None)
+    return TrainState(**networks, **parts, objective=OBJECTIVES["gan"])
+
+
+def advanced(state: TrainState, steps: int) -> TrainState:
+    """`state` itself, after steps with gradients that differ from layer to layer and from step to step."""
+    for _ in range(steps):
+        state.step += 1
+        x = paddle.to_tensor(np.random.default_rng(state.step).normal(size=(8, 4)).astype(np.float32))
+        for name in ("generator", "discriminator"):
+            (getattr(state, name)(x) - x.roll(1)).square().sum().backward()
+            getattr(state, f"{name}_optimizer").step()
+            getattr(state, f"{name}_optimizer").clear_grad()
+        update_average(state)
+    return state
+
+
+def digest(state: TrainState) -> str:
+    arrays = arrays_of(state)
+    return hashlib.sha256(b"".join(name.encode() + arrays[name].tobytes() for name in sorted(arrays))).hexdigest()
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(("backwards", "others"), [(True, 0), (True, 3), (False, 3), (False, 0)])
+def test_weights_moments_and_average_come_back_whatever_order_the_layers_were_made_in(
+    tmp_path, optimizer, backwards, others
+):
+    """And the next steps are the same too."""
+    state, other = advanced(chains(optimizer, False, 0), 3), chains(optimizer, backwards, others)
+    names = [
+        [p.name for n in ("generator", "discriminator", "average") for p in getattr(s, n).parameters()]
+        for s in (state, other)
+    ]
+    if backwards and not others:  # each weight has the name of another: of the last the first, and so on
+        assert names[1][::2] == names[0][::2][::-1]
+    assert (names[0] == names[1]) == (not backwards and not others)
+    checkpoint.save(state, tmp_path, "data")
+    checkpoint.restore(other, tmp_path, "data", print)
+    assert other.step == 3 and digest(other) == digest(state)
+    assert any("moment" in name or "mean_square" in name for name in arrays_of(state))
+    assert digest(advanced(other, 2)) == digest(advanced(state, 2))
 
 
 @pytest.fixture
