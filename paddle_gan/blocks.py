@@ -103,6 +103,20 @@ class Conv2DTranspose(nn.Conv2DTranspose):
 NORMS: dict[str, Norm | None] = {"batch": nn.BatchNorm, "layer": LayerNorm, "none": None}
 
 
+def synchronise_norms(layer: nn.Layer) -> None:
+    """Let the BatchNorms of `layer` take their statistics over the batches of all processes; on a GPU only.
+
+    Parameters and their names stay. `nn.SyncBatchNorm.convert_sync_batchnorm` passes `nn.BatchNorm` over.
+    """
+    for part in layer.sublayers(include_self=True):
+        for name, norm in list(part.named_children()):
+            if isinstance(norm, nn.BatchNorm):
+                synchronised = nn.SyncBatchNorm(norm.weight.shape[0], norm._momentum, norm._epsilon)
+                for key, parameter in norm.named_parameters():
+                    setattr(synchronised, key, parameter)
+                part.add_sublayer(name, synchronised)
+
+
 class ConvBN(nn.Layer):
     """Convolution, norm, activation: the unit that every convolutional network here is made of.
 

@@ -22,6 +22,7 @@ import safetensors
 import safetensors.numpy
 from paddle import Tensor
 
+from paddle_gan import parallel
 from paddle_gan.errors import CheckpointError, NumericalError, UsageError
 from paddle_gan.files import ASIDE, atomic_folder, remove_leftovers
 from paddle_gan.pdparams import read_pdparams
@@ -91,11 +92,7 @@ def restore(state: TrainState, folder: Path, data: str, say: Callable[[str], Non
     if not _newest_first(folder):
         return
     manifest, arrays = read_newest(folder, say)
-    for optimizer, layer in (
-        (state.generator_optimizer, state.generator),
-        (state.discriminator_optimizer, state.discriminator),
-    ):
-        _create_accumulators(optimizer, layer)
+    _create_accumulators(state)
     tensors = _tensors(state)
     _check_same_shapes(tensors, arrays, folder / f"step-{manifest['step']:08d}")
     for name, tensor in tensors.items():
@@ -103,10 +100,18 @@ def restore(state: TrainState, folder: Path, data: str, say: Callable[[str], Non
     state.step = manifest["step"]
     if manifest["data"] != data:
         say("notice: the data is not what this run was trained on so far; it goes on with the data as it is now")
-    written, here = manifest["written_with"], environment()
+    written, here = {"processes": 1} | manifest["written_with"], environment()
     changed = [f"{key} {written.get(key)} -> {here[key]}" for key in here if written.get(key) != here[key]]
     if changed:
         say(f"notice: resumed under other conditions ({', '.join(changed)}): equal in kind, not bit for bit")
+
+
+def share(state: TrainState) -> None:
+    """Bring `state` in every process of a job to that of process 0, which alone has read a checkpoint."""
+    state.step = int(parallel.from_first(str(state.step)))
+    if state.step and parallel.rank():
+        _create_accumulators(state)
+    parallel.broadcast(list(_tensors(state).values()))
 
 
 def read_newest(folder: Path, say: Callable[[str], None]) -> tuple[dict, dict[str, np.ndarray]]:
@@ -191,6 +196,7 @@ def environment() -> dict[str, str | int]:
         "device": paddle.get_device(),
         "processor": platform.machine(),
         "threads": cpu_count(),
+        "processes": parallel.world_size(),
         **{name: os.environ.get(name, "") for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "MKL_DEBUG_CPU_TYPE")},
     }
 
@@ -257,11 +263,13 @@ def _accumulators(optimizer: paddle.optimizer.Optimizer, layer: nn.Layer) -> dic
     return accumulators
 
 
-def _create_accumulators(optimizer: paddle.optimizer.Optimizer, layer: nn.Layer) -> None:
+def _create_accumulators(state: TrainState) -> None:
     """An optimiser makes its accumulators in its first step: take one of gradient zero, to be overwritten."""
-    paddle.add_n([0.0 * parameter.sum() for parameter in layer.parameters() if parameter.trainable]).backward()
-    optimizer.step()
-    optimizer.clear_grad()
+    for name in ("generator", "discriminator"):
+        optimizer, layer = getattr(state, f"{name}_optimizer"), getattr(state, name)
+        paddle.add_n([0.0 * parameter.sum() for parameter in layer.parameters() if parameter.trainable]).backward()
+        optimizer.step()
+        optimizer.clear_grad()
 
 
 def _check_same_shapes(tensors: dict[str, Tensor], arrays: dict[str, np.ndarray], source: Path) -> None:

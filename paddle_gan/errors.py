@@ -38,3 +38,11 @@ class DiskError(GanError):
     """Output that cannot be written: a full disk, a read-only folder."""
 
     exit_status = 5
+
+
+class PeerError(GanError):
+    """Another process of the same job has ended; its exit status where that is known."""
+
+    def __init__(self, message: str, exit_status: int = 1):
+        super().__init__(message)
+        self.exit_status = exit_status

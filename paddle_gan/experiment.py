@@ -30,8 +30,8 @@ import paddle
 import paddle.nn as nn
 from paddle.utils import unique_name
 
-from paddle_gan import callbacks, checkpoint, evaluation, runtime
-from paddle_gan.blocks import INITIALISERS
+from paddle_gan import callbacks, checkpoint, evaluation, parallel, runtime
+from paddle_gan.blocks import INITIALISERS, synchronise_norms
 from paddle_gan.config import PROJECT, RUNS, TrainConfig
 from paddle_gan.datasets import ImageSet, load_dataset, load_held_out
 from paddle_gan.datasets.batches import batch_indices
@@ -82,6 +82,11 @@ def run(given: TrainConfig, say: Callable[[str], None] = print) -> Path:
             "a run goes on from its folder with resumed(folder, ...), which tools/train.py does for --resume"
         )
     device = select_device(given.device)
+    with parallel.job(device):
+        return _run(given, device, (lambda line: None) if parallel.rank() else say)
+
+
+def _run(given: TrainConfig, device: str, say: Callable[[str], None]) -> Path:
     config, notices = resolve(given, device)
     if runtime.too_late and device == "cpu":
         notices.append(
@@ -89,10 +94,15 @@ def run(given: TrainConfig, say: Callable[[str], None] = print) -> Path:
         )
     folder = Path(config.out).expanduser() if config.out else RUNS / run_name(config)
     _refuse_other_run(config, folder)
-    data = load_dataset(
-        *(config.dataset, config.image_size, config.channels, config.conditional, config.data_dir, config.download),
-        config.workers,
-    )
+    _check_shares(config)
+
+    def load() -> ImageSet:
+        return load_dataset(
+            *(config.dataset, config.image_size, config.channels, config.conditional, config.data_dir, config.download),
+            config.workers,
+        )
+
+    data = parallel.one_first(load) if config.download else load()
     if isinstance(data.images, DiskImages):
         notices.append(_why_on_disk(config, data))
     for notice in notices:
@@ -101,12 +111,18 @@ def run(given: TrainConfig, say: Callable[[str], None] = print) -> Path:
     fingerprint = _fingerprint(data)
     with unique_name.guard():
         state = build(config, len(data.classes))
+    _check_same_job(config, fingerprint)
+    if parallel.rank():
+        checkpoint.share(state)
+        _follow(config, data, state)
+        return folder
     checkpoints = make_folder(folder / "checkpoints")
     with locked(folder):
         _refuse_other_run(config, folder)  # again: one may have come and gone while the data was loaded
         for written in (folder, folder / "best", folder / "samples"):
             remove_leftovers(written)
         checkpoint.restore(state, checkpoints, fingerprint, say)
+        checkpoint.share(state)
         recorded = replace(config, steps=max(config.steps, state.step))
         write_text(folder / "config.json", json.dumps(asdict(recorded), indent=2) + "\n")
         _describe(config, data, state, folder, device, say)
@@ -130,6 +146,9 @@ def build(config: TrainConfig, classes: int) -> TrainState:
     discriminator = _network(DISCRIMINATORS[config.discriminator], config, classes)
     average.set_state_dict(generator.state_dict())
     average.eval()
+    if parallel.world_size() > 1 and paddle.get_device().startswith("gpu"):
+        for network in (generator, discriminator):
+            synchronise_norms(network)
     clip = paddle.nn.ClipGradByNorm(config.gradient_clip) if config.gradient_clip else None
     rates = config.generator_learning_rate, config.discriminator_learning_rate
     optimizers = (
@@ -246,6 +265,38 @@ def _refuse_other_run(config: TrainConfig, folder: Path) -> None:
         raise UsageError(f"{folder} holds another run ({', '.join(different)}); name another folder with --out")
 
 
+def _check_shares(config: TrainConfig) -> None:
+    """A batch is divided evenly among the processes, and BatchNorm needs two samples in each."""
+    processes = parallel.world_size()
+    if processes > 1 and (config.batch_size % processes or config.batch_size < 2 * processes):
+        raise UsageError(
+            f"--batch-size {config.batch_size}: {processes} processes share it; "
+            f"take a multiple of {processes}, at least {2 * processes}"
+        )
+
+
+def _check_same_job(config: TrainConfig, fingerprint: str) -> None:
+    """The processes of a job, which may be on several machines, must have been started alike and see the same data."""
+    mine = identity(replace(config, dataset=Path(config.dataset).name))
+    text = json.dumps([mine, config.steps, config.log_every, fingerprint])
+    if parallel.from_first(text) != text:
+        raise UsageError(
+            f"process {parallel.rank()} was started with other options than process 0, or finds other data; "
+            "start every machine with the same command and the same files"
+        )
+
+
+def _follow(config: TrainConfig, data: ImageSet, state: TrainState) -> None:
+    """What the processes after the first do: they train, and write nothing."""
+    with stop_on_signal() as stop, _batches(config, data, state.generator.value_range) as batches:
+        try:
+            parallel.meet()
+            train(state, batches, config.steps, config.seed, config.log_every, [stop])
+        except Stopped:
+            parallel.meet()  # process 0 has saved; the launcher would give it three seconds once this process has ended
+            raise
+
+
 def _steps(config: TrainConfig, count: int) -> int:
     images = config.batch_size * config.discriminator_steps
     return max(1, round(config.epochs * count / images))
@@ -271,7 +322,7 @@ def _batches(config: TrainConfig, data: ImageSet, value_range: tuple[float, floa
     labels = paddle.to_tensor(data.labels) if config.conditional else None
 
     def indices(number: int) -> np.ndarray:
-        return batch_indices(len(data), config.batch_size, config.seed, number)
+        return parallel.mine(batch_indices(len(data), config.batch_size, config.seed, number))
 
     def batch_from(images: Callable[[int], paddle.Tensor]) -> BatchSource:
         def batch(number: int):
@@ -349,13 +400,15 @@ def _train(
             callbacks.every(sample_every, save_samples, config.steps),
             visualdl,
             progress,
-            stop,
             checkpoints,
+            stop,
         ]
         try:
+            parallel.meet()
             train(state, batch, config.steps, config.seed, config.log_every, chain)
         except Stopped:
             save_checkpoint(state)
+            parallel.meet()
             raise
 
 
@@ -411,10 +464,11 @@ def _describe(
         sum(p.size for p in network.parameters() if p.trainable) for network in (state.generator, state.discriminator)
     ]
     labels = f" in {len(data.classes)} classes" if config.conditional else ""
+    processes = f", {parallel.world_size()} processes" if parallel.world_size() > 1 else ""
     say(
         f"{len(data)} images of {data.name}{labels}, {config.image_size}x{config.image_size}x{config.channels}; "
         f"{config.loss} ({OBJECTIVES[config.loss].source}); "
-        f"{config.generator} generator ({parameters[0]:,} parameters), {config.discriminator} discriminator ({parameters[1]:,}); on {device}"
+        f"{config.generator} generator ({parameters[0]:,} parameters), {config.discriminator} discriminator ({parameters[1]:,}); on {device}{processes}"
     )
     say(f"run folder: {_shown(folder)}")
     if state.step >= config.steps:

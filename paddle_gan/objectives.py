@@ -16,6 +16,7 @@ import paddle.nn as nn
 import paddle.nn.functional as F
 from paddle import Tensor
 
+from paddle_gan import parallel
 from paddle_gan.kernels import no_weight_gradients
 from paddle_gan.optimizers import Adam, RMSProp
 
@@ -126,7 +127,7 @@ def gradient_penalty(discriminator: nn.Layer, real: Tensor, fake: Tensor, labels
         real, fake: [N, C, H, W].
         labels: int64 [N], or None.
     """
-    t = paddle.rand([real.shape[0]] + [1] * (real.ndim - 1), dtype=real.dtype)
+    t = parallel.mine(paddle.rand([parallel.whole(real.shape[0])] + [1] * (real.ndim - 1), dtype=real.dtype))
     squares = squared_gradient(discriminator, t * real + (1 - t) * fake, labels)
     # The square root's own gradient is infinite at 0, where a saturated discriminator can be.
     return (paddle.sqrt(squares + 1e-12) - 1).square().mean()

@@ -20,7 +20,7 @@ _NOISE = ("No ccache found", "When training, we now always track global mean and
 
 
 def cpu_count() -> int:
-    """Number of cores this process may use: its affinity, or less where a container limits it."""
+    """Number of cores this process may use: its affinity, or less where a container limits it; its share if it is one of several."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     try:
@@ -28,7 +28,7 @@ def cpu_count() -> int:
         cores = min(cores, max(1, int(quota) // int(period)))
     except (OSError, ValueError):  # no cgroup, or "max": no limit
         pass
-    return cores
+    return max(1, cores // int(os.environ.get("PADDLE_LOCAL_SIZE", 1)))  # set by Paddle's launcher
 
 
 # Where nothing can be found out of it.
@@ -135,7 +135,8 @@ def select_device(name: str) -> str:
     """Make `name` Paddle's device.
 
     Args:
-        name: "auto" (a GPU where there is one), "cpu", "gpu" or "gpu:N".
+        name: "auto" (a GPU where there is one), "cpu", "gpu" or "gpu:N". Of several processes each has a GPU of
+            its own, which the launcher chooses.
 
     Returns:
         The device chosen: "cpu" or "gpu:N".
@@ -153,8 +154,15 @@ def select_device(name: str) -> str:
     # Asked first: set_device("gpu") without a GPU ends the process, and cannot be caught.
     gpus = paddle.device.cuda.device_count() if paddle.is_compiled_with_cuda() else 0
     kind, _, index = name.partition(":")
-    if name == "auto":
-        name = "gpu:0" if gpus else "cpu"
+    launched = paddle.distributed.ParallelEnv()
+    if launched.world_size > 1 and index:
+        raise UsageError(
+            f"--device {name}: each process takes a GPU of its own; choose them with the launcher's --devices"
+        )
+    if name in ("auto", "gpu") and gpus:
+        name = f"gpu:{launched.device_id}"
+    elif name == "auto":
+        name = "cpu"
     elif kind == "gpu" and (index.isdecimal() or not index):
         if not paddle.is_compiled_with_cuda():
             raise UsageError(

@@ -3,11 +3,16 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from paddle_gan import parallel
 from paddle_gan.errors import GanError
 from paddle_gan.training import Callback, TrainState
+
+# The launcher of several processes sends its signal three times in a row.
+_LAUNCHER_REPEATS_SECONDS = 1.0
 
 
 class Stopped(GanError):
@@ -22,24 +27,26 @@ class Stopped(GanError):
 
 @contextmanager
 def stop_on_signal() -> Iterator[Callback]:
-    """Yields a callback that raises `Stopped` after the round in which a signal came.
+    """Yields a callback that raises `Stopped` after the round in which a signal came, to this process or another of its job.
 
-    A second signal ends the process at once. Outside the main thread, where Python has no signals,
+    It is the place where those wait for each other, so it is to be called last in every round. A second signal ends the process at once. Outside the main thread, where Python has no signals,
     the callback never raises. Must be entered after Paddle was imported, which sets handlers of its own.
     """
-    received = 0
+    received, since = 0, 0.0
 
     def handler(number: int, frame: object) -> None:
-        nonlocal received
+        nonlocal received, since
         if received:
-            os._exit(128 + number)
-        received = number
+            if parallel.world_size() == 1 or time.monotonic() > since + _LAUNCHER_REPEATS_SECONDS:
+                os._exit(128 + number)
+            return
+        received, since = number, time.monotonic()
         # Not print: the signal may have come in the middle of one.
         os.write(2, b"stopping after this step; press again to end at once\n")
 
     def callback(state: TrainState, scalars: dict[str, float] | None) -> None:
-        if received:
-            raise Stopped(received, state.step)
+        if parallel.meet(stop=received > 0):
+            raise Stopped(received or signal.SIGTERM, state.step)
 
     if threading.current_thread() is not threading.main_thread():
         yield callback

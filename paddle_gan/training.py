@@ -14,6 +14,7 @@ import paddle
 import paddle.nn as nn
 from paddle import Tensor
 
+from paddle_gan import parallel
 from paddle_gan.errors import NumericalError
 from paddle_gan.objectives import Objective
 from paddle_gan.runtime import seed_all
@@ -80,6 +81,7 @@ def discriminator_step(
         loss = loss + penalty
         scalars["loss/penalty"] = penalty
     loss.backward()
+    parallel.average_gradients(discriminator)
     if measure:
         scalars["optimizer/gradient_norm_discriminator"] = gradient_norm(discriminator)
     state.discriminator_optimizer.step()
@@ -102,6 +104,7 @@ def generator_step(
         fake_logits = state.discriminator(state.generator(latents, labels), labels)
         loss = state.objective.generator_loss(fake_logits)
         loss.backward()
+    parallel.average_gradients(state.generator)
     scalars = {"loss/generator": loss}
     if measure:
         scalars["optimizer/gradient_norm_generator"] = gradient_norm(state.generator)
@@ -123,12 +126,17 @@ def train_round(state: TrainState, batches: BatchSource, seed: int, measure: boo
     steps = state.objective.discriminator_steps
     taken = [batches(state.step * steps + i) for i in range(steps)]
     for i, (real, labels) in enumerate(taken):
-        latents = paddle.randn([real.shape[0], state.generator.latent_dim])
+        latents = draw_latents(state, real.shape[0])
         scalars = discriminator_step(state, real, labels, latents, measure and i == steps - 1)
-    latents = paddle.randn([real.shape[0], state.generator.latent_dim])
+    latents = draw_latents(state, real.shape[0])
     scalars |= generator_step(state, labels, latents, measure)
     state.step += 1
     return scalars
+
+
+def draw_latents(state: TrainState, count: int) -> Tensor:
+    """Noise for `count` samples, this process's rows of the whole batch's: [count, latent_dim]."""
+    return parallel.mine(paddle.randn([parallel.whole(count), state.generator.latent_dim]))
 
 
 def train(
@@ -146,6 +154,8 @@ def train(
     while state.step < steps:
         logged = (state.step + 1) % log_every == 0 or state.step + 1 in (1, steps)
         tensors = train_round(state, batches, seed, measure=logged)
+        if logged:
+            parallel.average([tensor.detach() for tensor in tensors.values()])
         scalars = {name: tensor.item() for name, tensor in tensors.items()} if logged else None
         if scalars:
             check_finite(scalars, state.step)

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "paddle_gan"
 # Lowest first; a module may import those of lower layers and, within a package, its neighbours.
 LAYERS = [
     {"errors"},
-    {"runtime", "files", "config", "records", "pdparams"},
+    {"runtime", "files", "config", "records", "pdparams", "parallel"},
     {"onednn"},
     {"kernels"},
     {"blocks", "optimizers", "datasets", "images", "cli", "metrics", "mixtures", "board"},

@@ -11,12 +11,13 @@ from paddle_gan.config import TrainConfig
 
 def command() -> None:
     config, _, named = parse(TrainConfig, "Train a GAN on MNIST, Fashion-MNIST or a folder of images.")
-    from paddle_gan import experiment
+    from paddle_gan import experiment, parallel
 
     if config.resume:
         config = experiment.resumed(Path(config.resume).expanduser(), config, named)
     folder = experiment.run(config)
-    print("\n".join(experiment.summary(folder)))
+    if parallel.rank() == 0:
+        print("\n".join(experiment.summary(folder)))
 
 
 if __name__ == "__main__":
