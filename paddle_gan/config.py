@@ -6,10 +6,12 @@ network or the data set. `config.json` of a run holds the filled one.
 
 import ast
 import ipaddress
-import math
+import os
+import sys
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args
 
 from paddle_gan.errors import UsageError
 
@@ -54,6 +56,10 @@ _POSITIVE = (
     *("learning_rate", "generator_learning_rate", "discriminator_learning_rate"),
     *("epochs", "steps", "log_every", "sample_every", "checkpoint_every", "num", "seeds", "minutes"),
 )
+# Far beyond what is of use and within what can be computed with.
+_MOST = {"width": 1024, "discriminator_width": 1024, "latent_dim": 2**14, "batch_size": 2**16}
+_MOST_OF_ALL = 10**9
+_LONGEST_SHOWN = 60
 _BELOW_ONE = ("beta1", "beta2", "rho", "ema_decay", "label_smoothing")
 
 
@@ -63,26 +69,60 @@ def flag(name: str) -> str:
 
 
 def check_values(config: Any) -> None:
-    """Refuse values that no run could have, by themselves.
+    """Refuse values that no run could have, by themselves, wherever they come from.
 
     Raises:
-        UsageError: out of range, or not one of the choices.
+        UsageError: of another type, out of range, or not one of the choices.
     """
     for item in fields(config):
-        value, choices, shown = getattr(config, item.name), item.metadata["choices"], flag(item.name)
-        if isinstance(item.default, bool) and not isinstance(value, bool):
-            raise UsageError(f"{shown} {value}: true or false")
+        value, choices, name = getattr(config, item.name), item.metadata["choices"], flag(item.name)
+        kinds = get_args(item.type) if isinstance(item.type, UnionType) else (item.type,)
+        if not any(_is(value, kind) for kind in kinds):
+            raise UsageError(
+                f"{name} {legible(value)}: {' or '.join(_KINDS[kind] for kind in kinds if kind in _KINDS)}"
+            )
         if value is None:
             continue
         for one in value if isinstance(value, tuple) else (value,):
             if choices and one not in choices:
-                raise UsageError(f"{shown} {one}: one of {', '.join(choices)}")
-        if item.name in _POSITIVE and not 0 < value < math.inf:
-            raise UsageError(f"{shown} {value}: must be more than 0")
+                raise UsageError(f"{name} {legible(one)}: one of {', '.join(choices)}")
+        if item.name in _POSITIVE and value <= 0:
+            raise UsageError(f"{name} {legible(value)}: must be more than 0")
+        most = _MOST.get(item.name, _MOST_OF_ALL)
+        if isinstance(value, int | float) and item.name != "seed" and value > most:
+            raise UsageError(f"{name} {legible(value)}: must be at most {most:,}")
         if item.name in _BELOW_ONE and not 0 <= value < 1:
-            raise UsageError(f"{shown} {value}: must be at least 0 and less than 1")
+            raise UsageError(f"{name} {legible(value)}: must be at least 0 and less than 1")
         if item.name == "seed" and value < 0:
-            raise UsageError(f"{shown} {value}: must not be negative")
+            raise UsageError(f"{name} {legible(value)}: must not be negative")
+
+
+_KINDS = {
+    bool: "true or false",
+    int: "must be a whole number",
+    float: "must be a finite number",
+    str: "must be a text",
+    tuple[str, ...]: "must be a list of texts",
+}
+
+
+def _is(value: Any, kind: Any) -> bool:
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return -sys.float_info.max <= value <= sys.float_info.max
+    if kind == tuple[str, ...]:
+        return isinstance(value, tuple) and all(_is(one, str) for one in value)
+    if kind is str and isinstance(value, str):
+        try:
+            return b"\0" not in os.fsencode(value)  # no path and no name has one
+        except UnicodeEncodeError:
+            return False
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
+def legible(value: Any) -> str:
+    """A value of whoever's making, short and in one line."""
+    text = value if isinstance(value, str) and value.isprintable() else ascii(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
 @dataclass(frozen=True)

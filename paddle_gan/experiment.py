@@ -20,7 +20,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from paddle.utils import unique_name
 
 from paddle_gan import callbacks, checkpoint, evaluation, parallel, runtime
 from paddle_gan.blocks import INITIALISERS, synchronise_norms
-from paddle_gan.config import PROJECT, RUNS, TrainConfig
+from paddle_gan.config import PROJECT, RUNS, TrainConfig, legible
 from paddle_gan.datasets import ImageSet, load_dataset, load_held_out
 from paddle_gan.datasets.batches import batch_indices
 from paddle_gan.datasets.image_set import DiskImages, size_in_bytes
@@ -211,18 +211,27 @@ def generator_with(folder: Path, weights: Path, say: Callable[[str], None]) -> t
 
 
 def read_config(folder: Path) -> TrainConfig:
-    """The options of the run in `folder`.
+    """The options of the run in `folder`, whoever wrote them.
 
     Raises:
-        UsageError: no run there. CheckpointError: its config.json is damaged or of another version.
+        UsageError: no run there. CheckpointError: its config.json is damaged, of another version, or holds
+            what the command line would refuse.
     """
     path = folder / "config.json"
     if not os.path.isfile(path):
         raise UsageError(f"{folder}: not a run folder, it has no config.json")
     try:
-        return TrainConfig(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, UsageError) as error:
-        raise CheckpointError(f"{path}: cannot be read ({error})") from error
+        options = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(options, dict):
+            raise UsageError("it holds no options")
+        unknown = options.keys() - {field.name for field in fields(TrainConfig)}
+        if unknown:
+            raise UsageError(f"it has options that this version does not know, as {legible(min(unknown))}")
+        # What a run of ours has written stays as it is; of others', what is left open is filled, and what does not go
+        # together is refused, as on the command line.
+        return resolve(TrainConfig(**options), "cpu")[0]
+    except (OSError, ValueError, RuntimeError, UsageError) as error:
+        raise CheckpointError(f"{path}: cannot be used ({error})") from error
 
 
 def resumed(folder: Path, given: TrainConfig, named: set[str]) -> TrainConfig:

@@ -624,7 +624,11 @@ def test_nan_or_infinity_anywhere_ends_the_run_within_a_logged_step(tmp_path, po
 
 @st.composite
 def idx_mutants(draw: Callable) -> bytes:
-    """An IDX file with a header of anything, cut, changed in places, and packed before or after that."""
+    """An IDX file, one in four sound, else with a header of anything, cut, changed in places, before or after it was packed."""
+    if draw(st.integers(0, 3)) == 0:
+        shape = draw(st.lists(st.sampled_from([1, 2, 3, 28]), min_size=1, max_size=3))
+        content = bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}I", *shape) + bytes(math.prod(shape))
+        return draw(st.sampled_from([bytes, gzip.compress, lzma.compress]))(content)
     shape = draw(st.lists(st.sampled_from([1, 2, 3, 5, 28, 1, 2, 3, 0, 2**31, 2**32 - 1]), max_size=5))
     axes = draw(st.sampled_from([len(shape)] * 9 + [0, 1, 5, 255]))
     values = math.prod(shape) if math.prod(shape) < 5000 else 40
@@ -807,6 +811,100 @@ def test_a_nonsense_options_file_is_accepted_or_refused_in_words(tmp_path):
         resolve_all(TrainConfig, ["--config", str(path)])
 
     check()
+
+
+WRONG = [
+    *(-1, 0, 0.5, 2.0, 10**30, 1e308, -0.0, math.nan, math.inf, -math.inf, True, None, "abc", "3", "", "\0", "\ud800")
+]
+WRONG += ["~no-such-user/x", "a\x1b[2J\nb", "x" * 5000, [1], [], {}, {"a": 1}, "wgan-gp", "writeup", 28, 32, 3]
+FITTING = st.sampled_from([1, 2, 4, 50, 0.5, None, True, False, "lsgan", "adam", "small", "none"])
+SCALARS = st.sampled_from(WRONG) | st.floats() | st.text(max_size=5)
+NESTED = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=2)
+)
+JSON = st.integers(0, 9).flatmap(lambda kind: FITTING if kind < 6 else SCALARS if kind < 9 else NESTED)
+
+
+def refusal(read: Callable[[], object], path: Path) -> str | None:
+    """How a folder of a stranger's is refused, in one line that a terminal can show, or None."""
+    try:
+        read()
+    except CheckpointError as error:
+        assert str(error).startswith(str(path)) and str(error).isprintable() and len(str(error)) < 400 + len(str(path))
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("examples", [150, pytest.param(2000, marks=pytest.mark.faults)])
+def test_a_stranger_s_config_is_used_or_refused_in_words(pictures, tmp_path, examples):
+    """By what goes on with it, and by what takes samples or measures; the checkpoint beside it is sound."""
+    run(tmp_path, pictures, steps=1)
+    path, outcomes = tmp_path / "config.json", []
+    sound = json.loads(path.read_text())
+    names = st.sampled_from([*sound, "", "no_such_option", "a\x1bb"])
+
+    @settings(FUZZ, max_examples=examples)
+    @given(st.dictionaries(names, JSON, min_size=1, max_size=2))
+    def check(changes: dict) -> None:
+        path.write_text(json.dumps(sound | changes))
+        refused = refusal(lambda: experiment.resumed(tmp_path, TrainConfig(), set()), path)
+        if refused:
+            assert refusal(lambda: experiment.load_generator(tmp_path, False, print), path) == refused
+        else:
+            refusal(lambda: experiment.load_generator(tmp_path, False, print), tmp_path)  # of another network
+        outcomes.append(refused is None)
+
+    check()
+    assert 0.02 < np.mean(outcomes) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"width": "abc"}, "--width abc: must be a whole number"),
+        ({"width": 2.5}, "--width 2.5: must be a whole number"),
+        ({"width": 1025}, "--width 1025: must be at most 1,024"),
+        ({"steps": -1}, "--steps -1: must be more than 0"),
+        ({"channels": [1]}, "--channels [1]: must be a whole number"),
+        ({"channels": True}, "--channels True: must be a whole number"),
+        ({"learning_rate": math.nan}, "--learning-rate nan: must be a finite number"),
+        ({"learning_rate": 10**400}, "--learning-rate 1000"),
+        ({"conditional": "yes"}, "--conditional yes: true or false"),
+        ({"dataset": 5}, "--dataset 5: must be a text"),
+        ({"dataset": None}, "--dataset None: must be a text"),
+        ({"dataset": "a\0b"}, "--dataset 'a\\x00b': must be a text"),
+        ({"loss": "a\nb"}, "--loss 'a\\nb': one of gan"),
+        ({"generator": "writeup", "image_size": 64}, "made for 32x32"),
+        ({"no\nsuch": 1}, "does not know, as 'no\\nsuch'"),
+        ([1, 2], "no options"),
+    ],
+)
+def test_a_wrong_value_is_named(plain_run, tmp_path, change, message):
+    options = json.loads((plain_run / "config.json").read_text())
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(options | change if isinstance(change, dict) else change))
+    assert message in refusal(lambda: experiment.read_config(tmp_path), path)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[" * 100_000, b"\xff", b"null", b'{"steps": ' + b"9" * 5000 + b"}"])
+def test_a_damaged_config_is_refused(tmp_path, content):
+    (tmp_path / "config.json").write_bytes(content)
+    assert refusal(lambda: experiment.read_config(tmp_path), tmp_path / "config.json")
+
+
+def test_every_tool_refuses_a_stranger_s_config_with_status_3(plain_run, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(plain_run, out)
+    options = json.loads((out / "config.json").read_text())
+    for tool, arguments, change in (
+        ("train", ("--resume", out), {"width": "abc"}),
+        ("sample", (out, "--grid", tmp_path / "grid.png"), {"steps": -1}),
+        ("evaluate", (out, "--num", 50), {"latent_dim": math.nan}),
+    ):
+        (out / "config.json").write_text(json.dumps(options | change))
+        done = command_line(tool, *arguments)
+        assert done.returncode == 3 and done.stderr.startswith(f"error: {out / 'config.json'}: cannot be used (--")
+        assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.faults
