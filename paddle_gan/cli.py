@@ -80,7 +80,7 @@ def parse(
 
 def _add_option(group: Any, field: Any) -> None:
     kind = field.type
-    for plain in (bool, int, float, str):
+    for plain in (bool, int, float, str, tuple[str, ...]):
         if kind == plain or kind == plain | None:
             kind = plain
     several = kind == tuple[str, ...]

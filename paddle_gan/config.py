@@ -49,12 +49,14 @@ MOST_WORKERS = 64
 PROJECT = Path(__file__).resolve().parent.parent
 # In the project's own work/ in a checkout; where one works when the package is installed.
 RUNS = (PROJECT if (PROJECT / "work" / "ConvBN.py").exists() else Path.cwd()) / "work" / "runs"
+PEERS = ("torch", "writeup")
+GROWTHS = ("batch", "width", "image-size", "data")
 
 _POSITIVE = (
     *("image_size", "channels", "discriminator_steps", "weight_clip", "penalty_weight"),
     *("width", "discriminator_width", "latent_dim", "batch_size", "gradient_clip"),
     *("learning_rate", "generator_learning_rate", "discriminator_learning_rate"),
-    *("epochs", "steps", "log_every", "sample_every", "checkpoint_every", "num", "seeds", "minutes"),
+    *("epochs", "steps", "log_every", "sample_every", "checkpoint_every", "num", "seeds", "minutes", "repeats"),
 )
 # Far beyond what is of use and within what can be computed with.
 _MOST = {"width": 1024, "discriminator_width": 1024, "latent_dim": 2**14, "batch_size": 2**16}
@@ -355,3 +357,59 @@ class BoardConfig:
                 raise UsageError(
                     f"--host {self.host}: an address of this machine, such as 127.0.0.1 or 0.0.0.0"
                 ) from error
+
+
+@dataclass(frozen=True)
+class BenchConfig:
+    """Options of `tools/bench.py`; what is not here comes from each objective's recipe."""
+
+    loss: tuple[str, ...] | None = option(
+        None, "what", "the objectives (default: lsgan; with --against writeup gan)", (*LOSSES, *LOSS_ALIASES)
+    )
+    generator: tuple[str, ...] | None = option(
+        None, "what", "generators, each with its partner (default: pixelshuffle; with --against writeup)", GENERATORS
+    )
+    against: str | None = option(
+        None, "what", "in turn with ours, and the ratio: the same in PyTorch, or the write-up's own step", PEERS
+    )
+    grow: str | None = option(
+        None,
+        "what",
+        "how the time grows with the batch, the width of both networks, the pixels, or the images in the set",
+        GROWTHS,
+    )
+    repeats: int = option(7, "what", "measurements of each")
+
+    width: int | None = option(None, "sizes", "channels of the generator's narrowest layer (default: its own)")
+    discriminator_width: int | None = option(None, "sizes", "channels of the discriminator's first layer")
+    batch_size: int = option(64, "sizes", "real images in a discriminator step")
+    image_size: int | None = option(None, "sizes", "28, 32, 64 or 128 pixels (default: the network's, or 28)")
+    channels: int | None = option(None, "sizes", "1 grey, 3 colour (default: 1)")
+    dataset: str | None = option(
+        None, "sizes", "mnist, fashion-mnist, or a folder of images (default: 2,048 images of noise)"
+    )
+
+    device: str = option("auto", "run", "auto, cpu, gpu or gpu:N")
+    json: str | None = option(None, "run", "write the machine and every repetition to this file")
+
+    def __post_init__(self) -> None:
+        check_values(self)
+        losses = tuple(LOSS_ALIASES.get(loss, loss) for loss in self.loss or ())
+        for name, given in (("loss", losses), ("generator", self.generator or ())):
+            if len(set(given)) < len(given):
+                raise UsageError(f"{flag(name)} {' '.join(getattr(self, name))}: the same twice")
+        if self.against and self.grow:
+            raise UsageError("--against and --grow are two questions; ask them one after the other")
+        if self.dataset and (self.against or self.grow):
+            raise UsageError("--dataset with --against or --grow: these take images of noise; leave it out")
+        if self.grow == "image-size" and self.image_size:
+            raise UsageError("--image-size with --grow image-size: that takes all of them; leave it out")
+        if self.against == "writeup":
+            fixed = [
+                *(("loss", losses, ("gan",)), ("generator", self.generator or (), ("writeup",))),
+                *(("image_size", self.image_size, 32), ("channels", self.channels, 1)),
+                *(("width", self.width, None), ("discriminator_width", self.discriminator_width, None)),
+            ]
+            for name, given, only in fixed:
+                if given and given != only:
+                    raise UsageError(f"{flag(name)} with --against writeup: that is one GAN of one size; leave it out")

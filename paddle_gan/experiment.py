@@ -297,7 +297,7 @@ def _check_same_job(config: TrainConfig, fingerprint: str) -> None:
 
 def _follow(config: TrainConfig, data: ImageSet, state: TrainState) -> None:
     """What the processes after the first do: they train, and write nothing."""
-    with stop_on_signal() as stop, _batches(config, data, state.generator.value_range) as batches:
+    with stop_on_signal() as stop, batch_source(config, data, state.generator.value_range) as batches:
         try:
             parallel.meet()
             train(state, batches, config.steps, config.seed, config.log_every, [stop])
@@ -325,7 +325,7 @@ def _why_on_disk(config: TrainConfig, data: ImageSet) -> str:
 
 
 @contextmanager
-def _batches(config: TrainConfig, data: ImageSet, value_range: tuple[float, float]) -> Iterator[BatchSource]:
+def batch_source(config: TrainConfig, data: ImageSet, value_range: tuple[float, float]) -> Iterator[BatchSource]:
     """Batches of images that lie on a GPU, in the host's memory or on the disk, made on the device."""
     low, high = value_range
     labels = paddle.to_tensor(data.labels) if config.conditional else None
@@ -395,7 +395,7 @@ def _train(
         log = stack.enter_context(callbacks.metrics_log(metrics, state.step))
         visualdl = stack.enter_context(callbacks.visualdl_log(folder / "visualdl", metrics, samples, identity(config)))
         stop = stack.enter_context(stop_on_signal())
-        batches = stack.enter_context(_batches(config, data, state.generator.value_range))
+        batches = stack.enter_context(batch_source(config, data, state.generator.value_range))
         progress = stack.enter_context(callbacks.progress(config.steps, state.step, say))
         if config.checkpoint_every:
             checkpoints = callbacks.every(config.checkpoint_every, save_checkpoint, config.steps)

@@ -92,7 +92,7 @@ def test_the_stream_is_the_same_whoever_reads(pictures, monkeypatch):
     for place, data, workers in [*sources, *(("disk", held_up, workers) for workers in WORKERS)]:
         digest = hashlib.sha256()
         monkeypatch.setattr(experiment, "_stays_on_gpu", lambda data, place=place: place == "GPU")
-        with experiment._batches(replace(config, workers=workers), data, (-1.0, 1.0)) as batch:
+        with experiment.batch_source(replace(config, workers=workers), data, (-1.0, 1.0)) as batch:
             for number in range(200):
                 images, labels = batch(number)
                 digest.update(images.numpy().tobytes() + labels.numpy().tobytes())
@@ -268,7 +268,7 @@ def test_an_image_that_cannot_be_read_is_the_error_of_its_own_batch(own, workers
 def test_images_in_memory_cost_less_than_two_percent_of_the_default_step(tmp_path):
     config, _ = resolve(TrainConfig(preset="small"), "cpu")
     data, state, seconds, steps = load_dataset("mnist", 28, 1), experiment.build(config, 10), [], [time.perf_counter()]
-    with experiment._batches(config, data, (-1.0, 1.0)) as batch:
+    with experiment.batch_source(config, data, (-1.0, 1.0)) as batch:
         for number in range(50):
             begin = time.perf_counter()
             batch(number)

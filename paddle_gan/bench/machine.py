@@ -1,0 +1,39 @@
+"""What figures of speed depend on beside the program: the processor, and how much of it this process may use."""
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from paddle_gan.runtime import cpu_count
+
+_CPUS = Path("/sys/devices/system/cpu")
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores and system."""
+    return {
+        "processor": processor(),
+        "cores": cpu_count(),
+        "physical_cores": physical_cores(),
+        "system": platform.platform(),
+    }
+
+
+def processor() -> str:
+    """The processor's name as it gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def physical_cores() -> int:
+    """Cores that this process may use, the two threads of one core counted once."""
+    try:
+        cpus = os.sched_getaffinity(0)
+        cores = {(_CPUS / f"cpu{cpu}" / "topology" / "thread_siblings_list").read_text() for cpu in cpus}
+    except (AttributeError, OSError):  # not Linux
+        return cpu_count()
+    return min(len(cores), cpu_count())

@@ -1,0 +1,370 @@
+"""The same networks, objectives and steps in PyTorch, written as PyTorch is at its best on them.
+
+For the comparison of speed only. Each twin has the parameters of its original, in the same order and of the same
+shapes (but that a linear map's weight is transposed), so that weights can be copied over and results compared; and the
+steps do what `paddle_gan.training` does. Where PyTorch has a quicker way to the same result it is taken: activations in
+place, the fused Adam, the moving average for all tensors at once. Free of this project's package, see `turns`.
+"""
+
+import platform
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+_WARM_UP = 2
+
+# ---- Networks. `c` is the filled options of a training run.
+
+
+def doublings(image_size: int) -> tuple[int, int]:
+    """The small size that `image_size` is doubled from, and how often."""
+    size, count = image_size, 0
+    while size > 8:
+        size, count = size // 2, count + 1
+    return size, count
+
+
+def unit(convolution: nn.Module, norm: bool, activation: nn.Module) -> list[nn.Module]:
+    """Convolution, norm, activation."""
+    return [convolution, *([nn.BatchNorm2d(convolution.out_channels)] if norm else []), activation]
+
+
+def leaky_relu() -> nn.Module:
+    return nn.LeakyReLU(0.2, inplace=True)
+
+
+def relu() -> nn.Module:
+    return nn.ReLU(inplace=True)
+
+
+def pixel_shuffle_stage(before: int, after: int, last: bool) -> list[nn.Module]:
+    if last:
+        return [nn.ConvTranspose2d(before, after, 6, 2, padding=2)]
+    return [*unit(nn.Conv2d(before, 4 * after, 3, padding=1, bias=False), True, relu()), nn.PixelShuffle(2)]
+
+
+def upsample_stage(before: int, after: int, last: bool) -> list[nn.Module]:
+    convolution = nn.Conv2d(before, after, 3, padding=1, bias=last)
+    return [nn.Upsample(scale_factor=2), *([convolution] if last else unit(convolution, True, relu()))]
+
+
+def transposed_stage(before: int, after: int, last: bool) -> list[nn.Module]:
+    convolution = nn.ConvTranspose2d(before, after, 5, 2, padding=2, output_padding=1, bias=last)
+    return [convolution] if last else unit(convolution, True, relu())
+
+
+def upsampling_generator(stage: Callable[[int, int, bool], list[nn.Module]], c: dict[str, Any]) -> nn.Module:
+    size, stages = doublings(c["image_size"])
+    widths = [c["width"] * 2 ** min(stages - 1 - i, 3) for i in range(stages)]
+    return nn.Sequential(
+        nn.Linear(c["latent_dim"], widths[0] * size * size, bias=False),
+        nn.Unflatten(1, (widths[0], size, size)),
+        nn.BatchNorm2d(widths[0]),
+        relu(),
+        *(layer for before, after in zip(widths, widths[1:]) for layer in stage(before, after, False)),
+        *stage(widths[-1], c["channels"], True),
+        nn.Tanh(),
+    )
+
+
+def writeup_generator(c: dict[str, Any]) -> nn.Module:
+    width = c["width"]
+    return nn.Sequential(
+        nn.Unflatten(1, (1, 10, 10)),
+        *unit(nn.Conv2d(1, width, 5, padding="same", bias=False), True, leaky_relu()),
+        *unit(nn.Conv2d(width, width * 16, 3, bias=False), True, leaky_relu()),
+        nn.PixelShuffle(4),
+        *unit(nn.Conv2d(width, width, 5, padding="same", bias=False), True, leaky_relu()),
+        nn.Conv2d(width, c["channels"], 5, padding="same"),
+        nn.Sigmoid(),
+    )
+
+
+class MLP(nn.Module):
+    """Linear maps of the given widths, `norms` of them followed by BatchNorm, all but the last by the activation."""
+
+    def __init__(
+        self, widths: list[int], norms: int, activation: Callable[[], nn.Module], output: Callable, shape: tuple
+    ):
+        super().__init__()
+        self.hidden = nn.ModuleList([nn.Linear(*pair) for pair in zip(widths[:-2], widths[1:-1])])
+        self.norms = nn.ModuleList([nn.BatchNorm1d(width, momentum=0.2) for width in widths[-1 - norms : -1]])
+        self.last = nn.Linear(*widths[-2:])
+        self.activation, self.output, self.shape = activation(), output, shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.flatten(1)
+        unnormed = len(self.hidden) - len(self.norms)
+        for i, linear in enumerate(self.hidden):
+            x = linear(x)
+            x = self.activation(self.norms[i - unnormed](x) if i >= unnormed else x)
+        return self.output(self.last(x)).reshape(self.shape)
+
+
+def mlp_generator(growth: tuple[int, ...], norms: int, activation: Callable, output: Callable, c: dict) -> nn.Module:
+    shape = (-1, c["channels"], c["image_size"], c["image_size"])
+    pixels = c["channels"] * c["image_size"] ** 2
+    widths = [c["latent_dim"], *(c["width"] * factor for factor in growth), pixels]
+    return MLP(widths, norms, activation, output, shape)
+
+
+def mlp_discriminator(shrink: tuple[int, ...], activation: Callable, c: dict[str, Any]) -> nn.Module:
+    hidden = [max(1, c["discriminator_width"] // factor) for factor in shrink]
+    widths = [c["channels"] * c["image_size"] ** 2, *hidden, 1]
+    return MLP(widths, len(hidden) if c["discriminator_norm"] == "batch" else 0, activation, nn.Identity(), (-1,))
+
+
+def strided_discriminator(c: dict[str, Any]) -> nn.Module:
+    size, halvings = doublings(c["image_size"])
+    widths = [c["discriminator_width"] * 2 ** min(i, 3) for i in range(halvings + 1)]
+    norm = c["discriminator_norm"] == "batch"
+    return nn.Sequential(
+        *unit(nn.Conv2d(c["channels"], widths[0], 3, 2, padding=1, bias=False), False, leaky_relu()),
+        *(
+            layer
+            for before, after in zip(widths, widths[1:])
+            for layer in unit(nn.Conv2d(before, after, 3, 2, padding=1, bias=not norm), norm, leaky_relu())
+        ),
+        nn.Flatten(),
+        nn.Linear(widths[-1] * ((size + 1) // 2) ** 2, 1),
+        nn.Flatten(0),
+    )
+
+
+def writeup_discriminator(c: dict[str, Any]) -> nn.Module:
+    width, norm = c["discriminator_width"], c["discriminator_norm"] == "batch"
+    widths = [c["channels"], width, width * 2, width * 2]
+    return nn.Sequential(
+        *(
+            layer
+            for before, after in zip(widths, widths[1:])
+            for layer in unit(nn.Conv2d(before, after, 5, 2, bias=not norm), norm, leaky_relu())
+        ),
+        nn.Conv2d(widths[-1], 1, 1),
+        nn.Flatten(0),
+    )
+
+
+GENERATORS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
+    "pixelshuffle": partial(upsampling_generator, pixel_shuffle_stage),
+    "upsample": partial(upsampling_generator, upsample_stage),
+    "dcgan": partial(upsampling_generator, transposed_stage),
+    "writeup": writeup_generator,
+    "mlp": partial(mlp_generator, (1, 2, 4, 8), 3, leaky_relu, torch.tanh),
+    "mlp-plain": partial(mlp_generator, (1, 2, 4), 0, leaky_relu, torch.tanh),
+    "mlp-shallow": partial(mlp_generator, (1,), 0, relu, torch.sigmoid),
+}
+DISCRIMINATORS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
+    "strided": strided_discriminator,
+    "writeup": writeup_discriminator,
+    "mlp": partial(mlp_discriminator, (1, 2), leaky_relu),
+    "mlp-shallow": partial(mlp_discriminator, (1,), relu),
+}
+_SIGMOID = ("writeup", "mlp-shallow")  # generators of images in [0, 1]; the others' are in [-1, 1]
+
+# ---- Objectives: the two losses, functions of logits, and the penalty.
+
+
+def gradient_penalty(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    t = torch.rand([real.shape[0]] + [1] * (real.ndim - 1), device=real.device)
+    squares = squared_gradient(discriminator, t * real + (1 - t) * fake)
+    return (torch.sqrt(squares + 1e-12) - 1).square().mean()
+
+
+def r1_penalty(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    return squared_gradient(discriminator, real).mean()
+
+
+def r1_r2_penalty(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    return squared_gradient(discriminator, real).mean() + squared_gradient(discriminator, fake).mean()
+
+
+def squared_gradient(discriminator: nn.Module, images: Tensor) -> Tensor:
+    images = images.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(discriminator(images).sum(), images, create_graph=True)
+    return gradient.square().flatten(1).sum(1)
+
+
+@dataclass(frozen=True)
+class Objective:
+    discriminator_loss: Callable[[Tensor, Tensor], Tensor]
+    generator_loss: Callable[[Tensor], Tensor]
+    penalty: Callable[[nn.Module, Tensor, Tensor], Tensor] | None = None
+
+
+_GAN = (
+    lambda real, fake: F.softplus(-real).mean() + F.softplus(fake).mean(),
+    lambda fake: F.softplus(-fake).mean(),
+)
+_WGAN = (lambda real, fake: fake.mean() - real.mean(), lambda fake: -fake.mean())
+OBJECTIVES: dict[str, Objective] = {
+    "gan": Objective(*_GAN),
+    "lsgan": Objective(
+        lambda real, fake: 0.5 * ((real - 1).square().mean() + fake.square().mean()),
+        lambda fake: 0.5 * (fake - 1).square().mean(),
+    ),
+    "wgan": Objective(*_WGAN),
+    "wgan-gp": Objective(*_WGAN, gradient_penalty),
+    "gan-r1": Objective(*_GAN, r1_penalty),
+    "gan-r1-r2": Objective(*_GAN, r1_r2_penalty),
+}
+
+# ---- The steps, as in `paddle_gan.training`.
+
+
+@dataclass
+class Twin:
+    """The twin of a `TrainState`; `options` are those of the run."""
+
+    generator: nn.Module
+    discriminator: nn.Module
+    average: nn.Module
+    generator_optimizer: torch.optim.Optimizer
+    discriminator_optimizer: torch.optim.Optimizer
+    objective: Objective
+    options: dict[str, Any]
+    step: int = 0
+
+
+class UsageError(Exception):
+    """Known to the asking process by its name."""
+
+
+def build(
+    options: dict[str, Any], device: str = "cpu", memory_format: torch.memory_format = torch.contiguous_format
+) -> Twin:
+    """The twin of a run with these options.
+
+    Raises:
+        UsageError: an objective that has no twin.
+    """
+    if options["loss"] not in OBJECTIVES:
+        raise UsageError(
+            f"--against torch with --loss {options['loss']}: there is no twin of it; {', '.join(OBJECTIVES)} have one"
+        )
+    networks = GENERATORS[options["generator"]](options), DISCRIMINATORS[options["discriminator"]](options)
+    for network in networks:
+        network.to(device=device, memory_format=memory_format)
+        if options["init"] == "dcgan":
+            for part in network.modules():
+                if isinstance(part, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+                    nn.init.normal_(part.weight, 0.0, 0.02)
+    rates = options["generator_learning_rate"], options["discriminator_learning_rate"]
+    optimizers = (optimizer(options, network, rate) for network, rate in zip(networks, rates))
+    return Twin(*networks, deepcopy(networks[0]).eval(), *optimizers, OBJECTIVES[options["loss"]], options)
+
+
+def optimizer(options: dict[str, Any], network: nn.Module, rate: float | None) -> torch.optim.Optimizer:
+    rate = rate or options["learning_rate"]
+    if options["optimizer"] == "adam":
+        return torch.optim.Adam(network.parameters(), rate, (options["beta1"], options["beta2"]), fused=True)
+    return torch.optim.RMSprop(network.parameters(), rate, options["rho"], foreach=True)
+
+
+def discriminator_step(twin: Twin, real: Tensor, latents: Tensor) -> Tensor:
+    """One update of the discriminator; returns its loss, the penalty included."""
+    with frozen(twin.generator), torch.no_grad():
+        fake = twin.generator(latents)
+    loss = twin.objective.discriminator_loss(twin.discriminator(real), twin.discriminator(fake))
+    if twin.objective.penalty:
+        loss = loss + twin.options["penalty_weight"] * twin.objective.penalty(twin.discriminator, real, fake)
+    loss.backward()
+    twin.discriminator_optimizer.step()
+    twin.discriminator_optimizer.zero_grad()
+    if bound := twin.options["weight_clip"]:
+        with torch.no_grad():
+            for parameter in twin.discriminator.parameters():
+                parameter.clamp_(-bound, bound)
+    return loss.detach()
+
+
+def generator_step(twin: Twin, latents: Tensor) -> Tensor:
+    """One update of the generator and of its average; returns its loss."""
+    with frozen(twin.discriminator):
+        loss = twin.objective.generator_loss(twin.discriminator(twin.generator(latents)))
+        loss.backward()
+    twin.generator_optimizer.step()
+    twin.generator_optimizer.zero_grad()
+    decay = min(twin.options["ema_decay"], (1 + twin.step) / (10 + twin.step))
+    get_ema_multi_avg_fn(decay)(*(floats(network) for network in (twin.average, twin.generator)), None)
+    return loss.detach()
+
+
+def train_round(twin: Twin, batch: Callable[[], Tensor]) -> None:
+    """The objective's discriminator steps, then one generator step."""
+    for _ in range(twin.options["discriminator_steps"]):
+        real = batch()
+        discriminator_step(twin, real, torch.randn(len(real), twin.options["latent_dim"], device=real.device))
+    generator_step(twin, torch.randn(len(real), twin.options["latent_dim"], device=real.device))
+    twin.step += 1
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """No gradient for the parameters, and BatchNorm on the batch's statistics without a trace in the running ones."""
+    norms = [part for part in network.modules() if isinstance(part, _BATCH_NORMS)]
+    momenta = [norm.momentum for norm in norms]
+    network.requires_grad_(False)
+    for norm in norms:
+        norm.momentum = 0.0
+    yield
+    network.requires_grad_(True)
+    for norm, momentum in zip(norms, momenta):
+        norm.momentum = momentum
+
+
+def floats(network: nn.Module) -> list[Tensor]:
+    """Parameters and running statistics, without BatchNorm's count of batches."""
+    return [value.detach() for value in network.state_dict().values() if value.is_floating_point()]
+
+
+# ---- The worker.
+
+
+def prepare(case: dict[str, Any]):
+    """Both layouts of one case.
+
+    Args:
+        case: "options", filled; "images", the number of images of noise; "threads".
+    """
+    from turns import Work
+
+    torch.set_num_threads(case["threads"])
+    options = case["options"]
+    device = options["device"].replace("gpu", "cuda")
+    shape = (case["images"], options["channels"], options["image_size"], options["image_size"])
+    images = torch.randint(256, shape, dtype=torch.uint8, device=device)
+    low, high = (0.0, 1.0) if options["generator"] in _SIGMOID else (-1.0, 1.0)
+
+    def rounds(memory_format: torch.memory_format) -> Callable[[], None]:
+        twin = build(options, device, memory_format)
+
+        def batch() -> Tensor:
+            chosen = torch.randint(len(images), [options["batch_size"]], device=device)
+            real = images[chosen].float().mul_((high - low) / 255).add_(low)
+            return real.contiguous(memory_format=memory_format)
+
+        return lambda: train_round(twin, batch)
+
+    actions = {"torch": rounds(torch.contiguous_format), "torch, channels last": rounds(torch.channels_last)}
+    for action in actions.values():
+        for _ in range(_WARM_UP):
+            action()
+    versions = {"torch": torch.__version__, "python": platform.python_version()}
+    about = {"versions": versions, "threads": torch.get_num_threads(), "device": device}
+    return Work(about, actions, torch.cuda.synchronize if device != "cpu" else lambda: None)
+
+
+if __name__ == "__main__":
+    from turns import serve
+
+    serve(prepare)

@@ -1,0 +1,88 @@
+"""The write-up's training step as it stands there, in Paddle as it comes: the thing to be quicker than.
+
+Its habits are kept: the networks with Flatten and Sigmoid, BCELoss on probabilities, two backward passes, fakes that
+carry the generator's graph into the discriminator's step, `minimize` after `backward`. Left out is what
+it does beside the step: reading images, VisualDL, printing. Free of this project's package, so that its settings of
+threads and matrix library have no part in it.
+"""
+
+import warnings
+from typing import Any
+
+from turns import Work, serve
+
+warnings.filterwarnings("ignore")  # so does the write-up
+
+
+def prepare(case: dict[str, Any]) -> Work:
+    """The write-up's two networks and optimisers.
+
+    Args:
+        case: "options" with batch_size and device.
+    """
+    import paddle
+    import paddle.nn as nn
+
+    batch_size, device = case["options"]["batch_size"], case["options"]["device"]
+    paddle.set_device(device)
+
+    class ConvBN(nn.Layer):
+        def __init__(self, in_channels, out_channels, kernel_size, stride, padding="valid"):
+            super().__init__()
+            self.conv = nn.Conv2D(in_channels, out_channels, kernel_size, stride, padding=padding, bias_attr=False)
+            self.BN = nn.BatchNorm(out_channels)
+            self.lrelu = nn.LeakyReLU(0.2)
+
+        def forward(self, x):
+            return self.lrelu(self.BN(self.conv(x)))
+
+    generator = nn.Sequential(
+        ConvBN(1, 128, 5, 1, "same"),
+        ConvBN(128, 128 * 16, 3, 1),
+        nn.PixelShuffle(4),
+        ConvBN(128, 128, 5, 1, "same"),
+        nn.Conv2D(128, 1, 5, 1, padding="same"),
+        nn.Sigmoid(),
+    )
+    discriminator = nn.Sequential(
+        ConvBN(1, 64, 5, 2),
+        ConvBN(64, 128, 5, 2),
+        ConvBN(128, 128, 5, 2),
+        nn.Conv2D(128, 1, 1, 1),
+        nn.Flatten(),
+        nn.Sigmoid(),
+    )
+    generator_optimizer, discriminator_optimizer = (
+        paddle.optimizer.Adam(2e-4, 0.5, 0.999, parameters=network.parameters())
+        for network in (generator, discriminator)
+    )
+    loss = nn.BCELoss()
+    real = paddle.rand([batch_size, 1, 32, 32])
+
+    def generate():
+        return generator(paddle.reshape(paddle.randn([batch_size, 100]), [batch_size, 1, 10, 10]))
+
+    def step() -> None:
+        discriminator_optimizer.clear_grad()
+        fake = generate()
+        fake_score = discriminator(fake)
+        real_score = discriminator(real)
+        loss(real_score, paddle.ones([batch_size, 1])).backward()
+        loss(fake_score, paddle.zeros([batch_size, 1])).backward()
+        discriminator_optimizer.step()
+        discriminator_optimizer.clear_grad()
+
+        generator_optimizer.clear_grad()
+        generator_loss = loss(discriminator(generate()), paddle.ones([batch_size, 1]))
+        generator_loss.backward()
+        generator_optimizer.minimize(generator_loss)
+        generator_optimizer.clear_grad()
+
+    step()
+    about = {"versions": {"paddle": paddle.__version__}}
+    synchronise = paddle.device.synchronize if device != "cpu" else lambda: None
+    return Work(about, {"write-up": step}, synchronise)
+
+
+if __name__ == "__main__":
+    serve(prepare)
