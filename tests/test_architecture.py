@@ -19,7 +19,7 @@ LAYERS = [
     {"checkpoint", "callbacks", "signals", "evaluation", "theory"},
     {"diagnosis", "theory_figure"},
     {"experiment"},
-    {"scoring", "points", "stacked"},
+    {"scoring", "points", "stacked", "bench"},
     {"comparison", "modes"},
     {"report"},
 ]

@@ -3,7 +3,8 @@
 Convention: a multiplication and an addition are two operations; convolutions, transposed convolutions and linear maps
 count, every tap of a kernel also where it lies on padding; biases, norms, activations, losses and optimisers do not.
 For such a map, the gradient towards its input and the one towards its weights take as many operations each as the map
-itself. What is not computed is not counted: the gradient towards images that need none, that of weights which stand still.
+itself. Only what the step needs is counted, not the gradient towards images that need none, nor that of weights which
+stand still; a library may compute more (PyTorch, under a penalty, sends zeros back through the forward pass).
 """
 
 import paddle

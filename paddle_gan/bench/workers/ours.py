@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from turns import Work, serve
+from turns import Work, serve, settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
@@ -85,11 +85,7 @@ def prepare(case: dict[str, Any]) -> Work:
             "numpy": np.__version__,
             "python": platform.python_version(),
         },
-        "environment": {
-            name: value
-            for name, value in sorted(os.environ.items())
-            if name.startswith(("OMP_", "MKL_", "KMP_", "DNNL_"))
-        },
+        "environment": settings(),
     }
     if device == "cpu":
         return Work(about, actions)

@@ -277,7 +277,7 @@ def discriminator_step(twin: Twin, real: Tensor, latents: Tensor) -> Tensor:
     loss = twin.objective.discriminator_loss(twin.discriminator(real), twin.discriminator(fake))
     if twin.objective.penalty:
         loss = loss + twin.options["penalty_weight"] * twin.objective.penalty(twin.discriminator, real, fake)
-    loss.backward()
+    loss.backward(inputs=list(twin.discriminator.parameters()))  # and not towards the penalty's images
     twin.discriminator_optimizer.step()
     twin.discriminator_optimizer.zero_grad()
     if bound := twin.options["weight_clip"]:
@@ -336,7 +336,7 @@ def prepare(case: dict[str, Any]):
     Args:
         case: "options", filled; "images", the number of images of noise; "threads".
     """
-    from turns import Work
+    from turns import Work, settings
 
     torch.set_num_threads(case["threads"])
     options = case["options"]
@@ -360,7 +360,7 @@ def prepare(case: dict[str, Any]):
         for _ in range(_WARM_UP):
             action()
     versions = {"torch": torch.__version__, "python": platform.python_version()}
-    about = {"versions": versions, "threads": torch.get_num_threads(), "device": device}
+    about = {"versions": versions, "threads": torch.get_num_threads(), "environment": settings()}
     return Work(about, actions, torch.cuda.synchronize if device != "cpu" else lambda: None)
 
 

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+# What begins so decides on threads and code paths of the libraries.
+_PREFIXES = ("OMP_", "GOMP_", "KMP_", "MKL_", "DNNL_", "ONEDNN_", "FLAGS_")
 _QUIET_SECONDS = 0.03
 _LONGEST_REST = 3.0
 
@@ -64,6 +66,11 @@ def serve(prepare: Callable[[dict[str, Any]], Work]) -> None:
         except BrokenPipeError:  # the asking process was killed
             break
     os._exit(0)  # nothing is left to be saved, and libraries take their time over their ends
+
+
+def settings() -> dict[str, str]:
+    """The environment's variables that decide on threads and code paths."""
+    return {name: value for name, value in sorted(os.environ.items()) if name.startswith(_PREFIXES)}
 
 
 def seconds_of(action: Callable[[], object], synchronise: Callable[[], object], seconds: float) -> float:

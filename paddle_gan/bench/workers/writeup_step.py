@@ -9,7 +9,7 @@ threads and matrix library have no part in it.
 import warnings
 from typing import Any
 
-from turns import Work, serve
+from turns import Work, serve, settings
 
 warnings.filterwarnings("ignore")  # so does the write-up
 
@@ -79,7 +79,7 @@ def prepare(case: dict[str, Any]) -> Work:
         generator_optimizer.clear_grad()
 
     step()
-    about = {"versions": {"paddle": paddle.__version__}}
+    about = {"versions": {"paddle": paddle.__version__}, "environment": settings()}
     synchronise = paddle.device.synchronize if device != "cpu" else lambda: None
     return Work(about, {"write-up": step}, synchronise)
 

@@ -1,0 +1,435 @@
+"""The benchmark: operations against closed forms, the twins in PyTorch against ours, and its command line."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from functools import cache, partial
+
+import numpy as np
+import paddle
+import pytest
+from conftest import ROOT, command_line
+
+from paddle_gan.bench import cases, run
+from paddle_gan.bench.counting import operations
+from paddle_gan.bench.processes import worker
+from paddle_gan.bench.tables import images_per_second, share
+from paddle_gan.bench.workers import turns
+from paddle_gan.cli import parse
+from paddle_gan.config import BenchConfig, TrainConfig
+from paddle_gan.errors import UsageError
+from paddle_gan.experiment import build
+from paddle_gan.resolve import resolve
+from paddle_gan.training import discriminator_step, generator_step
+
+BATCH = 6
+TINY = ("--width", 4, "--discriminator-width", 4, "--batch-size", 4, "--device", "cpu", "--repeats", 2)
+
+
+def state_of(loss, generator, width=4, **options):
+    given = TrainConfig(loss=loss, generator=generator, width=width, discriminator_width=width, steps=1, **options)
+    config, _ = resolve(given, "cpu")
+    state = build(config, classes=0)
+    state.generator.train()
+    state.discriminator.train()
+    return config, state
+
+
+def counted(loss, generator, width=4, **options):
+    config, state = state_of(loss, generator, width, **options)
+    return operations(state, BATCH, (config.channels, config.image_size, config.image_size))
+
+
+# ---- Operations. Each number below is multiplications and additions of one map for one image.
+
+
+def test_operations_of_the_writeup():
+    w = 8
+    g = [2 * 100 * w * 25, 2 * 64 * 16 * w * w * 9, 2 * 1024 * w * w * 25, 2 * 1024 * w * 25]
+    d = [2 * 196 * w * 25, 2 * 25 * 2 * w * w * 25, 2 * 4 * w * w * 25, 2 * 2 * w]
+    discriminator = sum(g) + 2 * (3 * sum(d) - d[0])
+    generator = 2 * sum(d) + 3 * sum(g) - g[0]
+    assert counted("gan", "writeup", w) == {
+        "round": BATCH * (discriminator + generator),
+        "discriminator step": BATCH * discriminator,
+        "generator step": BATCH * generator,
+        "sampled image": sum(g),
+    }
+
+
+def test_operations_of_transposed_convolutions_in_colour():
+    w = 4
+    # 64x64 from 8x8 in three stages, each applied at the places of its input.
+    g = [2 * 100 * 4 * w * 64, 2 * 64 * 4 * w * 2 * w * 25, 2 * 256 * 2 * w * w * 25, 2 * 1024 * w * 3 * 25]
+    counts = counted("lsgan", "dcgan", w, image_size=64, channels=3)
+    assert counts["sampled image"] == sum(g)
+    assert counts["round"] == counts["discriminator step"] + counts["generator step"]
+
+
+@pytest.mark.parametrize(
+    ("loss", "calls", "steps"), [("wgan", 0, 5), ("wgan-gp", 1, 5), ("gan-r1", 1, 1), ("gan-r1-r2", 2, 1)]
+)
+def test_operations_of_penalties(loss, calls, steps):
+    g, d = [2 * 100 * 4, 2 * 4 * 784], [2 * 784 * 4, 2 * 4]
+    discriminator = sum(g) + 2 * (3 * sum(d) - d[0]) + calls * (4 * sum(d) - d[1])
+    counts = counted(loss, "mlp-shallow")
+    assert counts["discriminator step"] == BATCH * discriminator
+    assert counts["round"] == BATCH * (steps * discriminator + 2 * sum(d) + 3 * sum(g) - g[0])
+
+
+def test_counting_leaves_the_networks_as_they_are():
+    config, state = state_of("lsgan", "pixelshuffle")
+    before = {name: value.numpy() for name, value in state.generator.state_dict().items()}
+    operations(state, BATCH, (1, 28, 28))
+    assert state.generator.training and state.discriminator.training and not state.average.training
+    assert all(np.array_equal(value.numpy(), before[name]) for name, value in state.generator.state_dict().items())
+
+
+# ---- The twins in PyTorch.
+
+PAIRS = [
+    *(("gan", name) for name in ("pixelshuffle", "writeup", "dcgan", "upsample", "mlp", "mlp-plain", "mlp-shallow")),
+    *((loss, "pixelshuffle") for loss in ("lsgan", "wgan", "wgan-gp", "gan-r1", "gan-r1-r2")),
+    *(("wgan-gp", "writeup"), ("wgan-gp", "mlp")),
+]
+
+
+@cache
+def twins():
+    pytest.importorskip("torch")
+    from paddle_gan.bench.workers import torch_twin
+
+    return torch_twin
+
+
+def twin_of(config, state):
+    """The twin, with the weights of the original."""
+    import torch
+
+    twin = twins().build(vars(config))
+    for ours, theirs in ((state.generator, twin.generator), (state.discriminator, twin.discriminator)):
+        parameters = [parameter for parameter in ours.parameters() if parameter.trainable]
+        assert len(parameters) == len(list(theirs.parameters()))
+        with torch.no_grad():
+            for our, their in zip(parameters, theirs.parameters()):
+                their.copy_(torch.from_numpy(our.numpy().T.copy() if our.ndim == 2 else our.numpy()))
+    twin.average.load_state_dict(twin.generator.state_dict())
+    return twin
+
+
+def arrays(network):
+    """Trainable parameters, linear maps as Paddle has them."""
+    if isinstance(network, paddle.nn.Layer):
+        return [parameter.numpy() for parameter in network.parameters() if parameter.trainable]
+    return [p.detach().numpy().T if p.ndim == 2 else p.detach().numpy() for p in network.parameters()]
+
+
+def statistics_of(network):
+    values = network.state_dict()
+    return [
+        values[name].numpy() for name in values if name.endswith(("_mean", "_variance", "running_mean", "running_var"))
+    ]
+
+
+def images_and_latents(config):
+    random = np.random.default_rng(1)
+    real = random.random((BATCH, config.channels, config.image_size, config.image_size), np.float32) * 2 - 1
+    return real, random.standard_normal((BATCH, config.latent_dim)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("loss", "generator"), PAIRS)
+def test_a_twin_takes_the_same_steps(loss, generator, monkeypatch):
+    """Losses, and by plain gradient descent of rate 1 the gradients, of both steps; the average and statistics too."""
+    module = twins()
+    import torch
+
+    config, state = state_of(loss, generator)
+    twin = twin_of(config, state)
+    for name in ("generator", "discriminator"):
+        ours, theirs = getattr(state, name), getattr(twin, name)
+        setattr(
+            state,
+            f"{name}_optimizer",
+            paddle.optimizer.SGD(1.0, parameters=[p for p in ours.parameters() if p.trainable]),
+        )
+        setattr(twin, f"{name}_optimizer", torch.optim.SGD(theirs.parameters(), 1.0))
+    real, latents = images_and_latents(config)
+    t = np.random.default_rng(2).random((BATCH, *[1] * (real.ndim - 1)), np.float32)
+    monkeypatch.setattr(paddle, "rand", lambda shape, dtype: paddle.to_tensor(t))
+    monkeypatch.setattr(torch, "rand", lambda shape, device: torch.from_numpy(t))
+
+    before = arrays(state.discriminator)
+    scalars = discriminator_step(state, paddle.to_tensor(real), None, paddle.to_tensor(latents))
+    ours = scalars["loss/discriminator"].item() + (scalars["loss/penalty"].item() if "loss/penalty" in scalars else 0.0)
+    theirs = module.discriminator_step(twin, torch.from_numpy(real), torch.from_numpy(latents)).item()
+    assert theirs == pytest.approx(ours, rel=1e-5, abs=1e-6)
+    assert_same_steps(before, arrays(state.discriminator), arrays(twin.discriminator))
+    assert all(np.isin(values, (0.0, 1.0)).all() for values in statistics_of(twin.generator))
+
+    before = arrays(state.generator)
+    ours = generator_step(state, None, paddle.to_tensor(latents))["loss/generator"].item()
+    theirs = module.generator_step(twin, torch.from_numpy(latents)).item()
+    assert theirs == pytest.approx(ours, rel=1e-5, abs=1e-6)
+    assert_same_steps(before, arrays(state.generator), arrays(twin.generator))
+    assert_same_steps(before, arrays(state.average), arrays(twin.average))
+    for our, their in zip(statistics_of(state.generator), statistics_of(twin.generator), strict=True):
+        # Paddle's running variance is the biased one.
+        np.testing.assert_allclose(their, our, rtol=0.05, atol=1e-6)
+
+
+def assert_same_steps(before, ours, theirs):
+    """Both have gone the same way, to what float32 can tell of all steps together."""
+    moved = [our - was for our, was in zip(ours, before, strict=True)]
+    largest = max(np.abs(step).max() for step in moved)
+    assert largest > 0
+    for step, was, their in zip(moved, before, theirs, strict=True):
+        np.testing.assert_allclose(their - was, step, atol=2e-5 * largest + 2e-7, rtol=1e-4)
+
+
+@pytest.mark.parametrize("loss", ["lsgan", "wgan", "wgan-gp"])
+def test_a_twin_has_the_same_optimiser(loss):
+    """Ten steps down the same gradients."""
+    module = twins()
+    import torch
+
+    config, _ = state_of(loss, "mlp-shallow")
+    start = np.linspace(-1, 1, 7, dtype=np.float32)
+    ours = paddle.create_parameter([7], "float32", default_initializer=paddle.nn.initializer.Assign(start))
+    theirs = torch.nn.Linear(1, 7)
+    with torch.no_grad():
+        theirs.bias.copy_(torch.from_numpy(start))
+    from paddle_gan.resolve import optimizer_of
+
+    our_optimizer = optimizer_of(config, None).build([ours])
+    their_optimizer = module.optimizer(vars(config), theirs, None)
+    for gradient in np.random.default_rng(0).standard_normal((10, 7)).astype(np.float32):
+        (ours * paddle.to_tensor(gradient)).sum().backward()
+        (theirs.bias * torch.from_numpy(gradient)).sum().backward()
+        for optimizer in (our_optimizer, their_optimizer):
+            optimizer.step()
+        our_optimizer.clear_grad()
+        their_optimizer.zero_grad()
+    moved = ours.numpy() - start
+    assert np.abs(moved).min() > config.learning_rate / 10
+    np.testing.assert_allclose(theirs.bias.detach().numpy() - start, moved, rtol=1e-3)
+
+
+def pytorch_counts(action):
+    """Operations of convolutions and matrix products that PyTorch runs in `action`, by its own formulas.
+
+    Without its FlopCounterMode, whose book-keeping of modules fails inside a gradient of a gradient.
+    """
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils.flop_counter import flop_registry
+
+    class Counter(TorchDispatchMode):
+        total = 0
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            out = function(*args, **(kwargs or {}))
+            if function._overloadpacket in flop_registry:
+                self.total += flop_registry[function._overloadpacket](*args, **(kwargs or {}), out_val=out)
+            return out
+
+    with Counter() as counter:
+        action()
+    return counter.total
+
+
+@pytest.mark.parametrize(
+    ("loss", "generator"),
+    [
+        *(("gan", name) for name in ("pixelshuffle", "writeup", "dcgan", "upsample", "mlp", "mlp-shallow")),
+        *((loss, "mlp") for loss in ("wgan-gp", "gan-r1", "gan-r1-r2")),
+    ],
+)
+def test_operations_are_those_that_pytorch_counts_in_its_steps(loss, generator, monkeypatch):
+    """Penalties on linear maps only: PyTorch takes the second gradient of a strided convolution with more than it needs."""
+    module = twins()
+    import torch
+
+    class LeakyReLU(torch.nn.Module):
+        """One that does not send zeros back through the forward pass in its second gradient."""
+
+        def forward(self, x):
+            return x * torch.where(x > 0, 1.0, 0.2).detach()
+
+    monkeypatch.setattr(module, "leaky_relu", LeakyReLU)
+    monkeypatch.setitem(module.DISCRIMINATORS, "mlp", partial(module.mlp_discriminator, (1, 2), LeakyReLU))
+    config, state = state_of(loss, generator)
+    twin = twin_of(config, state)
+    counts = operations(state, BATCH, (config.channels, config.image_size, config.image_size))
+    real, latents = (torch.from_numpy(values) for values in images_and_latents(config))
+    assert pytorch_counts(lambda: module.discriminator_step(twin, real, latents)) == counts["discriminator step"]
+    assert pytorch_counts(lambda: module.generator_step(twin, latents)) == counts["generator step"]
+
+
+# ---- Timing.
+
+
+def test_seconds_are_of_one_call_after_one_that_does_not_count():
+    calls = []
+
+    def action():
+        calls.append(time.perf_counter())
+        time.sleep(0.3 if len(calls) == 1 else 0.01)
+
+    seconds = turns.seconds_of(action, lambda: calls.append("waited"), 0.05)
+    assert 0.01 <= seconds < 0.1
+    assert calls[1] == calls[-1] == "waited" and len(calls) > 4
+
+
+def test_rest_ends_when_no_thread_works_any_more(monkeypatch):
+    monkeypatch.setattr(turns, "_LONGEST_REST", 0.3)
+    end = threading.Event()
+    busy = threading.Thread(target=lambda: [None for _ in iter(end.is_set, True)])
+    busy.start()
+    try:
+        assert not turns.rest()
+    finally:
+        end.set()
+        busy.join()
+    assert turns.rest()
+
+
+def test_exponent_and_summary():
+    assert cases.exponent([1, 2, 4, 8], [3, 12, 48, 192]) == pytest.approx(2)
+    assert cases.summary([3.0, 1.0, 2.0, 9.0]) == {"median": 2.5, "least": 1.0, "greatest": 9.0}
+
+
+def test_a_worker_passes_errors_on_and_its_death_is_one():
+    with worker("ours", os.environ) as ask:
+        with pytest.raises(RuntimeError, match="ours: AttributeError"):
+            ask(time="round", seconds=0)  # nothing is prepared
+        with pytest.raises(UsageError, match="--batch-size 1: BatchNorm"):
+            ask(prepare={"options": {"batch_size": 1}})
+    with worker("ours", {"PYTHONHOME": "/nowhere"}) as ask, pytest.raises(UsageError, match="ours ended with status 1"):
+        ask(rest=True)
+
+
+# ---- The command line.
+
+
+def measured(tmp_path, *arguments):
+    done = command_line("bench", *TINY, *arguments, "--json", tmp_path / "bench.json")
+    assert done.returncode == 0, done.stderr
+    return json.loads((tmp_path / "bench.json").read_text()), done
+
+
+def test_a_case_has_every_repetition_and_what_they_depend_on(tmp_path):
+    result, done = measured(tmp_path, "--loss", "wgan")
+    assert result["command"].startswith("python tools/bench.py --width 4")
+    assert result["machine"]["cores"] >= result["machine"]["physical_cores"] >= 1
+    (case,) = result["cases"]
+    assert list(case["seconds"]) == list(cases.ACTIONS)
+    assert all(len(seconds) == 2 and min(seconds) > 0 for seconds in case["seconds"].values())
+    assert case["seconds"]["round"][0] > case["seconds"]["batch"][0]
+    assert 50 * 2**20 < case["peak_bytes"] < 8 * 2**30
+    about = case["about"]
+    assert about["versions"]["paddle"] == paddle.__version__
+    assert about["options"]["batch_size"] == 4 and about["options"]["discriminator_steps"] == 5
+    assert about["operations"]["product"] == 2 * 2048**3
+    assert images_per_second(case) == pytest.approx(20 / np.median(case["seconds"]["round"]))
+    rate = about["operations"]["round"] / np.median(case["seconds"]["round"])
+    assert share(case, "round") == pytest.approx(rate / (2 * 2048**3 / np.median(case["seconds"]["product"])))
+    assert "wgan, pixelshuffle (width 4) and strided (4), 28x28x1, batch 4, 5 + 1 steps a round" in done.stdout
+    assert f"{images_per_second(case):.0f} images/s in training" in done.stdout
+    assert "2 of 2, a round in" in done.stderr
+
+
+def test_growth_has_a_point_for_each_size_and_the_powers(tmp_path):
+    result, done = measured(tmp_path, "--repeats", 1, "--grow", "width", "--generator", "mlp-shallow")
+    (growth,) = result["growths"]
+    assert [point["size"] for point in growth["points"]] == [1, 2, 4, 8]
+    for point in growth["points"]:
+        assert point["about"]["options"]["discriminator_width"] == point["size"]
+        assert point["about"]["operations"]["round"] / point["size"] == pytest.approx(
+            2 * 4 * (9 * 784 + 3 * 100 + 0.0), rel=0.3
+        )
+    assert growth["exponents"]["operations"] == pytest.approx(1)
+    medians = [np.median(point["seconds"]["round"]) for point in growth["points"]]
+    slope = np.polyfit(np.log([1, 2, 4, 8]), np.log(medians), 1)[0]
+    assert growth["exponents"]["round"] == pytest.approx(slope)
+    assert f"time of a round {slope:.2f}, its operations 1.00" in done.stdout
+
+
+@pytest.mark.parametrize(("peer", "names"), [("torch", ["torch", "torch, channels last"]), ("writeup", ["write-up"])])
+def test_ratios_are_of_pairs_with_the_better_one(tmp_path, peer, names):
+    if peer == "torch":
+        pytest.importorskip("torch")
+    tiny = TINY if peer == "torch" else ("--batch-size", 2, "--repeats", 1, "--device", "cpu")
+    done = command_line("bench", *tiny, "--against", peer, "--json", tmp_path / "bench.json")
+    assert done.returncode == 0, done.stderr
+    (ratio,) = json.loads((tmp_path / "bench.json").read_text())["ratios"]
+    seconds = ratio["seconds"]
+    assert list(seconds) == ["round", *names]
+    assert ratio["best"] == min(names, key=lambda name: np.median(seconds[name]))
+    expected = [their / our for their, our in zip(seconds[ratio["best"]], seconds["round"], strict=True)]
+    assert ratio["ratios"] == pytest.approx(expected)
+    assert f"{ratio['best']} takes {np.median(expected):.2f} times as long as ours" in done.stdout
+    # The peer's environment is as it came, ours is prepared; both keep what the user has set.
+    came = {name: value for name, value in os.environ.items() if name in ratio["about_theirs"]["environment"]}
+    assert ratio["about_theirs"]["environment"] == came
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--loss foo", "invalid choice: 'foo'"),
+        ("--loss gan bce", "--loss gan bce: the same twice"),
+        ("--generator mlp mlp", "--generator mlp mlp: the same twice"),
+        ("--against torch --grow batch", "--against and --grow are two questions"),
+        ("--against writeup --loss wgan", "--loss with --against writeup"),
+        ("--against writeup --width 64", "--width with --against writeup"),
+        ("--grow data --dataset mnist", "--dataset with --against or --grow"),
+        ("--grow image-size --image-size 64", "--image-size with --grow image-size"),
+        ("--repeats 0", "--repeats 0: must be more than 0"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(arguments, message):
+    with pytest.raises(UsageError, match=message):
+        parse(BenchConfig, "", argv=arguments.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--batch-size 1", "--batch-size 1: BatchNorm"),
+        ("--json .", "--json .: is a folder"),
+        ("--generator writeup --image-size 64", "made for 32x32 images, not 64"),
+    ],
+)
+def test_what_makes_no_sense_is_one_line_and_status_2(arguments, message):
+    done = command_line("bench", *arguments.split())
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_pytorch_is_asked_for_where_it_is_missing(monkeypatch):
+    monkeypatch.setattr(cases, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="there is no PyTorch here"):
+        run(BenchConfig(against="torch"), {}, print)
+
+
+def test_a_comparison_is_refused_where_several_processes_measure_at_once():
+    with pytest.raises(UsageError, match="paddle.distributed.launch"):
+        run(BenchConfig(against="writeup"), {"PADDLE_TRAINER_ID": "1"}, print)
+
+
+def test_only_the_first_of_several_processes_prints(tmp_path):
+    environment = os.environ | {"PADDLE_TRAINER_ID": "1"}
+    command = [
+        sys.executable,
+        ROOT / "tools" / "bench.py",
+        *map(str, TINY),
+        "--generator",
+        "mlp-shallow",
+        "--json",
+        "b.json",
+    ]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert not (tmp_path / "b.json").exists()
