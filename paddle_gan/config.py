@@ -385,9 +385,7 @@ class BenchConfig:
     batch_size: int = option(64, "sizes", "real images in a discriminator step")
     image_size: int | None = option(None, "sizes", "28, 32, 64 or 128 pixels (default: the network's, or 28)")
     channels: int | None = option(None, "sizes", "1 grey, 3 colour (default: 1)")
-    dataset: str | None = option(
-        None, "sizes", "mnist, fashion-mnist, or a folder of images (default: 2,048 images of noise)"
-    )
+    dataset: str | None = option(None, "sizes", "mnist, or a folder of images (default: 2,048 images of noise)")
 
     device: str = option("auto", "run", "auto, cpu, gpu or gpu:N")
     json: str | None = option(None, "run", "write the machine and every repetition to this file")

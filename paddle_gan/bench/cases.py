@@ -52,12 +52,12 @@ def run(config: BenchConfig, environment: Mapping[str, str], say: Say) -> Result
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # see cli.main; no Paddle is imported here
     kind, measure = ("ratios", _ratio) if config.against else ("growths", _growth) if config.grow else ("cases", _case)
-    results = []
+    results, here = [], machine()
     cases = _cases(config)
     for number, case in enumerate(cases, 1):
         heading = f"[{number}/{len(cases)}] {case['options']['loss']}, {case['options']['generator']}"
         results.append(measure(config, case, environment, lambda line: say(f"{heading}: {line}")))
-    return {"machine": machine(), kind: results}
+    return {"machine": here, kind: results}
 
 
 def summary(values: list[float]) -> dict[str, float]:

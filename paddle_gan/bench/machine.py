@@ -11,12 +11,13 @@ _CPUS = Path("/sys/devices/system/cpu")
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores and system."""
+    """Processor, cores, system, and the load of the last minute: where others are at work, figures mean little."""
     return {
         "processor": processor(),
         "cores": cpu_count(),
         "physical_cores": physical_cores(),
         "system": platform.platform(),
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
     }
 
 

@@ -22,7 +22,8 @@ def tables(result: Result) -> list[str]:
     cores = f"{machine['cores']} cores" + (
         f" ({machine['physical_cores']} physical)" if machine["physical_cores"] != machine["cores"] else ""
     )
-    lines = [f"{machine['processor']}, {cores}, {machine['system']}"]
+    load = f", load before {machine['load']:.1f}" if machine["load"] is not None else ""
+    lines = [f"{machine['processor']}, {cores}, {machine['system']}{load}"]
     for kind, table in (("cases", _case), ("ratios", _ratio), ("growths", _growth)):
         for one in result.get(kind, ()):
             lines += ["", *_title(one["about"]), *table(one)]

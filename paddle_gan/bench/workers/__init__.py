@@ -1,1 +1,1 @@
-"""The processes that measure. Each is a script of its own, so that each library runs in the environment that suits it."""
+"""The processes that measure: each a script of its own, so that each library has the environment that suits it."""

@@ -339,6 +339,7 @@ def prepare(case: dict[str, Any]):
     from turns import Work, settings
 
     torch.set_num_threads(case["threads"])
+    torch.backends.cudnn.benchmark = True
     options = case["options"]
     device = options["device"].replace("gpu", "cuda")
     shape = (case["images"], options["channels"], options["image_size"], options["image_size"])
@@ -361,7 +362,7 @@ def prepare(case: dict[str, Any]):
             action()
     versions = {"torch": torch.__version__, "python": platform.python_version()}
     about = {"versions": versions, "threads": torch.get_num_threads(), "environment": settings()}
-    return Work(about, actions, torch.cuda.synchronize if device != "cpu" else lambda: None)
+    return Work(about, actions, partial(torch.cuda.synchronize, device) if device != "cpu" else lambda: None)
 
 
 if __name__ == "__main__":
