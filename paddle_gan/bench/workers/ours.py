@@ -40,7 +40,7 @@ def prepare(case: dict[str, Any]) -> Work:
     from paddle_gan.sampling import generate
 
     given = TrainConfig(**case["options"])
-    device = select_device(_own_gpu() if given.device == "auto" else given.device)
+    device = select_device(given.device)
     config, _ = resolve(given, device)
     if case["images"]:
         shape = (case["images"], config.channels, config.image_size, config.image_size)
@@ -90,12 +90,6 @@ def prepare(case: dict[str, Any]) -> Work:
     if device == "cpu":
         return Work(about, actions)
     return Work(about, actions, paddle.device.synchronize, paddle.device.cuda.max_memory_allocated)
-
-
-def _own_gpu() -> str:
-    """The GPU that paddle.distributed.launch has given to this process, or "auto"."""
-    number = os.environ.get("FLAGS_selected_gpus", "").split(",")[0]
-    return f"gpu:{number}" if number else "auto"
 
 
 if __name__ == "__main__":
