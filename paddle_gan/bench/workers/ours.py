@@ -1,6 +1,5 @@
 """This project's training, its parts and the matrix product, to be timed."""
 
-import os
 import platform
 import sys
 from contextlib import ExitStack
