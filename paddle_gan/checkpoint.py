@@ -22,7 +22,7 @@ import safetensors
 import safetensors.numpy
 from paddle import Tensor
 
-from paddle_gan import parallel
+from paddle_gan import kernels, parallel
 from paddle_gan.errors import CheckpointError, NumericalError, UsageError
 from paddle_gan.files import ASIDE, atomic_folder, remove_leftovers
 from paddle_gan.pdparams import read_pdparams
@@ -197,6 +197,7 @@ def environment() -> dict[str, str | int]:
         "processor": platform.machine(),
         "threads": cpu_count(),
         "processes": parallel.world_size(),
+        "convolutions": kernels.implementation(),
         **{name: os.environ.get(name, "") for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "MKL_DEBUG_CPU_TYPE")},
     }
 

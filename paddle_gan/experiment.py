@@ -30,7 +30,7 @@ import paddle
 import paddle.nn as nn
 from paddle.utils import unique_name
 
-from paddle_gan import callbacks, checkpoint, evaluation, parallel, runtime
+from paddle_gan import callbacks, checkpoint, evaluation, kernels, parallel, runtime
 from paddle_gan.blocks import INITIALISERS, synchronise_norms
 from paddle_gan.config import PROJECT, RUNS, TrainConfig, legible
 from paddle_gan.datasets import ImageSet, load_dataset, load_held_out
@@ -91,6 +91,10 @@ def _run(given: TrainConfig, device: str, say: Callable[[str], None]) -> Path:
     if runtime.too_late and device == "cpu":
         notices.append(
             "paddle was imported before paddle_gan, so its threads could not be set; that makes a CPU several times slower"
+        )
+    if device == "cpu" and not kernels.available():
+        notices.append(
+            "convolutions by Paddle's own kernels, about half as fast as through oneDNN, which is not used or not in this Paddle"
         )
     folder = Path(config.out).expanduser() if config.out else RUNS / run_name(config)
     _refuse_other_run(config, folder)

@@ -38,6 +38,11 @@ def available() -> bool:
     return os.environ.get("PADDLE_GAN_ONEDNN") != "0" and onednn.available()
 
 
+def implementation() -> str:
+    """What computes convolutions on the device in use, and with it their last bits."""
+    return f"oneDNN {onednn.version()}" if paddle.get_device() == "cpu" and available() else "Paddle"
+
+
 def set_precision(precision: str) -> None:
     """Round what convolutions on a CPU multiply, from now on: "float32" not at all, "bfloat16" to 8 bits."""
     global _precision

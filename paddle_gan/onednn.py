@@ -75,6 +75,12 @@ def available() -> bool:
     return True
 
 
+def version() -> str:
+    """Of the library, such as "3.6.2"."""
+    numbers = _library().dnnl_version().contents
+    return f"{numbers.major}.{numbers.minor}.{numbers.patch}"
+
+
 def convolve(x: Tensor, w: Tensor, bias: Tensor | None, geometry: Geometry, precision: str) -> Tensor:
     """Cross-correlation of x with w, plus bias [K] if there is one: y.
 
