@@ -123,9 +123,16 @@ def _openmp() -> ctypes.CDLL:
 
 @cache
 def _threads() -> int:
-    """As many as MKL's: the environment tells OpenMP to take one, for Paddle's own loops, see `runtime`."""
     given = os.environ.get("MKL_NUM_THREADS", "")
     return int(given) if given.isdecimal() and int(given) else cpu_count()
+
+
+def _use_threads() -> None:
+    """Let the calling thread have as many helpers as MKL has, both when an operation is planned and when it is run.
+
+    The environment says one, for Paddle's own loops, see `runtime`.
+    """
+    _openmp().omp_set_num_threads(_threads())
 
 
 @cache
@@ -211,6 +218,7 @@ def _operand(shape: tuple[int, ...], layout: c_void_p, is_result: bool = False) 
 @cache
 def _convolution(kind: str, geometry: Geometry, precision: str, biased: bool) -> Callable[..., Tensor]:
     """One kind of convolution of one geometry, as a function of its tensors."""
+    _use_threads()
     shapes = {"x": geometry.images, "w": geometry.filters, "y": geometry.outputs}
     x, w, y = (
         _make("memory_desc_create_with_tag", len(shape), _integers(shape), _TYPES[precision], _ANY_LAYOUT)
@@ -252,6 +260,7 @@ def _convolution(kind: str, geometry: Geometry, precision: str, biased: bool) ->
 
 @cache
 def _rectifier(size: int, slope: float) -> Callable[..., Tensor]:
+    _use_threads()
     layout = _plain((size,))
     numbers = ctypes.c_float(slope), ctypes.c_float(0.0)
     forward = _make(
@@ -279,7 +288,7 @@ def _function(description: c_void_p, operands: dict[str, _Operand]) -> Callable[
         scratch = paddle.empty([offsets[-1]], "uint8")
         tensors = [tensor if tensor.is_contiguous() else tensor.contiguous() for tensor in tensors]
         with _lock:
-            _openmp().omp_set_num_threads(_threads())
+            _use_threads()
             for operand, tensor in zip((*inputs, result), (*tensors, made)):
                 _call("memory_set_data_handle", operand.plain, c_void_p(tensor.data_ptr()))
             for operand, offset in zip(own, offsets):

@@ -212,8 +212,9 @@ def share_at_bound(layer: nn.Layer, bound: float) -> Tensor:
 def update_average(state: TrainState) -> None:
     """Move the average towards the generator, quicker at first so that the start is soon forgotten."""
     decay = min(state.ema_decay, (1 + state.step) / (10 + state.step))
+    share = paddle.full([], 1 - decay)  # once: a number would be made into a tensor for each of them
     for average, current in zip(state.average.state_dict().values(), state.generator.state_dict().values()):
-        average.lerp_(current, 1 - decay)
+        average.lerp_(current, share)
 
 
 def check_finite(scalars: dict[str, float], step: int) -> None:
