@@ -118,7 +118,8 @@ def _run(given: TrainConfig, device: str, say: Callable[[str], None]) -> Path:
     _check_same_job(config, fingerprint)
     if parallel.rank():
         checkpoint.share(state)
-        _follow(config, data, state)
+        if state.step < config.steps:
+            _follow(config, data, state)
         return folder
     checkpoints = make_folder(folder / "checkpoints")
     with locked(folder):
