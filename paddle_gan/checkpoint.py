@@ -1,7 +1,7 @@
 """Checkpoints: everything that a resume needs, in a form that executes nothing when it is read.
 
 A checkpoint is a folder `step-NNNNNNNN` with `state.safetensors` (both networks, the average, the
-accumulators of both optimisers) and `manifest.json` (format version, SHA-256, step, where and with
+accumulators of both optimisers, for float16 the scales of the losses) and `manifest.json` (format version, SHA-256, step, where and with
 what it was written). There is no random state in it: everything random is a function of the seed
 and the step, and both are known (see `training`).
 """
@@ -33,6 +33,8 @@ FORMAT = 2  # 1 had no hash of the manifest
 _STATE = "state.safetensors"
 _MANIFEST = "manifest.json"
 _LONGEST_NAME = 200
+# Of a scaler of losses: its scale, and the updates in a row without and with an overflow.
+_SCALE = ("scale", "incr_count", "decr_count")
 _NAME = re.compile(rf"step-(\d{{8,}})|\.step-(\d{{8,}}){re.escape(ASIDE)}")
 
 
@@ -97,6 +99,7 @@ def restore(state: TrainState, folder: Path, data: str, say: Callable[[str], Non
     _check_same_shapes(tensors, arrays, folder / f"step-{manifest['step']:08d}")
     for name, tensor in tensors.items():
         tensor.set_value(arrays[name])
+    _set_scales(state, tensors)
     state.step = manifest["step"]
     if manifest["data"] != data:
         say("notice: the data is not what this run was trained on so far; it goes on with the data as it is now")
@@ -111,7 +114,9 @@ def share(state: TrainState) -> None:
     state.step = int(parallel.from_first(str(state.step)))
     if state.step and parallel.rank():
         _create_accumulators(state)
-    parallel.broadcast(list(_tensors(state).values()))
+    tensors = _tensors(state)
+    parallel.broadcast(list(tensors.values()))
+    _set_scales(state, tensors)
 
 
 def read_newest(folder: Path, say: Callable[[str], None]) -> tuple[dict, dict[str, np.ndarray]]:
@@ -245,7 +250,17 @@ def _tensors(state: TrainState) -> dict[str, Tensor]:
     for name in ("generator", "discriminator"):
         optimizer, layer = getattr(state, f"{name}_optimizer"), getattr(state, name)
         tensors |= {f"{name}_optimizer/{key}": tensor for key, tensor in _accumulators(optimizer, layer).items()}
+    for name, scaler in state.precision.scalers.items():
+        numbers = scaler.state_dict()
+        tensors |= {f"{name}_scaler/{key}": paddle.to_tensor(np.float32(numbers[key]).reshape(1)) for key in _SCALE}
     return tensors
+
+
+def _set_scales(state: TrainState, tensors: dict[str, Tensor]) -> None:
+    """Give the scalers, whose numbers are no tensors, what `tensors` says of them."""
+    for name, scaler in state.precision.scalers.items():
+        scale, *counts = (tensors[f"{name}_scaler/{key}"].numpy() for key in _SCALE)
+        scaler.load_state_dict(scaler.state_dict() | dict(zip(_SCALE, (scale, *(int(count[0]) for count in counts)))))
 
 
 def _accumulators(optimizer: paddle.optimizer.Optimizer, layer: nn.Layer) -> dict[str, Tensor]:

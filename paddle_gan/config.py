@@ -46,6 +46,7 @@ PRESETS = _names("resolve.py", "PRESETS")
 BENCHMARKS = _names("modes.py", "BENCHMARKS")
 IMAGE_SIZES = (28, 32, 64, 128)
 MOST_WORKERS = 64
+PRECISIONS = ("float32", "bfloat16", "float16")
 PROJECT = Path(__file__).resolve().parent.parent
 # In the project's own work/ in a checkout; where one works when the package is installed.
 RUNS = (PROJECT if (PROJECT / "work" / "ConvBN.py").exists() else Path.cwd()) / "work" / "runs"
@@ -175,6 +176,9 @@ class TrainConfig:
         None, "optimisation", "clip each gradient tensor to this L2 norm (the write-up: 0.01)"
     )
     ema_decay: float = option(0.999, "optimisation", "decay of the generator's average, used for samples")
+    precision: str = option(
+        "float32", "optimisation", "type that networks multiply in while training; float16 on a GPU only", PRECISIONS
+    )
 
     preset: str = option("auto", "run", "auto is small on a CPU, full on a GPU", ("auto", *PRESETS))
     epochs: float | None = option(None, "run", "length in passes over the data (default: the preset's)")

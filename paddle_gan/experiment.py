@@ -43,7 +43,7 @@ from paddle_gan.files import atomic_path, locked, make_folder, remove_leftovers,
 from paddle_gan.images import grid, grid_columns, save_gif, save_png
 from paddle_gan.networks import DISCRIMINATORS, GENERATORS
 from paddle_gan.objectives import OBJECTIVES
-from paddle_gan.resolve import network_arguments, objective_of, optimizer_of, resolve
+from paddle_gan.resolve import network_arguments, objective_of, optimizer_of, precision_of, resolve
 from paddle_gan.runtime import cpu_count, seed_all, select_device
 from paddle_gan.sampling import generate
 from paddle_gan.signals import Stopped, stop_on_signal
@@ -99,6 +99,7 @@ def _run(given: TrainConfig, device: str, say: Callable[[str], None]) -> Path:
     folder = Path(config.out).expanduser() if config.out else RUNS / run_name(config)
     _refuse_other_run(config, folder)
     _check_shares(config)
+    precision_of(config, device)  # refused before anything is loaded
 
     def load() -> ImageSet:
         return load_dataset(
@@ -160,7 +161,10 @@ def build(config: TrainConfig, classes: int) -> TrainState:
         optimizer_of(config, rate).build([p for p in network.parameters() if p.trainable], clip)
         for network, rate in zip((generator, discriminator), rates)
     )
-    return TrainState(generator, discriminator, average, *optimizers, objective_of(config), config.ema_decay)
+    return TrainState(
+        *(generator, discriminator, average, *optimizers, objective_of(config), config.ema_decay),
+        precision=precision_of(config, paddle.get_device()),
+    )
 
 
 def load_generator(

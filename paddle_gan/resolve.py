@@ -11,6 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import paddle
+
+from paddle_gan import precision
 from paddle_gan.blocks import NORMS
 from paddle_gan.config import LOSS_ALIASES, TrainConfig, flag
 from paddle_gan.datasets import DATASETS, default_size
@@ -18,6 +21,7 @@ from paddle_gan.errors import UsageError
 from paddle_gan.networks import DISCRIMINATORS, GENERATORS, PARTNERS
 from paddle_gan.objectives import OBJECTIVES, Objective, gan_discriminator_loss
 from paddle_gan.optimizers import OPTIMIZERS, Adam
+from paddle_gan.precision import Precision
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,29 @@ def optimizer_of(config: TrainConfig, learning_rate: float | None) -> Any:
     kind = OPTIMIZERS[config.optimizer]
     numbers = {name: getattr(config, name) for name in ("beta1", "beta2", "rho") if name in _field_names(kind)}
     return kind(learning_rate=learning_rate or config.learning_rate, **numbers)
+
+
+def precision_of(config: TrainConfig, device: str) -> Precision:
+    """What a configuration's precision is on a device, "cpu" or "gpu:N".
+
+    Raises:
+        UsageError: there is none of it on this device.
+    """
+    name = config.precision
+    if name == "float32":
+        return Precision()
+    if device == "cpu":
+        if name == "float16":
+            raise UsageError("--precision float16 on a CPU: it is for a GPU; use bfloat16, or leave it out")
+        if not precision.can_round():
+            raise UsageError(
+                "--precision bfloat16: this processor, or this build of Paddle, cannot train in it; leave it out"
+            )
+        return precision.rounded()
+    supported = {"bfloat16": paddle.amp.is_bfloat16_supported, "float16": paddle.amp.is_float16_supported}
+    if not supported[name]():
+        raise UsageError(f"--precision {name}: this GPU, or this build of Paddle, has none; leave it out")
+    return precision.mixed(name, scaled=name == "float16")
 
 
 def network_arguments(network: Callable, config: TrainConfig, classes: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ generator step; `TrainState.step` counts rounds. Everything random in a round is
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import paddle
 import paddle.nn as nn
@@ -17,6 +17,7 @@ from paddle import Tensor
 from paddle_gan import parallel
 from paddle_gan.errors import NumericalError
 from paddle_gan.objectives import Objective
+from paddle_gan.precision import Precision
 from paddle_gan.runtime import seed_all
 
 _BATCH_NORMS = (nn.BatchNorm, nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D, nn.SyncBatchNorm)
@@ -35,6 +36,7 @@ class TrainState:
         generator_optimizer, discriminator_optimizer: one each.
         objective: what they minimise.
         ema_decay: of the average, in [0, 1).
+        precision: in which type the networks multiply, and the scales of the losses.
         step: rounds done.
     """
 
@@ -45,6 +47,7 @@ class TrainState:
     discriminator_optimizer: paddle.optimizer.Optimizer
     objective: Objective
     ema_decay: float = 0.999
+    precision: Precision = field(default_factory=Precision)
     step: int = 0
 
 
@@ -69,23 +72,26 @@ def discriminator_step(
     Returns:
         0-D tensors by name, still on the device.
     """
-    objective, discriminator = state.objective, state.discriminator
+    objective, discriminator, precision = state.objective, state.discriminator, state.precision
+    scaler, optimizer = precision.discriminator_scaler, state.discriminator_optimizer
     with frozen(state.generator):
-        fake = state.generator(latents, labels)
-    real_logits = discriminator(real, labels)
-    fake_logits = discriminator(fake, labels)
+        fake = precision.forward(state.generator, latents, labels)
+    real_logits = precision.forward(discriminator, real, labels)
+    fake_logits = precision.forward(discriminator, fake, labels)
     loss = objective.discriminator_loss(real_logits, fake_logits)
     scalars = {"loss/discriminator": loss, "mean_logit/real": real_logits.mean(), "mean_logit/fake": fake_logits.mean()}
     if objective.penalty:
         penalty = objective.penalty_weight * objective.penalty(discriminator, real, fake, labels)
         loss = loss + penalty
         scalars["loss/penalty"] = penalty
-    loss.backward()
+    scaler.scale(loss).backward()
     parallel.average_gradients(discriminator)
+    scaler.unscale_(optimizer)
     if measure:
         scalars["optimizer/gradient_norm_discriminator"] = gradient_norm(discriminator)
-    state.discriminator_optimizer.step()
-    state.discriminator_optimizer.clear_grad(set_to_zero=False)
+    scaler.step(optimizer)
+    scaler.update()
+    optimizer.clear_grad(set_to_zero=False)
     if objective.weight_clip:
         clip_weights(discriminator, objective.weight_clip)
         if measure:
@@ -100,16 +106,19 @@ def generator_step(
 
     Arguments and result are those of `discriminator_step`.
     """
+    precision, scaler, optimizer = state.precision, state.precision.generator_scaler, state.generator_optimizer
     with frozen(state.discriminator):
-        fake_logits = state.discriminator(state.generator(latents, labels), labels)
-        loss = state.objective.generator_loss(fake_logits)
-        loss.backward()
+        fake = precision.forward(state.generator, latents, labels)
+        loss = state.objective.generator_loss(precision.forward(state.discriminator, fake, labels))
+        scaler.scale(loss).backward()
     parallel.average_gradients(state.generator)
+    scaler.unscale_(optimizer)
     scalars = {"loss/generator": loss}
     if measure:
         scalars["optimizer/gradient_norm_generator"] = gradient_norm(state.generator)
-    state.generator_optimizer.step()
-    state.generator_optimizer.clear_grad(set_to_zero=False)
+    scaler.step(optimizer)
+    scaler.update()
+    optimizer.clear_grad(set_to_zero=False)
     update_average(state)
     return scalars
 
@@ -125,11 +134,12 @@ def train_round(state: TrainState, batches: BatchSource, seed: int, measure: boo
     seed_all("round", seed, state.step)
     steps = state.objective.discriminator_steps
     taken = [batches(state.step * steps + i) for i in range(steps)]
-    for i, (real, labels) in enumerate(taken):
+    with state.precision.around_round():
+        for i, (real, labels) in enumerate(taken):
+            latents = draw_latents(state, real.shape[0])
+            scalars = discriminator_step(state, real, labels, latents, measure and i == steps - 1)
         latents = draw_latents(state, real.shape[0])
-        scalars = discriminator_step(state, real, labels, latents, measure and i == steps - 1)
-    latents = draw_latents(state, real.shape[0])
-    scalars |= generator_step(state, labels, latents, measure)
+        scalars |= generator_step(state, labels, latents, measure)
     state.step += 1
     return scalars
 
@@ -158,6 +168,7 @@ def train(
             parallel.average([tensor.detach() for tensor in tensors.values()])
         scalars = {name: tensor.item() for name, tensor in tensors.items()} if logged else None
         if scalars:
+            state.precision.add_scales(scalars)
             check_finite(scalars, state.step)
         for callback in callbacks:
             callback(state, scalars)

@@ -13,7 +13,7 @@ LAYERS = [
     {"runtime", "files", "config", "records", "pdparams", "parallel"},
     {"onednn"},
     {"kernels"},
-    {"blocks", "optimizers", "datasets", "images", "cli", "metrics", "mixtures", "board"},
+    {"blocks", "optimizers", "precision", "datasets", "images", "cli", "metrics", "mixtures", "board"},
     {"objectives", "networks", "classifier", "inception"},
     {"training", "resolve", "sampling", "extractors"},
     {"checkpoint", "callbacks", "signals", "evaluation", "theory"},

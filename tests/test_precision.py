@@ -1,0 +1,242 @@
+"""--precision: what is cast and what is not, the scales of losses through a resume, and what is refused.
+
+There is no GPU here: what Paddle's automatic mixed precision is put around is recorded, and its scaler, which
+works on a GPU only, is told that it is on one.
+"""
+
+from contextlib import contextmanager
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import paddle
+import paddle.amp.grad_scaler as grad_scaler
+import pytest
+from conftest import command_line, train
+from states import arrays_of, tiny_state, trained
+
+from paddle_gan import checkpoint, experiment, kernels, onednn, precision, resolve, training
+from paddle_gan.config import TrainConfig
+from paddle_gan.errors import NumericalError, UsageError
+from paddle_gan.precision import Precision, mixed, rounded
+from paddle_gan.sampling import generate, read_npz
+
+needs_rounding = pytest.mark.skipif(not precision.can_round(), reason="oneDNN cannot train in bfloat16 here")
+
+
+def images(number):
+    paddle.seed(number)
+    return paddle.rand([4, 1, 28, 28]) * 2 - 1, None
+
+
+@pytest.mark.parametrize("loss", ["lsgan", "wgan-gp", "gan-r1-r2"])
+def test_networks_are_cast_and_penalties_are_not(monkeypatch, loss):
+    inside, asked, calls = [], [], []
+
+    @contextmanager
+    def auto_cast(**options):
+        asked.append(options)
+        inside.append(True)
+        yield
+        inside.pop()
+
+    monkeypatch.setattr(paddle.amp, "auto_cast", auto_cast)
+    state = tiny_state(loss=loss)
+    state.precision = mixed("bfloat16", scaled=False)
+    for name in ("generator", "discriminator"):
+        getattr(state, name).register_forward_pre_hook(lambda *_, name=name: calls.append((name, bool(inside))))
+    training.discriminator_step(state, *images(0), paddle.randn([4, 64]))
+    penalised = {"lsgan": 0, "wgan-gp": 1, "gan-r1-r2": 2}[loss]
+    assert calls == [("generator", True), *[("discriminator", True)] * 2, *[("discriminator", False)] * penalised]
+    calls.clear()
+    training.generator_step(state, None, paddle.randn([4, 64]))
+    assert calls == [("generator", True), ("discriminator", True)]
+    assert all(options == {"dtype": "bfloat16", "level": "O1"} for options in asked) and len(asked) == 5
+
+
+def test_what_comes_out_of_a_cast_network_is_float32_with_its_gradient():
+    x = paddle.to_tensor([1.0, 2.0], stop_gradient=False)
+    y = Precision().forward(lambda inputs, labels: (3 * inputs).astype("bfloat16"), x, None)
+    assert y.dtype == paddle.float32
+    y.sum().backward()
+    assert x.grad.tolist() == [3, 3] and x.grad.dtype == paddle.float32
+
+
+@pytest.fixture
+def on_a_gpu(monkeypatch):
+    """As far as the scaler can see; float16 itself does not exist on a CPU."""
+    place = SimpleNamespace(is_gpu_place=lambda: True)
+    monkeypatch.setattr(grad_scaler, "_dygraph_tracer", lambda: SimpleNamespace(_expected_place=place))
+    monkeypatch.setattr(grad_scaler.amp_global_state(), "amp_dtype", "float16")
+
+
+def scaled_state(loss="wgan-gp"):
+    """A state whose losses are scaled and whose scales double after seven updates of the discriminator, three of the generator."""
+    state = tiny_state(loss=loss)
+    discriminator_scaler, generator_scaler = paddle.amp.GradScaler(), paddle.amp.GradScaler()
+    discriminator_scaler.set_incr_every_n_steps(7)
+    generator_scaler.set_incr_every_n_steps(3)
+    state.precision = Precision(discriminator_scaler=discriminator_scaler, generator_scaler=generator_scaler)
+    return state
+
+
+def scales(state) -> dict[str, tuple[float, int]]:
+    states = {name: scaler.state_dict() for name, scaler in state.precision.scalers.items()}
+    return {name: (float(numbers["scale"][0]), numbers["incr_count"]) for name, numbers in states.items()}
+
+
+def test_float16_scales_and_bfloat16_does_not(on_a_gpu):
+    assert set(mixed("float16", scaled=True).scalers) == {"generator", "discriminator"}
+    assert mixed("bfloat16", scaled=False).scalers == rounded().scalers == Precision().scalers == {}
+
+
+def test_scaled_losses_give_the_same_steps(on_a_gpu):
+    """The scale is a power of two: not a bit is lost in float32."""
+    plain, scaled = tiny_state(loss="wgan-gp"), scaled_state()
+    for state in (plain, scaled):
+        training.train(state, images, 3, seed=0, log_every=2)
+    arrays = arrays_of(scaled)
+    for name, array in arrays_of(plain).items():
+        np.testing.assert_array_equal(array, arrays[name], err_msg=name)
+    assert scales(scaled) == {"discriminator": (2.0**18, 1), "generator": (2.0**17, 0)}  # of 15 and 3 updates
+
+
+def test_resume_brings_back_scales_and_what_has_been_counted(on_a_gpu, tmp_path):
+    whole, parts = scaled_state(), scaled_state()
+    training.train(whole, images, 4, seed=0, log_every=9)
+    training.train(parts, images, 2, seed=0, log_every=9)
+    checkpoint.save(parts, tmp_path, "data")
+    again, notices = scaled_state(), []
+    checkpoint.restore(again, tmp_path, "data", notices.append)
+    assert notices == [] and scales(again) == scales(parts) == {
+        "discriminator": (2.0**17, 3),
+        "generator": (2.0**16, 2),
+    }
+    training.train(again, images, 4, seed=0, log_every=9)
+    expected = arrays_of(whole)
+    assert "generator_scaler/scale" in expected and scales(again) == scales(whole) != scales(parts)
+    for name, array in arrays_of(again).items():
+        np.testing.assert_array_equal(array, expected[name], err_msg=name)
+
+
+def test_checkpoint_of_float16_is_none_of_float32(on_a_gpu, tmp_path):
+    checkpoint.save(trained(scaled_state()), tmp_path, "data")
+    with pytest.raises(checkpoint.CheckpointError, match="_scaler/"):
+        checkpoint.restore(tiny_state(loss="wgan-gp"), tmp_path, "data", print)
+
+
+def test_an_overflow_costs_the_update_and_halves_the_scale(on_a_gpu):
+    state, seen = scaled_state("lsgan"), []
+    too_large = state.precision.discriminator_scaler.state_dict() | {"scale": np.float32([3e38])}
+    state.precision.discriminator_scaler.load_state_dict(too_large)
+    state.discriminator.head.weight.set_value(state.discriminator.head.weight * 1000)
+    before = {name: array for name, array in arrays_of(state).items() if name.startswith("discriminator/")}
+    training.train(state, images, 1, 0, 1, [lambda state, values: seen.append(values)])
+    after = arrays_of(state)
+    trainable = {f"discriminator/{name}" for name, p in state.discriminator.named_parameters() if p.trainable}
+    for name in trainable:
+        np.testing.assert_array_equal(before[name], after[name])
+    assert scales(state)["discriminator"] == (pytest.approx(1.5e38), 0)
+    assert seen[0]["optimizer/loss_scale_discriminator"] == pytest.approx(1.5e38)
+    assert "optimizer/gradient_norm_discriminator" not in seen[0] and "optimizer/gradient_norm_generator" in seen[0]
+
+
+def test_gradients_that_no_scale_can_help_end_the_run(on_a_gpu):
+    state = scaled_state("lsgan")
+    state.precision.discriminator_scaler.load_state_dict(
+        state.precision.discriminator_scaler.state_dict() | {"scale": np.float32([1])}
+    )
+    with paddle.no_grad():
+        state.discriminator.head.weight.set_value(state.discriminator.head.weight * 1e30)
+    with pytest.raises(NumericalError, match="gradient_norm_discriminator"):
+        training.train(state, images, 1, 0, 1)
+
+
+@needs_rounding
+@pytest.mark.parametrize("loss", ["lsgan", "wgan-gp"])
+def test_on_a_cpu_bfloat16_trains_a_little_differently(loss):
+    logged = {}
+    for name in ("float32", "bfloat16"):
+        state, seen = tiny_state(loss=loss, precision=name), []
+        training.train(state, images, 3, 0, 1, [lambda state, values: seen.append(values)])
+        logged[name] = seen
+        assert all(array.dtype == np.float32 for array in arrays_of(state).values())
+    for exact, near in zip(logged["float32"], logged["bfloat16"]):
+        for name in ("loss/discriminator", "loss/generator"):
+            assert near[name] != exact[name]
+            assert near[name] == pytest.approx(exact[name], rel=0.05, abs=0.02)
+
+
+@needs_rounding
+def test_rounding_ends_with_the_round_also_where_it_fails():
+    state = trained(tiny_state(precision="bfloat16"), 1)
+    latents = paddle.randn([4, 64])
+    state.average.eval()
+    expected = state.average(latents).numpy()
+    with rounded().around_round():
+        assert np.abs(state.average(latents).numpy() - expected).max() > 1e-6
+    with pytest.raises(ZeroDivisionError), rounded().around_round():
+        1 / 0
+    np.testing.assert_array_equal(state.average(latents).numpy(), expected)
+    assert next(generate(state.average, 4, 0))[0].shape == (4, 28, 28, 1)
+
+
+@needs_rounding
+def test_bfloat16_resumes_exactly(tmp_path):
+    whole, parts, again = (tiny_state(precision="bfloat16") for _ in range(3))
+    training.train(whole, images, 4, 0, 9)
+    training.train(parts, images, 2, 0, 9)
+    checkpoint.save(parts, tmp_path, "data")
+    checkpoint.restore(again, tmp_path, "data", print)
+    training.train(again, images, 4, 0, 9)
+    expected = arrays_of(whole)
+    for name, array in arrays_of(again).items():
+        np.testing.assert_array_equal(array, expected[name], err_msg=name)
+
+
+@needs_rounding
+def test_precision_belongs_to_the_run_and_its_samples_are_float32(tmp_path):
+    run = tmp_path / "run"
+    train(run, "--steps", 2, "--precision", "bfloat16")
+    mine = experiment.read_config(run)
+    assert mine.precision == "bfloat16"
+    with pytest.raises(UsageError, match="holds another run .*precision bfloat16 -> float32"):
+        experiment._refuse_other_run(replace(mine, precision="float32"), run)
+    done = command_line("sample", run, "--num", 4, "--npz", tmp_path / "samples.npz", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    generator, _, _ = experiment.load_generator(run, False, print)
+    exact = next(generate(generator, 4, 0))[0]
+    np.testing.assert_allclose(read_npz(tmp_path / "samples.npz").astype(int), exact, atol=1)
+
+
+def test_what_the_device_cannot_do_is_refused(tmp_path, monkeypatch):
+    done = train(tmp_path, "--precision", "float16", expect=2)
+    assert "--precision float16 on a CPU" in done.stderr and done.stderr.count("\n") == 1
+    float16, bfloat16 = TrainConfig(precision="float16"), TrainConfig(precision="bfloat16")
+    monkeypatch.setattr(precision, "can_round", lambda: False)
+    with pytest.raises(UsageError, match="this processor"):
+        resolve.precision_of(bfloat16, "cpu")
+    for config in (float16, bfloat16):
+        monkeypatch.setattr(paddle.amp, f"is_{config.precision}_supported", lambda: False)
+        with pytest.raises(UsageError, match=f"--precision {config.precision}: this GPU"):
+            resolve.precision_of(config, "gpu:0")
+        assert resolve.resolve(config, "cpu")[0].precision == config.precision  # such a run can be sampled anywhere
+
+
+def test_a_gpu_gets_what_was_asked_for(on_a_gpu, monkeypatch):
+    for name in ("float16", "bfloat16"):
+        monkeypatch.setattr(paddle.amp, f"is_{name}_supported", lambda: True)
+        chosen = resolve.precision_of(TrainConfig(precision=name), "gpu:0")
+        assert chosen.around_forward.keywords == {"dtype": name, "level": "O1"}
+        assert bool(chosen.scalers) == (name == "float16")
+
+
+def test_a_processor_that_cannot_is_found_out(monkeypatch):
+    def fails(*_):
+        raise RuntimeError("oneDNN: convolution_forward_primitive_desc_create failed with status 3")
+
+    monkeypatch.setattr(onednn, "filter_gradient", fails)
+    monkeypatch.setattr(kernels, "available", lambda: True)
+    assert precision.can_round.__wrapped__() is False
+    monkeypatch.setattr(kernels, "available", lambda: False)
+    assert precision.can_round.__wrapped__() is False
