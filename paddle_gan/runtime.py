@@ -175,7 +175,21 @@ def select_device(name: str) -> str:
     elif name != "cpu":
         raise UsageError(f"--device {name}: expected auto, cpu, gpu or gpu:N")
     paddle.set_device(name)
+    if name != "cpu":
+        _search_convolutions()
     return name
+
+
+def _search_convolutions() -> None:
+    """Let cuDNN find the quickest convolution of each shape by trying all, once, unless the user has settled it.
+
+    What is asked to be deterministic cannot be searched for: Paddle refuses both together.
+    """
+    import paddle
+
+    search, deterministic = "FLAGS_cudnn_exhaustive_search", "FLAGS_cudnn_deterministic"
+    if search not in os.environ and not paddle.get_flags([deterministic])[deterministic]:
+        paddle.set_flags({search: True})
 
 
 def seed_all(purpose: str, *numbers: int) -> None:

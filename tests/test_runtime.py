@@ -63,3 +63,25 @@ def test_device():
     assert select_device("cpu") == "cpu"
     with pytest.raises(UsageError, match="--device gpux"):
         select_device("gpux")
+
+
+@pytest.mark.parametrize(
+    ("environment", "deterministic", "searched"),
+    [({}, False, True), ({"FLAGS_cudnn_exhaustive_search": "0"}, False, False), ({}, True, False)],
+)
+def test_convolutions_are_searched_for_on_a_gpu_unless_the_user_says_otherwise(
+    monkeypatch, environment, deterministic, searched
+):
+    monkeypatch.delenv("FLAGS_cudnn_exhaustive_search", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    chosen, flags = [], {}
+    monkeypatch.setattr(paddle, "is_compiled_with_cuda", lambda: True)
+    monkeypatch.setattr(paddle.device.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(paddle, "set_device", chosen.append)
+    monkeypatch.setattr(paddle, "set_flags", flags.update)
+    monkeypatch.setattr(paddle, "get_flags", lambda names: {name: deterministic for name in names})
+    assert select_device("gpu:0") == "gpu:0" and chosen == ["gpu:0"]
+    assert flags == ({"FLAGS_cudnn_exhaustive_search": True} if searched else {})
+    flags.clear()
+    assert select_device("cpu") == "cpu" and flags == {}
