@@ -16,8 +16,13 @@ class Adam:
     beta2: float = 0.999
 
     def build(self, parameters: list[Tensor], gradient_clip: Callable | None = None) -> paddle.optimizer.Optimizer:
+        # One call for all parameters spares a GPU the wait for the next; a CPU would gain a thousandth of a round.
+        together = paddle.get_device().startswith("gpu")
         return paddle.optimizer.Adam(
-            self.learning_rate, self.beta1, self.beta2, parameters=parameters, grad_clip=gradient_clip
+            *(self.learning_rate, self.beta1, self.beta2),
+            parameters=parameters,
+            grad_clip=gradient_clip,
+            use_multi_tensor=together,
         )
 
 

@@ -7,7 +7,7 @@ import paddle
 import paddle.nn as nn
 import pytest
 
-from paddle_gan import training
+from paddle_gan import checkpoint, training
 from paddle_gan.blocks import LayerNorm
 from paddle_gan.errors import NumericalError
 from paddle_gan.networks import DISCRIMINATORS, GENERATORS
@@ -16,7 +16,9 @@ from paddle_gan.optimizers import Adam
 from paddle_gan.training import TrainState
 
 
-def state_of(loss="lsgan", name="pixelshuffle", partner="strided", width=4, **changes) -> TrainState:
+def state_of(
+    loss="lsgan", name="pixelshuffle", partner="strided", width=4, gradient_clip=None, **changes
+) -> TrainState:
     paddle.seed(1)
     objective = OBJECTIVES[loss]
     sizes = {"image_size": 28} if name != "writeup" else {}
@@ -25,7 +27,9 @@ def state_of(loss="lsgan", name="pixelshuffle", partner="strided", width=4, **ch
     discriminator = DISCRIMINATORS[partner](channels=1, width=width, **norm, **sizes)
     average.set_state_dict(generator.state_dict())
     optimizers = (
-        objective.optimizer.build([p for p in layer.parameters() if p.trainable])
+        objective.optimizer.build(
+            [p for p in layer.parameters() if p.trainable], gradient_clip and nn.ClipGradByNorm(gradient_clip)
+        )
         for layer in (generator, discriminator)
     )
     return TrainState(generator, discriminator, average, *optimizers, objective, **changes)
@@ -165,6 +169,69 @@ def test_scalars_come_in_logged_rounds_and_the_last():
         *("loss/discriminator", "loss/generator", "loss/penalty", "mean_logit/real", "mean_logit/fake"),
         *("optimizer/gradient_norm_discriminator", "optimizer/gradient_norm_generator"),
     }
+
+
+READS = ("item", "numpy", "tolist", "__array__", "__bool__", "__float__", "__int__", "__index__")
+
+
+@pytest.fixture
+def reads(monkeypatch) -> list[str]:
+    """What brings values of a tensor to Python from now on: each makes the host wait for the device."""
+    seen = []
+
+    def recorded(name):
+        method = getattr(paddle.Tensor, name)
+
+        def read(self, *arguments, **options):
+            seen.append(name)
+            return method(self, *arguments, **options)
+
+        return read
+
+    for name in READS:
+        monkeypatch.setattr(paddle.Tensor, name, recorded(name))
+    return seen
+
+
+def test_every_way_of_reading_a_tensor_is_seen(reads):
+    for read in (paddle.Tensor.item, paddle.Tensor.numpy, paddle.Tensor.tolist, np.asarray, bool, float, int, range):
+        reads.clear()
+        read(paddle.to_tensor(1))
+        assert reads, read
+
+
+@pytest.mark.parametrize("gradient_clip", [None, 1.0])
+@pytest.mark.parametrize("loss", OBJECTIVES)
+def test_rounds_that_are_not_logged_read_nothing_back(loss, gradient_clip, reads):
+    state = state_of(loss, gradient_clip=gradient_clip)
+    images = real_images()
+    reads.clear()
+    for _ in range(2):
+        training.train_round(state, lambda number: (images, None), seed=0)
+    assert reads == []
+    training.train(state, lambda number: (images, None), 3, seed=0, log_every=1)
+    assert set(reads) >= {"item"}
+
+
+def test_adam_takes_all_parameters_at_once_on_a_gpu_to_the_same_end(monkeypatch, tmp_path):
+    """But for the last bit on a CPU; and a checkpoint of the one goes on in the other."""
+    states = [state_of()]
+    monkeypatch.setattr(paddle, "get_device", lambda: "gpu:0")
+    states += [state_of(), state_of()]
+    monkeypatch.undo()
+    assert [state.generator_optimizer._use_multi_tensor for state in states] == [False, True, True]
+    images = real_images()
+    for state in states[:2]:
+        training.train(state, lambda number: (images, None), 3, seed=0, log_every=9)
+    checkpoint.save(states[0], tmp_path, "data")
+    checkpoint.restore(states[2], tmp_path, "data", print)
+    for state in states:
+        training.train(state, lambda number: (images, None), 5, seed=0, log_every=9)
+    one, *others = ({name: t.numpy() for name, t in checkpoint._tensors(state).items()} for state in states)
+    for other in others:
+        assert other.keys() == one.keys()
+        for name, array in one.items():
+            np.testing.assert_allclose(other[name], array, rtol=2e-3, atol=2e-5, err_msg=name)
 
 
 def test_nan_ends_training_at_the_next_logged_round():
