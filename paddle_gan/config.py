@@ -176,6 +176,9 @@ class TrainConfig:
         None, "optimisation", "clip each gradient tensor to this L2 norm (the write-up: 0.01)"
     )
     ema_decay: float = option(0.999, "optimisation", "decay of the generator's average, used for samples")
+    compile: bool = option(
+        False, "optimisation", "run the networks as static graphs, for a GPU; the first steps are slow"
+    )
     precision: str = option(
         "float32", "optimisation", "type that networks multiply in while training; float16 on a GPU only", PRECISIONS
     )

@@ -59,7 +59,7 @@ _CHECKPOINT_SECONDS = 60
 _MOST_WORKERS_UNASKED = 4
 # Options that may differ when a run goes on: how long, where, and how often something is written.
 _FREE = {
-    *("steps", "epochs", "preset", "device", "out", "resume", "data_dir", "download", "workers"),
+    *("steps", "epochs", "preset", "device", "out", "resume", "data_dir", "download", "workers", "compile"),
     *("log_every", "sample_every", "checkpoint_every", "evaluate_every", "inception"),
 }
 

@@ -18,8 +18,14 @@ from paddle import Tensor
 from paddle.amp import GradScaler
 
 from paddle_gan import kernels, onednn
+from paddle_gan.compiled import Call
 
 Context = Callable[[], AbstractContextManager]
+
+
+def call(network: nn.Layer, inputs: Tensor, labels: Tensor | None) -> Tensor:
+    """The network itself."""
+    return network(inputs, labels)
 
 
 def unscaled() -> GradScaler:
@@ -36,12 +42,14 @@ class Precision:
         around_forward: of a network's forward pass, but not in a penalty.
         discriminator_scaler, generator_scaler: scale the losses up, so that small gradients do not vanish in
             float16, and leave an update out when large ones overflow; they halve and double their scale by themselves.
+        call: runs a network, as it stands or compiled.
     """
 
     around_round: Context = nullcontext
     around_forward: Context = nullcontext
     discriminator_scaler: GradScaler = field(default_factory=unscaled)
     generator_scaler: GradScaler = field(default_factory=unscaled)
+    call: Call = call
 
     @property
     def scalers(self) -> dict[str, GradScaler]:
@@ -52,7 +60,7 @@ class Precision:
     def forward(self, network: nn.Layer, inputs: Tensor, labels: Tensor | None) -> Tensor:
         """What `network` makes of `inputs`, in float32."""
         with self.around_forward():
-            outputs = network(inputs, labels)
+            outputs = self.call(network, inputs, labels)
         return outputs if outputs.dtype == paddle.float32 else outputs.astype("float32")
 
     def add_scales(self, scalars: dict[str, float]) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 
 import paddle
 
-from paddle_gan import precision
+from paddle_gan import kernels, precision
 from paddle_gan.blocks import NORMS
+from paddle_gan.compiled import compiled
 from paddle_gan.config import LOSS_ALIASES, TrainConfig, flag
 from paddle_gan.datasets import DATASETS, default_size
 from paddle_gan.errors import UsageError
@@ -101,12 +102,20 @@ def optimizer_of(config: TrainConfig, learning_rate: float | None) -> Any:
 
 
 def precision_of(config: TrainConfig, device: str) -> Precision:
-    """What a configuration's precision is on a device, "cpu" or "gpu:N".
+    """How a configuration's networks are run on a device, "cpu" or "gpu:N".
 
     Raises:
-        UsageError: there is none of it on this device.
+        UsageError: not on this device.
     """
     name = config.precision
+    if config.compile:
+        if name != "float32":
+            raise UsageError(f"--compile with --precision {name}: not tried together; leave one of them out")
+        if device == "cpu" and kernels.available():
+            raise UsageError(
+                "--compile on a CPU: a graph cannot use oneDNN's convolutions, which are quicker; leave it out"
+            )
+        return Precision(call=compiled())
     if name == "float32":
         return Precision()
     if device == "cpu":
