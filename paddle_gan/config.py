@@ -128,6 +128,12 @@ def legible(value: Any) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
+def refuse_two_weights(config: Any) -> None:
+    """Refuse --weights beside what chooses among a run's own weights."""
+    if config.weights and (config.raw or config.best):
+        raise UsageError("--weights names the weights; --raw and --best choose among those of the run")
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """Everything that a training run depends on."""
@@ -237,8 +243,23 @@ class SampleConfig:
 
     def __post_init__(self) -> None:
         check_values(self)
-        if self.weights and (self.raw or self.best):
-            raise UsageError("--weights names the weights; --raw and --best choose among those of the run")
+        refuse_two_weights(self)
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Options of `tools/export.py`."""
+
+    raw: bool = option(False, "what", "the weights as trained instead of their average")
+    best: bool = option(False, "what", "the checkpoint that measured best while training, not the newest")
+    weights: str | None = option(
+        None, "what", "generator weights from this .pdparams or .safetensors file instead of the run's checkpoint"
+    )
+    out: str | None = option(None, "where", "folder to write, replaced if it is there (default: exported in the run)")
+
+    def __post_init__(self) -> None:
+        check_values(self)
+        refuse_two_weights(self)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from paddle_gan.runtime import seed_all
 
 # uint8 images [n, H, W, C] and their labels, int64 [n], or None
 Batches = Iterable[tuple[np.ndarray, np.ndarray | None]]
-_CHUNK = 250
+CHUNK = 250
 _MOST_BYTES = 8 << 30
 
 
@@ -37,15 +37,15 @@ def generate(
         uint8 images [n, H, W, C] and their labels, int64 [n], or None for an unconditional generator.
     """
     generator.eval()
-    for start in range(0, count, _CHUNK):
-        seed_all("samples", seed, start // _CHUNK)
+    for start in range(0, count, CHUNK):
+        seed_all("samples", seed, start // CHUNK)
         # Always a whole chunk, so that the number asked for does not change even the last bits.
         labels, tensor = None, None
         if classes:
-            labels = (np.arange(start, start + _CHUNK) % classes) if label is None else np.full(_CHUNK, label)
+            labels = (np.arange(start, start + CHUNK) % classes) if label is None else np.full(CHUNK, label)
             tensor = paddle.to_tensor(labels, "int64")
         with paddle.no_grad():
-            images = generator(paddle.randn([_CHUNK, generator.latent_dim]), tensor).numpy()
+            images = generator(paddle.randn([CHUNK, generator.latent_dim]), tensor).numpy()
         end = count - start
         yield to_uint8(images[:end], generator.value_range), None if labels is None else labels[:end]
 

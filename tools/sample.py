@@ -12,16 +12,25 @@ from paddle_gan.errors import UsageError
 
 def command() -> None:
     config, positional, _ = parse(
-        SampleConfig, "Take samples from the generator of a run.", {"run": "folder of the run"}
+        SampleConfig,
+        "Take samples from the generator of a run, or of an exported folder.",
+        {"run": "folder of the run, or what tools/export.py wrote"},
     )
     if not (config.npz or config.png_dir or config.grid):
         raise UsageError("say where the samples go: --npz FILE, --png-dir FOLDER or --grid FILE")
-    from paddle_gan import experiment, images, sampling
+    from paddle_gan import experiment, export, images, sampling
     from paddle_gan.runtime import select_device
 
     select_device(config.device)
     run = Path(positional["run"]).expanduser()
-    if config.weights:
+    if export.is_exported(run):
+        if config.weights or config.raw or config.best:
+            raise UsageError(
+                f"{run}: an exported generator has one set of weights; leave --weights, --raw and --best out"
+            )
+        generator = export.Exported(run)
+        classes = generator.class_names
+    elif config.weights:
         generator, classes = experiment.generator_with(run, Path(config.weights).expanduser(), print)
     else:
         generator, classes, _ = experiment.load_generator(run, config.raw, print, config.best)
