@@ -116,7 +116,9 @@ def conv2d_transpose(
 
 def leaky_relu(x: Tensor, slope: float) -> Tensor:
     """x where it is positive, slope · x elsewhere."""
-    return _LeakyReLU.apply(x, slope) if _here(x) else F.leaky_relu(x, slope)
+    if _here(x):
+        return _LeakyReLU.apply(x, slope)
+    return F.leaky_relu(x, slope) if slope else F.relu(x)  # which Paddle's inference knows better
 
 
 def _here(x: Tensor) -> bool:

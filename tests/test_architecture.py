@@ -122,7 +122,14 @@ def test_the_gate_sees_it_by_whatever_name(code):
 
 
 def test_the_gate_lets_by_what_only_looks_so():
-    assert unsafe(ast.parse("import re, json, yaml, pickletools\nre.compile(x); json.load(f); yaml.safe_load(f)\nclass C:\n compile: bool = False")) == []
+    assert (
+        unsafe(
+            ast.parse(
+                "import re, json, yaml, pickletools\nre.compile(x); json.load(f); yaml.safe_load(f)\nclass C:\n compile: bool = False"
+            )
+        )
+        == []
+    )
 
 
 def test_config_is_free_of_paddle():
