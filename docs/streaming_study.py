@@ -1,13 +1,11 @@
 """What it costs to train on a folder that stays on the disk: python docs/streaming_study.py [FILES]
 
-Makes a folder of 100,000 JPEG files (hard links of 300 pictures) in a temporary place, and prints the time
-to open it; for each number of workers the batches a second, their cost and the most memory after 200 and 2,000 batches of
-64 images; then the time of a training step. Every row is a process of its own.
+Makes folders of 100,000 JPEG files (hard links of 300 pictures) in a temporary place, and prints the time to open
+one, batches of 64 images a second and the time of a training step with each number of workers, and the memory
+after 200 and after 2,000 batches. Other programs may run beside: times are the best of many, taken in turn.
 """
 
-import itertools
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -20,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 PICTURES, IN_A_FOLDER = 300, 1000
-WORKERS = ("0", "1", "2", "4")
+WORKERS = (0, 1, 2, 4)
 
 
 def make_folder(folder: Path, files: int, width: int, height: int) -> None:
@@ -37,9 +35,11 @@ def make_folder(folder: Path, files: int, width: int, height: int) -> None:
             os.link(first[number % PICTURES], path)
 
 
-def most_memory() -> int:
-    """MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+def memory() -> str:
+    """Resident now, and at most until now, in MiB."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    now, most = (int(status[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM"))
+    return f"{now:.0f} MiB (at most {most:.0f})"
 
 
 def open_it(folder: str) -> None:
@@ -52,51 +52,72 @@ def open_it(folder: str) -> None:
         seconds.append(time.perf_counter() - begin[0])
         of_processor.append(time.process_time() - begin[1])
     print(
-        f"{len(data)} files in {len(data.classes)} folders: opened in {min(seconds):.2f} s, "
+        f"  {len(data)} files in {len(data.classes)} folders: opened in {min(seconds):.2f} s, "
         f"{min(of_processor):.2f} s of them on the processor"
     )
 
 
-def parts(folder: str, workers: str):
-    """Configuration, data and batches as in a run; all images in memory where no workers are named."""
-    from paddle_gan import experiment
+def opened(folder: str, workers: int | None):
+    """Configuration and data as in a run; all images in memory where no workers are named."""
     from paddle_gan.config import TrainConfig
     from paddle_gan.datasets import load_dataset
     from paddle_gan.resolve import resolve
 
-    given = TrainConfig(dataset=folder, preset="small", device="cpu", workers=int(workers) if workers else None)
-    config, _ = resolve(given, "cpu")
-    data = load_dataset(folder, config.image_size, config.channels, workers=config.workers)
-    return config, data, experiment._batches(config, data, (-1.0, 1.0))
+    config, _ = resolve(TrainConfig(dataset=folder, preset="small", device="cpu", workers=workers), "cpu")
+    return config, load_dataset(folder, config.image_size, config.channels, workers=config.workers)
 
 
-def read(folder: str, workers: str, batches: str) -> None:
-    """As quickly as they come."""
-    _, _, source = parts(folder, workers)
-    with source as batch:
-        begin, best = time.perf_counter(), 0.0
-        for number in range(int(batches)):
-            if number and number % 50 == 0:
-                best = max(best, 50 / (time.perf_counter() - begin))
-                begin = time.perf_counter()
-            if number == 200:
-                early = most_memory()
+def batches(config, data):
+    from paddle_gan import experiment
+
+    return experiment._batches(config, data, (-1.0, 1.0))
+
+
+def keep(folder: str, workers: str) -> None:
+    """Memory over 2,000 batches, and their cost."""
+    with batches(*opened(folder, int(workers))) as batch:
+        begin = time.process_time()
+        for number in range(2000):
             batch(number)
-    print(
-        f"workers {workers}: {best:.1f} batches/s at best, {early} MiB after 200, {most_memory()} MiB after {batches}"
-    )
+            if number == 199:
+                early = memory()
+        cost = (time.process_time() - begin) / 2000
+    print(f"  workers {workers}: {early} after 200, {memory()} after 2000; {cost * 1000:.0f} ms of a processor a batch")
 
 
-def step(folder: str, workers: str) -> None:
-    """The least of fifty."""
+def speed(folder: str) -> None:
+    """As quickly as they come: twenty batches with each number of workers in turn, the best of ten times."""
+    parts = {workers: opened(folder, workers) for workers in WORKERS}
+    best = dict.fromkeys(WORKERS, 0.0)
+    for _ in range(10):
+        for workers in WORKERS:
+            begin = time.perf_counter()
+            with batches(*parts[workers]) as batch:
+                for number in range(20):
+                    batch(number)
+            best[workers] = max(best[workers], 20 / (time.perf_counter() - begin))
+    print("  batches a second:", ", ".join(f"workers {workers} {value:.1f}" for workers, value in best.items()))
+
+
+def step(folder: str) -> None:
+    """Eight steps of training in turn out of memory and with each number of workers, the quickest of eighty."""
     from paddle_gan import experiment
     from paddle_gan.training import train
 
-    config, data, source = parts(folder, workers)
-    state, times = experiment.build(config, 0), []
-    with source as batch:
-        train(state, batch, 50, 0, 50, [lambda state, values: times.append(time.perf_counter())])
-    print(f"workers {workers or 'none, in memory'}: {min(np.diff(times)) * 1000:.0f} ms a step")
+    parts = {name: opened(folder, name) for name in (None, *WORKERS)}
+    seconds = dict.fromkeys(parts, float("inf"))
+    state = experiment.build(parts[None][0], 0)
+    for _ in range(10):
+        for name, part in parts.items():
+            times = []
+            with batches(*part) as batch:
+                train(state, batch, state.step + 8, 0, 50, [lambda *_: times.append(time.perf_counter())])
+            seconds[name] = min(seconds[name], *np.diff(times))
+    shown = (f"{'memory' if name is None else f'workers {name}'} {1000 * value:.0f}" for name, value in seconds.items())
+    print("  milliseconds a step:", ", ".join(shown))
+
+
+PARTS = {"open": open_it, "keep": keep, "speed": speed, "step": step}
 
 
 def main() -> None:
@@ -109,20 +130,16 @@ def main() -> None:
         subprocess.run([sys.executable, __file__, *map(str, arguments)], check=True)
 
     with tempfile.TemporaryDirectory() as folder:
-        small, photos = Path(folder) / "small", Path(folder) / "photos"
-        make_folder(small, files, 96, 96)
-        make_folder(photos, IN_A_FOLDER, 500, 375)
-        row("open", small)
-        for path, batches in ((small, 2000), (photos, 200)):
-            print(f"reading {path.name}")
-            for workers in WORKERS:
-                row("read", path, workers, batches)
-        for path, workers in itertools.product((small / "000", photos), ("", *WORKERS)):
-            print(f"training on {path.relative_to(folder)}", end=", ", flush=True)
-            row("step", path, workers)
+        for width, height in ((96, 96), (500, 375)):
+            pictures = Path(folder) / f"{width}x{height}"
+            make_folder(pictures, files, width, height)
+            print(pictures.name, flush=True)
+            row("open", pictures)
+            row("speed", pictures)
+            row("step", pictures / "000")
+        for workers in WORKERS:
+            row("keep", Path(folder) / "96x96", workers)
 
-
-PARTS = {"open": open_it, "read": read, "step": step}
 
 if __name__ == "__main__":
     main()
