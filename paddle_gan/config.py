@@ -59,11 +59,19 @@ _POSITIVE = (
     *("learning_rate", "generator_learning_rate", "discriminator_learning_rate"),
     *("epochs", "steps", "log_every", "sample_every", "checkpoint_every", "num", "seeds", "minutes", "repeats"),
 )
+_BELOW_ONE = ("beta1", "beta2", "rho", "ema_decay", "label_smoothing")
 # Far beyond what is of use and within what can be computed with.
 _MOST = {"width": 1024, "discriminator_width": 1024, "latent_dim": 2**14, "batch_size": 2**16}
 _MOST_OF_ALL = 10**9
 _LONGEST_SHOWN = 60
-_BELOW_ONE = ("beta1", "beta2", "rho", "ema_decay", "label_smoothing")
+# What a field of each type says when it is given another.
+_KINDS = {
+    bool: "true or false",
+    int: "must be a whole number",
+    float: "must be a finite number",
+    str: "must be a text",
+    tuple[str, ...]: "must be a list of texts",
+}
 
 
 def flag(name: str) -> str:
@@ -98,15 +106,6 @@ def check_values(config: Any) -> None:
             raise UsageError(f"{name} {legible(value)}: must be at least 0 and less than 1")
         if item.name == "seed" and value < 0:
             raise UsageError(f"{name} {legible(value)}: must not be negative")
-
-
-_KINDS = {
-    bool: "true or false",
-    int: "must be a whole number",
-    float: "must be a finite number",
-    str: "must be a text",
-    tuple[str, ...]: "must be a list of texts",
-}
 
 
 def _is(value: Any, kind: Any) -> bool:
@@ -383,7 +382,7 @@ class BoardConfig:
                 ipaddress.ip_address(self.host)
             except ValueError as error:
                 raise UsageError(
-                    f"--host {self.host}: an address of this machine, such as 127.0.0.1 or 0.0.0.0"
+                    f"--host {legible(self.host)}: an address of this machine, such as 127.0.0.1 or 0.0.0.0"
                 ) from error
 
 

@@ -545,7 +545,7 @@ def test_thirty_signals_at_random_moments_lose_no_step(tmp_path, number):
             wait_for(lambda: interruptible(process))
         time.sleep(chance.uniform(0, 3))
         process.send_signal(number)
-        _, stderr = process.communicate(timeout=10)  # seconds until it has saved and ended
+        _, stderr = process.communicate(timeout=60)  # it saves first; the machine may be busy
         assert shell_status(process) == 128 + number and "Traceback" not in stderr
         said = re.search(r"stopped at step (\d+)", stderr)
         if said:
