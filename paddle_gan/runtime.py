@@ -7,7 +7,6 @@ processor this MKL takes its slowest path. The variables that change both are re
 is loaded; a value that the user has set is always kept.
 """
 
-import ctypes
 import os
 import platform
 import signal
@@ -94,6 +93,8 @@ def keep_freed_memory() -> None:
     """
     if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
         return
+    import ctypes
+
     trim_threshold, mmap_threshold = -1, -3  # of mallopt(3)
     try:
         mallopt = ctypes.CDLL(None).mallopt
