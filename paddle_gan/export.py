@@ -42,7 +42,7 @@ SEEDS = (
 )
 _PROGRAM, _WEIGHTS, _MANIFEST = "generator.json", "generator.pdiparams", "manifest.json"
 # Few enough that an image's maps stay in the processor's cache between two layers.
-_BATCH = 25
+_BATCH = 50
 # As programs name them: p is a weight, 0 and 1 are Paddle's dialects.
 _OPERATIONS = {
     *("p", "0.combine", "1.data", "1.fetch", "1.full", "1.full_int_array"),
