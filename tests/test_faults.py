@@ -709,7 +709,7 @@ def test_a_run_that_came_and_went_while_the_data_was_loaded_is_refused(pictures,
 @pytest.mark.faults
 def test_of_three_that_start_at_once_in_one_folder_one_trains(tmp_path):
     processes = [start(tmp_path / "run", "--steps", 300, "--log-every", 1) for _ in range(3)]
-    ends = [(*process.communicate(timeout=300), process.returncode) for process in processes]
+    ends = [(*process.communicate(timeout=1800), process.returncode) for process in processes]
     assert sorted(status for _, _, status in ends) == [0, 2, 2]
     for _, stderr, status in ends:
         if status:
