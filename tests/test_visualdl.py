@@ -1,5 +1,6 @@
 """VisualDL as the summary says to start it: in a browser, and for one that sends no language."""
 
+import contextlib
 import json
 import re
 import shlex
@@ -74,6 +75,14 @@ def test_page_is_served_whatever_language_the_browser_sends(page, headers):
     assert "loss/generator" in json.dumps(tags)
 
 
+def browse(*arguments: str) -> str:
+    """What Chromium prints; on a busy machine it may hang with its virtual clock, so it is started up to three times."""
+    for _ in range(2):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return subprocess.run([CHROMIUM, *arguments], capture_output=True, timeout=60, text=True, check=True).stdout
+    return subprocess.run([CHROMIUM, *arguments], capture_output=True, timeout=120, text=True, check=True).stdout
+
+
 @pytest.mark.skipif(not CHROMIUM, reason="needs Chromium")
 @pytest.mark.parametrize(("place", "text"), [("scalar", "loss"), ("sample/image", "samples")])
 @pytest.mark.parametrize("language", ["en", "fr", ""], ids=["en", "fr", "no language"])
@@ -87,7 +96,7 @@ def test_browser_shows_curves_and_samples(page, tmp_path, place, text, language)
         f"--accept-lang={language}",
     ]
     address = f"{page}/app/{place}"
-    subprocess.run([CHROMIUM, *flags, f"--screenshot={picture}", address], capture_output=True, timeout=300, check=True)
+    browse(*flags, f"--screenshot={picture}", address)
     pixels = np.asarray(Image.open(picture).convert("RGB")).reshape(-1, 3)
     assert len(np.unique(pixels, axis=0)) > 100  # a page with content, not an empty or an error page
     if place == "scalar":
@@ -95,7 +104,4 @@ def test_browser_shows_curves_and_samples(page, tmp_path, place, text, language)
         assert (
             np.abs(curve - (41, 50, 225)).max(axis=-1) < 20
         ).sum() > 100  # VisualDL draws the first run in this blue
-    dom = subprocess.run(
-        [CHROMIUM, *flags, "--dump-dom", address], capture_output=True, timeout=300, text=True, check=True
-    ).stdout
-    assert text in dom
+    assert text in browse(*flags, "--dump-dom", address)
