@@ -99,8 +99,32 @@ class Conv2DTranspose(nn.Conv2DTranspose):
         return kernels.conv2d_transpose(x, self.weight, self.bias, self.stride, self.zeros, self.more)
 
 
-# nn.BatchNorm, unlike BatchNorm1D and 2D, takes [N, C] as well as [N, C, H, W].
-NORMS: dict[str, Norm | None] = {"batch": nn.BatchNorm, "layer": LayerNorm, "none": None}
+class BatchNorm(nn.BatchNorm):
+    """`nn.BatchNorm`, by `kernels.batch_norm`; unlike BatchNorm1D and 2D it takes [N, C] as well as [N, C, H, W]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        made = kernels.batch_norm(x, self.weight, self.bias, self._epsilon)
+        if made is None:
+            return super().forward(x)
+        y, mean, variance = made
+        if self._momentum < 1:
+            with paddle.no_grad():
+                share = paddle.full([], 1 - self._momentum)
+                self._mean.lerp_(mean, share)
+                self._variance.lerp_(variance, share)
+        return y
+
+
+class PixelShuffle(nn.PixelShuffle):
+    """`nn.PixelShuffle`, by `kernels.pixel_shuffle`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return kernels.pixel_shuffle(x, self._upscale_factor)
+
+
+NORMS: dict[str, Norm | None] = {"batch": BatchNorm, "layer": LayerNorm, "none": None}
 
 
 def synchronise_norms(layer: nn.Layer) -> None:
@@ -138,7 +162,7 @@ class ConvBN(nn.Layer):
         kernel_size: int,
         stride: int = 1,
         padding: int | str = "valid",
-        norm: Norm | None = nn.BatchNorm,
+        norm: Norm | None = BatchNorm,
         activation: Activation | None = leaky_relu,
         convolution: Callable[..., nn.Layer] = Conv2D,
         bias: bool | None = None,

@@ -1,4 +1,4 @@
-"""Convolutions and leaky ReLU, quick on a CPU, that can be differentiated any number of times.
+"""Convolutions, leaky ReLU, batch norm and pixel shuffle, quick on a CPU, that can be differentiated any number of times.
 
 Of images x, filters w and weights y of the outputs, ⟨conv(x, w), y⟩ is linear in each. A convolution is
 that form of x and w, its gradient in the images that of y and w, its gradient in the filters that of x
@@ -17,15 +17,12 @@ import paddle.nn.functional as F
 from paddle import Tensor
 from paddle.autograd import PyLayer
 
-from paddle_gan import onednn
+from paddle_gan import dnnl, onednn
+from paddle_gan.dnnl import FEW_CHANNELS
 from paddle_gan.onednn import Geometry
 
 # Rows and columns of zeros at the top, left, bottom and right.
 Padding = tuple[int, int, int, int]
-
-# oneDNN computes for blocks of sixteen channels. For so few, Paddle's transposed convolution is quicker: a product
-# with the filters, and a sum of its overlapping parts.
-_FEW_CHANNELS = 3
 
 # Of what is multiplied in a convolution on the CPU; sums and everything else are float32.
 _precision = "float32"
@@ -35,12 +32,12 @@ _weight_gradients = True
 @cache
 def available() -> bool:
     """Whether convolutions on a CPU go through oneDNN; not where PADDLE_GAN_ONEDNN=0 says so."""
-    return os.environ.get("PADDLE_GAN_ONEDNN") != "0" and onednn.available()
+    return os.environ.get("PADDLE_GAN_ONEDNN") != "0" and dnnl.available()
 
 
 def implementation() -> str:
     """What computes convolutions on the device in use, and with it their last bits."""
-    return f"oneDNN {onednn.version()}" if paddle.get_device() == "cpu" and available() else "Paddle"
+    return f"oneDNN {dnnl.version()}" if paddle.get_device() == "cpu" and available() else "Paddle"
 
 
 def set_precision(precision: str) -> None:
@@ -121,6 +118,31 @@ def leaky_relu(x: Tensor, slope: float) -> Tensor:
     return F.leaky_relu(x, slope) if slope else F.relu(x)  # which Paddle's inference knows better
 
 
+def pixel_shuffle(x: Tensor, factor: int) -> Tensor:
+    """[N, factor² C, H, W] to [N, C, factor H, factor W] (Shi et al. 2016)."""
+    return _PixelShuffle.apply(x, factor, False) if _here(x) else F.pixel_shuffle(x, factor)
+
+
+def batch_norm(x: Tensor, scale: Tensor, shift: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor] | None:
+    """Each channel of x over the batch to mean 0 and variance 1, times scale, plus shift (Ioffe and Szegedy 2015).
+
+    Args:
+        x: [N, C] or [N, C, H, W].
+        scale, shift: [C].
+        epsilon: added to the variance.
+
+    Returns:
+        y of the shape of x; mean and biased variance of each channel, [C], without gradients. None where Paddle's own
+        has to do it.
+    """
+    if not _here(x):
+        return None
+    statistics: list[Tensor] = []
+    images = x.reshape([*x.shape, 1, 1]) if x.ndim == 2 else x
+    y = _apply(_BatchNorm, {"x": images, "scale": scale, "shift": shift}, epsilon, statistics)
+    return y.reshape(x.shape) if x.ndim == 2 else y, *statistics
+
+
 def _here(x: Tensor) -> bool:
     return paddle.in_dynamic_mode() and x.dtype == paddle.float32 and x.place.is_cpu_place() and available()
 
@@ -130,7 +152,7 @@ class _LeakyReLU(PyLayer):
     def forward(ctx, x, slope):
         ctx.save_for_backward(x)
         ctx.slope = slope
-        return F.leaky_relu(x, slope)
+        return onednn.leaky_relu(x, slope)
 
     @staticmethod
     def backward(ctx, gradient):
@@ -151,11 +173,67 @@ class _Rectified(PyLayer):
         return _Rectified.apply(gradient, ctx.saved_tensor()[0], ctx.slope), None
 
 
+class _PixelShuffle(PyLayer):
+    """A permutation: what goes back is its gradient, and the other way round."""
+
+    @staticmethod
+    def forward(ctx, x, factor, back):
+        ctx.factor, ctx.back = factor, back
+        return (onednn.pixel_unshuffle if back else onednn.pixel_shuffle)(x, factor)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return _PixelShuffle.apply(gradient, ctx.factor, not ctx.back)
+
+
+class _BatchNorm(PyLayer):
+    @staticmethod
+    def forward(ctx, tensors, roles, epsilon, statistics):
+        given = dict(zip(roles, tensors))
+        y, mean, variance = onednn.normalise(given["x"], given["scale"], given["shift"], epsilon)
+        statistics += [mean, variance]
+        ctx.save_for_backward(given["x"], given["scale"], mean, variance)
+        ctx.roles, ctx.epsilon = roles, epsilon
+        ctx.needed = [not tensor.stop_gradient for tensor in tensors]
+        return y
+
+    @staticmethod
+    def backward(ctx, gradient):
+        x, scale, mean, variance = ctx.saved_tensor()
+        if paddle.is_grad_enabled():  # this gradient will be differentiated: out of operations that can be
+            gradients = _norm_gradients(gradient, x, scale, ctx.epsilon)
+        else:
+            gradients = onednn.norm_gradients(gradient, x, mean, variance, scale, ctx.epsilon)
+        gradients = dict(zip(("x", "scale", "shift"), gradients))
+        return (tuple(gradients[role] if want else None for role, want in zip(ctx.roles, _wanted(ctx))),)
+
+
+def _norm_gradients(gradient: Tensor, x: Tensor, scale: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Of batch normalisation, in x, scale and shift, as functions of all that they depend on."""
+    axes = [0, 2, 3]
+    centred = x - x.mean(axes, keepdim=True)
+    inverse = paddle.rsqrt(centred.square().mean(axes, keepdim=True) + epsilon)
+    normal = centred * inverse
+    product = gradient * normal
+    dx = scale.reshape([1, -1, 1, 1]) * inverse
+    dx = dx * (gradient - gradient.mean(axes, keepdim=True) - normal * product.mean(axes, keepdim=True))
+    return dx, product.sum(axes), gradient.sum(axes)
+
+
 def _contract(given: dict[str, Tensor], geometry: Geometry) -> Tensor:
     """Of two among x, w and y: what the third is multiplied with in ⟨conv(x, w), y⟩; to x and w, a bias may be added."""
-    # Paddle takes the gradients of tensors in a list if the first of them has one.
+    return _apply(_Contraction, given, geometry)
+
+
+def _apply(function: type[PyLayer], given: dict[str, Tensor], *rest) -> Tensor:
+    # Paddle takes the gradients of tensors in a list if the first of them has one, and then also those not asked for.
     roles = sorted(given, key=lambda role: given[role].stop_gradient)
-    return _Contraction.apply([given[role] for role in roles], roles, geometry)
+    return function.apply([given[role] for role in roles], roles, *rest)
+
+
+def _wanted(ctx) -> list[bool]:
+    """Which tensors of the list need a gradient."""
+    return [needed and (_weight_gradients or role in "xy") for role, needed in zip(ctx.roles, ctx.needed)]
 
 
 class _Contraction(PyLayer):
@@ -178,15 +256,14 @@ class _Contraction(PyLayer):
             others = {other: tensor for other, tensor in given.items() if other != role}
             return _contract({**others, third: gradient}, ctx.geometry)
 
-        wanted = [needed and (_weight_gradients or role in "xy") for role, needed in zip(ctx.roles, ctx.needed)]
-        return (tuple(gradient_in(role) if want else None for role, want in zip(ctx.roles, wanted)),)
+        return (tuple(gradient_in(role) if want else None for role, want in zip(ctx.roles, _wanted(ctx))),)
 
 
 def _computed(given: dict[str, Tensor], geometry: Geometry) -> Tensor:
     """What `_contract` promises, without gradients."""
     rows, columns = geometry.filters[2:]
     bias = given.get("bias")
-    few_outputs = geometry.filters[0] <= _FEW_CHANNELS < geometry.filters[1]
+    few_outputs = geometry.filters[0] <= FEW_CHANNELS < geometry.filters[1]
     if few_outputs and geometry.stride == 1 and max(geometry.padding) < min(rows, columns):
         # Seen from the outputs it is a convolution too, with mirrored filters, and of few channels at its images.
         exchanged = {other: given[role] for role, other in (("x", "y"), ("y", "x")) if role in given}
@@ -198,17 +275,25 @@ def _computed(given: dict[str, Tensor], geometry: Geometry) -> Tensor:
         return onednn.convolve(given["x"], given["w"], bias, geometry, _precision)
     if "w" not in given:
         return onednn.filter_gradient(given["x"], given["y"], geometry, _precision)
-    if geometry.images[1] > _FEW_CHANNELS:
+    if geometry.images[1] > FEW_CHANNELS:
         return onednn.image_gradient(given["y"], given["w"], geometry, _precision)
-    top, left, bottom, right = geometry.padding
-    return F.conv2d_transpose(
-        given["y"],
-        given["w"],
-        None,
-        geometry.stride,
-        [top, bottom, left, right],
-        output_size=list(geometry.images[2:]),
-    )
+    return _by_columns(given["y"], given["w"], geometry)
+
+
+def _by_columns(y: Tensor, w: Tensor, geometry: Geometry) -> Tensor:
+    """`onednn.image_gradient` for few channels: a product with the filters, and the sum of its overlapping parts."""
+    n, k, p, q = geometry.outputs
+    filters = w.reshape([k, -1])
+    if y.is_contiguous():
+        columns = paddle.matmul(filters, y.reshape([n, k, p * q]), transpose_x=True)
+    else:  # the channels last
+        columns = paddle.matmul(
+            filters, y.transpose([0, 2, 3, 1]).reshape([n, p * q, k]), transpose_x=True, transpose_y=True
+        )
+    (top, left, bottom, right), (height, width) = geometry.padding, geometry.images[2:]
+    padded = [height + top + bottom, width + left + right]
+    images = F.fold(columns, padded, geometry.filters[2:], [geometry.stride] * 2)
+    return images[:, :, top : top + height, left : left + width].contiguous()
 
 
 def _channel_sums(x: Tensor) -> Tensor:

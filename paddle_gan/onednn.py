@@ -1,44 +1,40 @@
-"""Convolutions and rectifiers by the oneDNN library that Paddle brings along, called through its C interface.
+"""Operations of convolutional networks by oneDNN, on float32 tensors that lie on the CPU. Gradients are `kernels`' business.
 
-Paddle's own kernels reach a third of a CPU's rate, oneDNN's most of it, and the library is in the process
-already (oneDNN 3, `libdnnl.so.3`). So there is nothing to compile: a few C functions and numbers of
-`dnnl_types.h`, which stay the same throughout a major version.
-
-A convolution is bilinear in images x [N, C, H, W] and filters w [K, C, R, S], with outputs y [N, K, P, Q];
-here are it and its two adjoints, on float32 tensors that lie on the CPU. Not about gradients:
-`kernels` is.
+Paddle's own kernels reach a third of a CPU's rate and run, but for products, on one thread. What is made
+here lies with the channels last, where it has more than a few: between two of these operations nothing
+need be rearranged. To Paddle it is a tensor [N, C, H, W] as any other, with other strides. A gradient
+lies as what it is the gradient of.
 """
 
 import ctypes
-import math
-import os
-import platform
-import sys
-import threading
 from collections.abc import Callable
-from ctypes import byref, c_int, c_int64, c_size_t, c_void_p
 from functools import cache
-from itertools import accumulate
-from pathlib import Path
 from typing import NamedTuple
 
-import paddle
 from paddle import Tensor
 
-from paddle_gan.runtime import cpu_count
+from paddle_gan.dnnl import (
+    FEW_CHANNELS,
+    Lie,
+    Operand,
+    channels_last,
+    decided,
+    described,
+    engine,
+    in_a_row,
+    integers,
+    lie_of,
+    make,
+    operation,
+    rearrangement,
+    undecided,
+    use_threads,
+)
 
-_LIBRARIES = Path(paddle.__file__).parent / "libs"
 # Numbers of dnnl_types.h.
-_CPU, _IN_ORDER, _DIRECT, _TRAINING, _RELU = 1, 1, 1, 64, 32
-_ANY_LAYOUT = 1
-_TYPES = {"bfloat16": 2, "float32": 3}
-_QUERY = {"x": 129, "dx": 130, "w": 131, "dw": 132, "y": 133, "dy": 134}
-_ARGUMENT = {"x": 1, "y": 17, "w": 33, "b": 41, "dx": 129, "dy": 145, "dw": 161}
-
-_ALIGNMENT = 64  # bytes; a cache line, and a vector register
-
-# The memory objects of an operation are its own, so one call at a time.
-_lock = threading.Lock()
+_DIRECT, _RELU = 1, 32
+_TRAINING, _INFERENCE, _BACKWARD = 64, 96, 128
+_GLOBAL_STATISTICS, _SCALE_AND_SHIFT = 1, 2 | 4
 
 
 class Geometry(NamedTuple):
@@ -65,241 +61,191 @@ class Geometry(NamedTuple):
         return self.images[0], self.filters[0], height, width
 
 
-@cache
-def available() -> bool:
-    """Whether this build of Paddle has the library: version 3, on Linux and x86-64."""
-    try:
-        _library()
-    except OSError:
-        return False
-    return True
-
-
-def version() -> str:
-    """Of the library, such as "3.6.2"."""
-    numbers = _library().dnnl_version().contents
-    return f"{numbers.major}.{numbers.minor}.{numbers.patch}"
-
-
 def convolve(x: Tensor, w: Tensor, bias: Tensor | None, geometry: Geometry, precision: str) -> Tensor:
-    """Cross-correlation of x with w, plus bias [K] if there is one: y.
+    """Cross-correlation of x [N, C, H, W] with w [K, C, R, S], plus bias [K] if there is one: y [N, K, P, Q].
 
     Args:
         precision: to which the factors are rounded, "float32" or "bfloat16"; sums and results are float32.
     """
-    if bias is None:
-        return _convolution("forward", geometry, precision, False)(x, w)
-    return _convolution("forward", geometry, precision, True)(x, w, bias)
+    given = (x, w) if bias is None else (x, w, bias)
+    return _convolution("forward", geometry, precision, *map(lie_of, given))(*given)[0]
 
 
 def image_gradient(dy: Tensor, w: Tensor, geometry: Geometry, precision: str) -> Tensor:
     """The adjoint in the images: what dy [N, K, P, Q] is worth at each pixel, [N, C, H, W]. A transposed convolution."""
-    return _convolution("backward_data", geometry, precision, False)(dy, w)
+    return _convolution("backward_data", geometry, precision, lie_of(dy), lie_of(w))(dy, w)[0]
 
 
 def filter_gradient(x: Tensor, dy: Tensor, geometry: Geometry, precision: str) -> Tensor:
     """The adjoint in the filters: the correlation of x with dy [N, K, P, Q], [K, C, R, S]."""
-    return _convolution("backward_weights", geometry, precision, False)(x, dy)
+    return _convolution("backward_weights", geometry, precision, lie_of(x), lie_of(dy))(x, dy)[0]
+
+
+def leaky_relu(x: Tensor, slope: float) -> Tensor:
+    """x where it is positive, slope · x elsewhere."""
+    return _leaky_relu(lie_of(x), slope)(x)[0]
 
 
 def rectify(dy: Tensor, x: Tensor, slope: float) -> Tensor:
     """dy where x > 0 and slope · dy elsewhere, of one shape: the gradient of a leaky ReLU of x."""
-    return _rectifier(x.size, slope)(dy, x).reshape(x.shape)
+    return _rectifier(lie_of(dy), lie_of(x), slope)(dy, x)[0]
 
 
-class _Version(ctypes.Structure):
-    _fields_ = [("major", c_int), ("minor", c_int), ("patch", c_int)]
+def normalise(x: Tensor, scale: Tensor, shift: Tensor, epsilon: float) -> list[Tensor]:
+    """Batch normalisation of x, [N, C] or [N, C, H, W].
 
-
-class _Argument(ctypes.Structure):
-    _fields_ = [("number", c_int), ("memory", c_void_p)]
-
-
-@cache
-def _openmp() -> ctypes.CDLL:
-    """The OpenMP runtime that MKL brings, whose threads oneDNN uses too."""
-    return ctypes.CDLL(str(_LIBRARIES / "libiomp5.so"))
-
-
-@cache
-def _threads() -> int:
-    given = os.environ.get("MKL_NUM_THREADS", "")
-    return int(given) if given.isdecimal() and int(given) else cpu_count()
-
-
-def _use_threads() -> None:
-    """Let the calling thread have as many helpers as MKL has, both when an operation is planned and when it is run.
-
-    The environment says one, for Paddle's own loops, see `runtime`.
+    Returns:
+        y of the shape of x; mean and (biased) variance of each channel, [C].
     """
-    _openmp().omp_set_num_threads(_threads())
+    return _norm(lie_of(x), epsilon)(x, scale, shift)
+
+
+def normalise_as(x: Tensor, mean: Tensor, variance: Tensor, scale: Tensor, shift: Tensor, epsilon: float) -> Tensor:
+    """scale · (x - mean) / √(variance + epsilon) + shift for each channel of x, [N, C] or [N, C, H, W]."""
+    return _fixed_norm(lie_of(x), epsilon)(x, mean, variance, scale, shift)[0]
+
+
+def norm_gradients(
+    dy: Tensor, x: Tensor, mean: Tensor, variance: Tensor, scale: Tensor, epsilon: float
+) -> list[Tensor]:
+    """The gradients of `normalise` in x, scale and shift, given what it returned."""
+    return _norm_gradients(lie_of(dy), lie_of(x), epsilon)(dy, x, mean, variance, scale)
+
+
+def pixel_shuffle(x: Tensor, factor: int) -> Tensor:
+    """[N, factor² C, H, W] to [N, C, factor H, factor W]: the channels of a pixel as a square of pixels (Shi et al. 2016)."""
+    return _shuffle(lie_of(x), factor)(x)[0]
+
+
+def pixel_unshuffle(y: Tensor, factor: int) -> Tensor:
+    """Back from `pixel_shuffle`."""
+    return _unshuffle(lie_of(y), factor)(y)[0]
 
 
 @cache
-def _library() -> ctypes.CDLL:
-    if sys.platform != "linux" or platform.machine() != "x86_64":
-        raise OSError("Paddle brings oneDNN along on Linux and x86-64 only")
-    library = ctypes.CDLL(str(_LIBRARIES / "libdnnl.so.3"))
-    _openmp()
-    library.dnnl_version.restype = ctypes.POINTER(_Version)
-    library.dnnl_primitive_desc_query_md.restype = c_void_p
-    library.dnnl_memory_desc_get_size.restype = c_size_t
-    if library.dnnl_version().contents.major != 3:
-        raise OSError("this is not version 3 of oneDNN")
-    return library
-
-
-def _call(name: str, *arguments) -> None:
-    if status := getattr(_library(), f"dnnl_{name}")(*arguments):
-        raise RuntimeError(f"oneDNN: {name} failed with status {status}")
-
-
-def _make(name: str, *arguments) -> c_void_p:
-    """The object that dnnl_`name` writes to its first argument. Objects live as long as the process."""
-    made = c_void_p()
-    _call(name, byref(made), *arguments)
-    return made
-
-
-@cache
-def _engine() -> c_void_p:
-    return _make("engine_create", _CPU, c_size_t(0))
-
-
-@cache
-def _stream() -> c_void_p:
-    return _make("stream_create", _engine(), _IN_ORDER)
-
-
-def _integers(values) -> ctypes.Array:
-    return (c_int64 * len(values))(*values)
-
-
-def _plain(shape: tuple[int, ...]) -> c_void_p:
-    """Layout of a Paddle tensor of float32."""
-    strides = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
-    return _make("memory_desc_create_with_strides", len(shape), _integers(shape), _TYPES["float32"], _integers(strides))
-
-
-def _memory(layout: c_void_p) -> c_void_p:
-    """A memory object that is told later where its values are."""
-    return _make("memory_create", layout, _engine(), None)
-
-
-def _execute(primitive: c_void_p, arguments: list[tuple[str, c_void_p]]) -> Callable[[], None]:
-    array = (_Argument * len(arguments))(*(_Argument(_ARGUMENT[role], memory) for role, memory in arguments))
-    return lambda: _call("primitive_execute", primitive, _stream(), len(array), array)
-
-
-class _Operand(NamedTuple):
-    """One tensor of an operation: its values as Paddle has them and, where oneDNN wants another layout, as it wants them."""
-
-    shape: tuple[int, ...]
-    plain: c_void_p
-    own: c_void_p | None
-    own_bytes: int
-    reorder: Callable[[], None] | None
-
-
-def _operand(shape: tuple[int, ...], layout: c_void_p, is_result: bool = False) -> _Operand:
-    plain_layout = _plain(shape)
-    plain = _memory(plain_layout)
-    if _library().dnnl_memory_desc_equal(plain_layout, layout):
-        return _Operand(shape, plain, None, 0, None)
-    own = _memory(layout)
-    ends = [(layout, own), (plain_layout, plain)] if is_result else [(plain_layout, plain), (layout, own)]
-    (source, source_memory), (target, target_memory) = ends
-    description = _make("reorder_primitive_desc_create", source, _engine(), target, _engine(), None)
-    reorder = _execute(_make("primitive_create", description), [("x", source_memory), ("y", target_memory)])
-    size = _library().dnnl_memory_desc_get_size(layout)
-    return _Operand(shape, plain, own, math.ceil(size / _ALIGNMENT) * _ALIGNMENT, reorder)
-
-
-@cache
-def _convolution(kind: str, geometry: Geometry, precision: str, biased: bool) -> Callable[..., Tensor]:
-    """One kind of convolution of one geometry, as a function of its tensors."""
-    _use_threads()
+def _convolution(kind: str, geometry: Geometry, precision: str, *lies: Lie) -> Callable[..., list[Tensor]]:
+    """One kind of convolution of one geometry, for tensors that lie so; a third of them is a bias."""
+    use_threads()
     shapes = {"x": geometry.images, "w": geometry.filters, "y": geometry.outputs}
-    x, w, y = (
-        _make("memory_desc_create_with_tag", len(shape), _integers(shape), _TYPES[precision], _ANY_LAYOUT)
-        for shape in shapes.values()
-    )
+    own = {role: undecided(shape, precision) for role, shape in shapes.items()}
+    if geometry.images[1] > FEW_CHANNELS:
+        own.update({role: described(channels_last(shapes[role]), precision) for role in "xy"})
+    x, w, y = own.values()
     top, left, bottom, right = geometry.padding
-    steps = [_integers(pair) for pair in ([geometry.stride] * 2, (0, 0), (top, left), (bottom, right))]
-    bias = _plain(geometry.filters[:1]) if biased else None
-    forward = _make(
-        "convolution_forward_primitive_desc_create", _engine(), _TRAINING, _DIRECT, x, w, bias, y, *steps, None
+    steps = [integers(pair) for pair in ([geometry.stride] * 2, (0, 0), (top, left), (bottom, right))]
+    bias = described(lies[2]) if len(lies) > 2 else None
+    forward = make(
+        "convolution_forward_primitive_desc_create", engine(), _TRAINING, _DIRECT, x, w, bias, y, *steps, None
     )
     if kind == "forward":
-        description, roles = forward, ["x", "w", "y"]
+        planned, roles = forward, ["x", "w", "y"]
     else:
         layouts, roles = {
             "backward_data": ((x, w, y), ["dy", "w", "dx"]),
             "backward_weights": ((x, w, None, y), ["x", "dy", "dw"]),
         }[kind]
-        description = _make(
-            f"convolution_{kind}_primitive_desc_create", _engine(), _DIRECT, *layouts, *steps, forward, None
-        )
-    operands = {
-        role: _operand(
-            shapes[role[-1]],
-            c_void_p(_library().dnnl_primitive_desc_query_md(description, _QUERY[role], 0)),
-            is_result=role == roles[-1],
-        )
-        for role in roles
-    }
-    if biased:
-        operands = {
-            "x": operands["x"],
-            "w": operands["w"],
-            "b": _operand(geometry.filters[:1], bias),
-            "y": operands["y"],
-        }
-    return _function(description, operands)
+        planned = make(f"convolution_{kind}_primitive_desc_create", engine(), _DIRECT, *layouts, *steps, forward, None)
+    *given, made = roles
+    inputs = [Operand(role, lie, decided(planned, role)) for role, lie in zip(given, lies)]
+    if bias:
+        inputs.append(Operand("b", lies[2], bias))
+    result = in_a_row(geometry.filters) if made == "dw" else channels_last(shapes[made[-1]])
+    return operation(planned, inputs, [Operand(made, result, decided(planned, made))])
 
 
 @cache
-def _rectifier(size: int, slope: float) -> Callable[..., Tensor]:
-    _use_threads()
-    layout = _plain((size,))
+def _leaky_relu(lie: Lie, slope: float) -> Callable[..., list[Tensor]]:
+    layout = described(lie)
+    return operation(_rectification(layout, slope), _described(lie, "x"), _described(lie, "y"))
+
+
+@cache
+def _rectifier(dy: Lie, x: Lie, slope: float) -> Callable[..., list[Tensor]]:
+    layout = described(x)
+    planned = make(
+        "eltwise_backward_primitive_desc_create",
+        *(engine(), _RELU, layout, layout, layout, ctypes.c_float(slope), ctypes.c_float(0.0)),
+        *(_rectification(layout, slope), None),
+    )
+    return operation(planned, [Operand("dy", dy, layout), Operand("x", x, layout)], [Operand("dx", x, layout)])
+
+
+def _rectification(layout: ctypes.c_void_p, slope: float) -> ctypes.c_void_p:
+    use_threads()
     numbers = ctypes.c_float(slope), ctypes.c_float(0.0)
-    forward = _make(
-        "eltwise_forward_primitive_desc_create", _engine(), _TRAINING, _RELU, layout, layout, *numbers, None
+    return make("eltwise_forward_primitive_desc_create", engine(), _TRAINING, _RELU, layout, layout, *numbers, None)
+
+
+@cache
+def _norm(x: Lie, epsilon: float) -> Callable[..., list[Tensor]]:
+    own = channels_last(x.shape)
+    parameters = in_a_row(x.shape[1:2])
+    inputs = [Operand("x", x, described(own)), *_described(parameters, "scale", "shift")]
+    results = _described(own, "y") + _described(parameters, "mean", "variance")
+    return operation(_norm_forward(own, _TRAINING, epsilon, _SCALE_AND_SHIFT), inputs, results)
+
+
+@cache
+def _fixed_norm(x: Lie, epsilon: float) -> Callable[..., list[Tensor]]:
+    own = channels_last(x.shape)
+    parameters = _described(in_a_row(x.shape[1:2]), "mean", "variance", "scale", "shift")
+    planned = _norm_forward(own, _INFERENCE, epsilon, _SCALE_AND_SHIFT | _GLOBAL_STATISTICS)
+    return operation(planned, [Operand("x", x, described(own)), *parameters], _described(own, "y"))
+
+
+@cache
+def _norm_gradients(dy: Lie, x: Lie, epsilon: float) -> Callable[..., list[Tensor]]:
+    own = channels_last(x.shape)
+    layout, parameters = described(own), in_a_row(x.shape[1:2])
+    forward = _norm_forward(own, _TRAINING, epsilon, _SCALE_AND_SHIFT)
+    planned = make(
+        "batch_normalization_backward_primitive_desc_create",
+        *(engine(), _BACKWARD, layout, layout, layout, ctypes.c_float(epsilon), _SCALE_AND_SHIFT, forward, None),
     )
-    description = _make(
-        "eltwise_backward_primitive_desc_create", _engine(), _RELU, layout, layout, layout, *numbers, forward, None
+    inputs = [Operand("dy", dy, layout), Operand("x", x, layout)]
+    inputs += _described(parameters, "mean", "variance", "scale")
+    results = [Operand("dx", x, layout), *_described(parameters, "dscale", "dshift")]
+    return operation(planned, inputs, results)
+
+
+def _norm_forward(images: Lie, kind: int, epsilon: float, flags: int) -> ctypes.c_void_p:
+    use_threads()
+    layout = described(images)
+    return make(
+        "batch_normalization_forward_primitive_desc_create",
+        *(engine(), kind, layout, layout, ctypes.c_float(epsilon), flags, None),
     )
-    return _function(description, {role: _operand((size,), layout) for role in ("dy", "x", "dx")})
 
 
-def _function(description: c_void_p, operands: dict[str, _Operand]) -> Callable[..., Tensor]:
-    """The function of tensors that a primitive computes. The last of its operands is the result."""
-    *inputs, result = operands.values()
-    execute = _execute(
-        _make("primitive_create", description),
-        [(role, operand.own or operand.plain) for role, operand in operands.items()],
+def _described(lie: Lie, *roles: str) -> list[Operand]:
+    """Operands that oneDNN takes as they lie."""
+    return [Operand(role, lie, described(lie)) for role in roles]
+
+
+@cache
+def _shuffle(x: Lie, factor: int) -> Callable[..., list[Tensor]]:
+    n, c, h, w = x.shape
+    y = channels_last((n, c // factor**2, h * factor, w * factor))
+    return rearrangement(_deep(x, factor), _wide(y, factor), y)
+
+
+@cache
+def _unshuffle(y: Lie, factor: int) -> Callable[..., list[Tensor]]:
+    n, c, h, w = y.shape
+    x = channels_last((n, c * factor**2, h // factor, w // factor))
+    return rearrangement(_wide(y, factor), _deep(x, factor), x)
+
+
+def _deep(x: Lie, factor: int) -> Lie:
+    """Images before a pixel shuffle, by [N, C, row in the square, column in it, H, W]."""
+    (n, c, h, w), (image, channel, row, column) = x
+    strides = (image, channel * factor**2, channel * factor, channel, row, column)
+    return Lie((n, c // factor**2, factor, factor, h, w), strides)
+
+
+def _wide(y: Lie, factor: int) -> Lie:
+    """Images after a pixel shuffle, by the same."""
+    (n, c, h, w), (image, channel, row, column) = y
+    return Lie(
+        (n, c, factor, factor, h // factor, w // factor), (image, channel, row, column, row * factor, column * factor)
     )
-
-    own = [operand for operand in operands.values() if operand.own]
-    offsets = list(accumulate((operand.own_bytes for operand in own), initial=0))
-
-    def run(*tensors: Tensor) -> Tensor:
-        made = paddle.empty(result.shape)
-        scratch = paddle.empty([offsets[-1]], "uint8")
-        tensors = [tensor if tensor.is_contiguous() else tensor.contiguous() for tensor in tensors]
-        with _lock:
-            _use_threads()
-            for operand, tensor in zip((*inputs, result), (*tensors, made)):
-                _call("memory_set_data_handle", operand.plain, c_void_p(tensor.data_ptr()))
-            for operand, offset in zip(own, offsets):
-                _call("memory_set_data_handle", operand.own, c_void_p(scratch.data_ptr() + offset))
-            for operand in inputs:
-                if operand.reorder:
-                    operand.reorder()
-            execute()
-            if result.reorder:
-                result.reorder()
-            _call("stream_wait", _stream())
-        return made
-
-    return run

@@ -9,12 +9,12 @@ from conftest import train
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paddle_gan import kernels, onednn
+from paddle_gan import dnnl, kernels
 from paddle_gan.blocks import Conv2D, Conv2DTranspose
 from paddle_gan.callbacks import read_metrics
 from paddle_gan.kernels import conv2d, conv2d_transpose, no_weight_gradients, set_precision
 
-pytestmark = pytest.mark.skipif(not onednn.available(), reason="this build of Paddle brings no oneDNN along")
+pytestmark = pytest.mark.skipif(not dnnl.available(), reason="this build of Paddle brings no oneDNN along")
 
 # (images, filters, stride, padding): many channels, one channel in, few out, not square, uneven, 1x1, no padding.
 GEOMETRIES = [
@@ -223,7 +223,7 @@ def test_without_onednn_paddles_own_kernels_do_the_work(tmp_path, monkeypatch):
     monkeypatch.delenv("PADDLE_GAN_ONEDNN")
     done = train(tmp_path / "run", "--steps", 3, "--log-every", 1)
     assert "Paddle's own kernels" not in done.stdout
-    assert f"convolutions Paddle -> oneDNN {onednn.version()}" in done.stdout
+    assert f"convolutions Paddle -> oneDNN {dnnl.version()}" in done.stdout
     train(tmp_path / "other", "--steps", 2, "--log-every", 1)
     for mine, other in zip(native, read_metrics(tmp_path / "other" / "metrics.jsonl", 2), strict=True):
         assert mine["loss/discriminator"] == pytest.approx(other["loss/discriminator"], rel=1e-4)

@@ -11,6 +11,7 @@ from functools import partial
 import paddle.nn as nn
 import paddle.nn.functional as F
 
+from paddle_gan.blocks import BatchNorm
 from paddle_gan.networks.discriminators import MLPDiscriminator, StridedDiscriminator, WriteupDiscriminator
 from paddle_gan.networks.generators import (
     MLPGenerator,
@@ -28,7 +29,7 @@ GENERATORS: dict[str, Callable[..., nn.Layer]] = {
     "writeup": WriteupGenerator,
     # The widths of the WGAN script that most tutorials share. It writes BatchNorm1d(n, 0.8), which sets
     # epsilon; what is meant is the momentum.
-    "mlp": partial(MLPGenerator, growth=(1, 2, 4, 8), norm=partial(nn.BatchNorm, momentum=0.8)),
+    "mlp": partial(MLPGenerator, growth=(1, 2, 4, 8), norm=partial(BatchNorm, momentum=0.8)),
     # The usual first GAN in Keras: no norm.
     "mlp-plain": partial(MLPGenerator, width=256, growth=(1, 2, 4)),
     # The usual first GAN in TensorFlow: one hidden layer of 128, ReLU, images in [0, 1].

@@ -9,7 +9,7 @@ concatenation, for which Paddle 3.3 has no second gradient.
 import paddle.nn as nn
 from paddle import Tensor
 
-from paddle_gan.blocks import Activation, Conv2D, ConvBN, Norm, leaky_relu
+from paddle_gan.blocks import Activation, BatchNorm, Conv2D, ConvBN, Norm, leaky_relu
 from paddle_gan.networks.sizes import doublings
 
 
@@ -27,7 +27,7 @@ class StridedDiscriminator(nn.Layer):
     """
 
     def __init__(
-        self, image_size: int, channels: int, width: int = 32, classes: int = 0, norm: Norm | None = nn.BatchNorm
+        self, image_size: int, channels: int, width: int = 32, classes: int = 0, norm: Norm | None = BatchNorm
     ):
         super().__init__()
         size, halvings = doublings(image_size)
@@ -55,7 +55,7 @@ class WriteupDiscriminator(nn.Layer):
 
     image_size = 32
 
-    def __init__(self, channels: int, width: int = 64, classes: int = 0, norm: Norm | None = nn.BatchNorm):
+    def __init__(self, channels: int, width: int = 64, classes: int = 0, norm: Norm | None = BatchNorm):
         super().__init__()
         self.model = nn.Sequential(
             ConvBN(channels, width, 5, 2, norm=norm),

@@ -12,7 +12,7 @@ import paddle.nn as nn
 import paddle.nn.functional as F
 from paddle import Tensor
 
-from paddle_gan.blocks import Conv2D, Conv2DTranspose, ConvBN, leaky_relu, relu
+from paddle_gan.blocks import BatchNorm, Conv2D, Conv2DTranspose, ConvBN, PixelShuffle, leaky_relu, relu
 from paddle_gan.networks.sizes import doublings
 
 _TANH_RANGE = (-1.0, 1.0)
@@ -33,7 +33,7 @@ class Projection(nn.Layer):
         super().__init__()
         self.shape = [-1, channels, size, size]
         self.linear = nn.Linear(latents, channels * size * size, bias_attr=False)
-        self.norm = nn.BatchNorm(channels)
+        self.norm = BatchNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         return relu(self.norm(self.linear(x).reshape(self.shape)))
@@ -74,7 +74,7 @@ def pixel_shuffle_stage(in_channels: int, out_channels: int, last: bool) -> nn.L
     """
     if last:
         return _unit(last)(in_channels, out_channels, 6, 2, padding=2, convolution=Conv2DTranspose)
-    return nn.Sequential(_unit(last)(in_channels, 4 * out_channels, 3, padding=1), nn.PixelShuffle(2))
+    return nn.Sequential(_unit(last)(in_channels, 4 * out_channels, 3, padding=1), PixelShuffle(2))
 
 
 def upsample_stage(in_channels: int, out_channels: int, last: bool) -> nn.Layer:
@@ -112,7 +112,7 @@ class WriteupGenerator(nn.Layer):
         self.model = nn.Sequential(
             ConvBN(1 + classes, width, 5, 1, padding="same"),
             ConvBN(width, width * 16, 3, 1),
-            nn.PixelShuffle(4),
+            PixelShuffle(4),
             ConvBN(width, width, 5, 1, padding="same"),
             Conv2D(width, channels, 5, 1, padding="same"),
             nn.Sigmoid(),
