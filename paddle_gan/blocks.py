@@ -5,7 +5,8 @@ needs. Paddle 3.3 cannot do that for `nn.LayerNorm`, `nn.Flatten`, `nn.PReLU` an
 `LayerNorm` below, written out of operations that can.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import paddle
 import paddle.nn as nn
@@ -17,15 +18,21 @@ from paddle_gan import kernels
 Norm = Callable[[int], nn.Layer]
 Activation = Callable[[Tensor], Tensor]
 
+_SLOPE = 0.2
+
 
 def leaky_relu(x: Tensor) -> Tensor:
     """Leaky ReLU of slope 0.2 (Radford et al. 2016, DCGAN, section 3)."""
-    return kernels.leaky_relu(x, 0.2)
+    return kernels.leaky_relu(x, _SLOPE)
 
 
 def relu(x: Tensor) -> Tensor:
     """max(0, x), quicker in training on a CPU than `F.relu`."""
     return kernels.leaky_relu(x, 0.0)
+
+
+# Activations that `kernels` can join to what comes before them, with the slope of each at negative values.
+_SLOPES = {leaky_relu: _SLOPE, relu: 0.0}
 
 
 def mish(x: Tensor) -> Tensor:
@@ -100,21 +107,59 @@ class Conv2DTranspose(nn.Conv2DTranspose):
 
 
 class BatchNorm(nn.BatchNorm):
-    """`nn.BatchNorm`, by `kernels.batch_norm`; unlike BatchNorm1D and 2D it takes [N, C] as well as [N, C, H, W]."""
+    """`nn.BatchNorm`, by `kernels.batch_norm`; unlike BatchNorm1D and 2D it takes [N, C] as well as [N, C, H, W].
 
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training:
-            return super().forward(x)
-        made = kernels.batch_norm(x, self.weight, self.bias, self._epsilon)
+    Attributes:
+        parts: batches that a batch consists of, see `apart`.
+    """
+
+    parts = 1
+
+    def forward(self, x: Tensor, activation: Activation | None = None) -> Tensor:
+        """What the norm, and then the activation if there is one, make of x."""
+        slope, made = _SLOPES.get(activation), None
+        if self.training:
+            made = kernels.batch_norm(x, self.weight, self.bias, self._epsilon, self.parts, slope)
         if made is None:
-            return super().forward(x)
-        y, mean, variance = made
+            y = _each(super().forward, x, self.parts)
+            return activation(y) if activation else y
+        y, statistics = made
         if self._momentum < 1:
             with paddle.no_grad():
                 share = paddle.full([], 1 - self._momentum)
-                self._mean.lerp_(mean, share)
-                self._variance.lerp_(variance, share)
-        return y
+                for mean, variance in statistics:
+                    self._mean.lerp_(mean, share)
+                    self._variance.lerp_(variance, share)
+        return activation(y) if activation and slope is None else y
+
+
+class SyncBatchNorm(nn.SyncBatchNorm):
+    """`nn.SyncBatchNorm` that knows of parts, as `BatchNorm` does."""
+
+    parts = 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _each(super().forward, x, self.parts)
+
+
+def _each(norm: Activation, x: Tensor, parts: int) -> Tensor:
+    return norm(x) if parts == 1 else paddle.concat([norm(part) for part in x.split(parts)])
+
+
+@contextmanager
+def apart(layer: nn.Layer, parts: int) -> Iterator[None]:
+    """Let the BatchNorms of `layer` take batches of so many batches, one after the other: each keeps its own statistics.
+
+    So one forward pass gives what one for each batch would give, up to rounding, in fewer and larger operations.
+    """
+    norms = [part for part in layer.sublayers(include_self=True) if isinstance(part, (BatchNorm, SyncBatchNorm))]
+    try:
+        for norm in norms:
+            norm.parts = parts
+        yield
+    finally:
+        for norm in norms:
+            norm.parts = 1
 
 
 class PixelShuffle(nn.PixelShuffle):
@@ -135,7 +180,7 @@ def synchronise_norms(layer: nn.Layer) -> None:
     for part in layer.sublayers(include_self=True):
         for name, norm in list(part.named_children()):
             if isinstance(norm, nn.BatchNorm):
-                synchronised = nn.SyncBatchNorm(norm.weight.shape[0], norm._momentum, norm._epsilon)
+                synchronised = SyncBatchNorm(norm.weight.shape[0], norm._momentum, norm._epsilon)
                 for key, parameter in norm.named_parameters():
                     setattr(synchronised, key, parameter)
                 part.add_sublayer(name, synchronised)
@@ -176,6 +221,8 @@ class ConvBN(nn.Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv(x)
+        if isinstance(self.BN, BatchNorm):
+            return self.BN(x, self.activation)
         if self.BN is not None:
             x = self.BN(x)
         return self.activation(x) if self.activation else x

@@ -235,7 +235,10 @@ def _place(operand: Operand, is_result: bool) -> _Place:
 
 
 def operation(primitive: c_void_p, inputs: list[Operand], results: list[Operand]) -> Callable[..., list[Tensor]]:
-    """What a planned primitive computes, as a function of the tensors of its inputs; they lie as said here."""
+    """What a planned primitive computes, as a function of the tensors of its inputs; they lie as said here.
+
+    The function takes as `into` tensors that the first results are written to; the others are made.
+    """
     operands = [*inputs, *results]
     places = [_place(operand, operand in results) for operand in operands]
     named = [(operand.role, place.own or place.outer) for operand, place in zip(operands, places)]
@@ -249,6 +252,16 @@ def rearrangement(source: Lie, target: Lie, result: Lie) -> Callable[..., list[T
     return _function(_reorder(*layouts, memories), [_Place(memory, None, 0, None) for memory in memories], [result])
 
 
+_scratch: list[Tensor] = []
+
+
+def _scratch_of(size: int) -> int:
+    """Address of that many bytes, for one call at a time; the most that was ever asked for is kept."""
+    if not _scratch or _scratch[0].shape[0] < size:
+        _scratch[:] = [paddle.empty([size], "uint8")]
+    return _scratch[0].data_ptr()
+
+
 def _function(execute: Callable[[], None], places: list[_Place], made: list[Lie]) -> Callable[..., list[Tensor]]:
     set_data, wait, stream = _library().dnnl_memory_set_data_handle, _library().dnnl_stream_wait, _stream()
     outer = [place.outer for place in places]
@@ -258,15 +271,16 @@ def _function(execute: Callable[[], None], places: list[_Place], made: list[Lie]
     before = [place.reorder for place in places[:inputs] if place.reorder]
     after = [place.reorder for place in places[inputs:] if place.reorder]
 
-    def run(*tensors: Tensor) -> list[Tensor]:
-        results = [empty(lie) for lie in made]
-        scratch = paddle.empty([offsets[-1]], "uint8") if own else None
+    def run(*tensors: Tensor, into: tuple[Tensor, ...] = ()) -> list[Tensor]:
+        results = [*into, *(empty(lie) for lie in made[len(into) :])]
         with _lock:
             use_threads()
             for memory, tensor in zip(outer, (*tensors, *results)):
                 set_data(memory, tensor.data_ptr())
-            for place, offset in zip(own, offsets):
-                set_data(place.own, scratch.data_ptr() + offset)
+            if own:
+                start = _scratch_of(offsets[-1])
+                for place, offset in zip(own, offsets):
+                    set_data(place.own, start + offset)
             for reorder in before:
                 reorder()
             execute()

@@ -10,6 +10,7 @@ Not about training: what comes out has no norms left to train.
 """
 
 import copy
+from collections.abc import Callable
 
 import numpy as np
 import paddle.nn as nn
@@ -30,7 +31,7 @@ def folded(generator: nn.Layer) -> nn.Layer:
             _fold_convolution(part)
         elif isinstance(part, Projection):
             _fold_linear(part.linear, part.norm)
-            part.norm = nn.Identity()
+            part.norm = Activation()
         elif isinstance(part, MLPGenerator):
             for linear, norm in zip(part.hidden[1:], part.norms):
                 _fold_linear(linear, norm)
@@ -49,6 +50,13 @@ def unfused_leaky_relu(x: Tensor) -> Tensor:
     """`leaky_relu`, where Paddle cannot see it: its pass that joins a leaky ReLU to the convolution before it, for oneDNN,
     ends the process (Paddle 3.3.1, conv_activation_onednn_fuse_pass)."""
     return leaky_relu(x.reshape([0, 1, -1])).reshape([-1, *x.shape[1:]])
+
+
+class Activation(nn.Layer):
+    """In place of a norm that has gone into the weights before it: the activation alone."""
+
+    def forward(self, x: Tensor, activation: Callable[[Tensor], Tensor]) -> Tensor:
+        return activation(x)
 
 
 class Doubling(nn.Layer):

@@ -123,24 +123,36 @@ def pixel_shuffle(x: Tensor, factor: int) -> Tensor:
     return _PixelShuffle.apply(x, factor, False) if _here(x) else F.pixel_shuffle(x, factor)
 
 
-def batch_norm(x: Tensor, scale: Tensor, shift: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor] | None:
+def flatten(x: Tensor) -> Tensor:
+    """[N, C, H, W] to [N, C · H · W]."""
+    return _Flatten.apply(x) if _here(x) else x.reshape([x.shape[0], -1])
+
+
+# What is known of a batch after a norm: mean and biased variance of each channel, [C], without gradients.
+Statistics = list[list[Tensor]]
+
+
+def batch_norm(
+    x: Tensor, scale: Tensor, shift: Tensor, epsilon: float, parts: int = 1, slope: float | None = None
+) -> tuple[Tensor, Statistics] | None:
     """Each channel of x over the batch to mean 0 and variance 1, times scale, plus shift (Ioffe and Szegedy 2015).
 
     Args:
         x: [N, C] or [N, C, H, W].
         scale, shift: [C].
         epsilon: added to the variance.
+        parts: batches that x consists of, one after the other and of one size; each is normalised by itself.
+        slope: of a leaky ReLU at the end, or None.
 
     Returns:
-        y of the shape of x; mean and biased variance of each channel, [C], without gradients. None where Paddle's own
-        has to do it.
+        y of the shape of x, and the statistics of each part; None where Paddle's own has to do it.
     """
     if not _here(x):
         return None
-    statistics: list[Tensor] = []
+    statistics: Statistics = []
     images = x.reshape([*x.shape, 1, 1]) if x.ndim == 2 else x
-    y = _apply(_BatchNorm, {"x": images, "scale": scale, "shift": shift}, epsilon, statistics)
-    return y.reshape(x.shape) if x.ndim == 2 else y, *statistics
+    y = _apply(_BatchNorm, {"x": images, "scale": scale, "shift": shift}, epsilon, parts, slope, statistics)
+    return (y.reshape(x.shape) if x.ndim == 2 else y), statistics
 
 
 def _here(x: Tensor) -> bool:
@@ -186,38 +198,56 @@ class _PixelShuffle(PyLayer):
         return _PixelShuffle.apply(gradient, ctx.factor, not ctx.back)
 
 
+class _Flatten(PyLayer):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.shape = x.shape
+        return onednn.flatten(x)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient.reshape(ctx.shape)
+
+
 class _BatchNorm(PyLayer):
     @staticmethod
-    def forward(ctx, tensors, roles, epsilon, statistics):
+    def forward(ctx, tensors, roles, epsilon, parts, slope, statistics):
         given = dict(zip(roles, tensors))
-        y, mean, variance = onednn.normalise(given["x"], given["scale"], given["shift"], epsilon)
-        statistics += [mean, variance]
-        ctx.save_for_backward(given["x"], given["scale"], mean, variance)
-        ctx.roles, ctx.epsilon = roles, epsilon
+        y, found = onednn.normalise(given["x"], given["scale"], given["shift"], epsilon, parts)
+        if slope is not None:
+            onednn.leaky_relu(y, slope, into=(y,))
+        statistics += found
+        ctx.save_for_backward(given["x"], given["scale"], y.detach())  # y itself would hold its own history
+        ctx.roles, ctx.epsilon, ctx.slope, ctx.statistics = roles, epsilon, slope, found
         ctx.needed = [not tensor.stop_gradient for tensor in tensors]
         return y
 
     @staticmethod
     def backward(ctx, gradient):
-        x, scale, mean, variance = ctx.saved_tensor()
+        x, scale, y = ctx.saved_tensor()
+        if ctx.slope is not None:  # y is positive where it was before the leaky ReLU
+            gradient = _Rectified.apply(gradient, y, ctx.slope)
         if paddle.is_grad_enabled():  # this gradient will be differentiated: out of operations that can be
-            gradients = _norm_gradients(gradient, x, scale, ctx.epsilon)
+            gradients = _norm_gradients(gradient, x, scale, ctx.epsilon, len(ctx.statistics))
         else:
-            gradients = onednn.norm_gradients(gradient, x, mean, variance, scale, ctx.epsilon)
+            gradients = onednn.norm_gradients(gradient, x, ctx.statistics, scale, ctx.epsilon)
         gradients = dict(zip(("x", "scale", "shift"), gradients))
         return (tuple(gradients[role] if want else None for role, want in zip(ctx.roles, _wanted(ctx))),)
 
 
-def _norm_gradients(gradient: Tensor, x: Tensor, scale: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Of batch normalisation, in x, scale and shift, as functions of all that they depend on."""
-    axes = [0, 2, 3]
+def _norm_gradients(
+    gradient: Tensor, x: Tensor, scale: Tensor, epsilon: float, parts: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Of `batch_norm`, in x, scale and shift, as functions of all that they depend on."""
+    shape, axes = x.shape, [1, 3, 4]
+    gradient, x = (tensor.reshape([parts, -1, *shape[1:]]) for tensor in (gradient, x))
     centred = x - x.mean(axes, keepdim=True)
     inverse = paddle.rsqrt(centred.square().mean(axes, keepdim=True) + epsilon)
     normal = centred * inverse
     product = gradient * normal
-    dx = scale.reshape([1, -1, 1, 1]) * inverse
-    dx = dx * (gradient - gradient.mean(axes, keepdim=True) - normal * product.mean(axes, keepdim=True))
-    return dx, product.sum(axes), gradient.sum(axes)
+    towards = gradient - gradient.mean(axes, keepdim=True) - normal * product.mean(axes, keepdim=True)
+    dx = scale.reshape([1, 1, -1, 1, 1]) * inverse * towards
+    return dx.reshape(shape), product.sum([0, *axes]), gradient.sum([0, *axes])
 
 
 def _contract(given: dict[str, Tensor], geometry: Geometry) -> Tensor:
@@ -291,8 +321,10 @@ def _by_columns(y: Tensor, w: Tensor, geometry: Geometry) -> Tensor:
             filters, y.transpose([0, 2, 3, 1]).reshape([n, p * q, k]), transpose_x=True, transpose_y=True
         )
     (top, left, bottom, right), (height, width) = geometry.padding, geometry.images[2:]
-    padded = [height + top + bottom, width + left + right]
-    images = F.fold(columns, padded, geometry.filters[2:], [geometry.stride] * 2)
+    rest = geometry.filters[2:], [geometry.stride] * 2
+    if (top, left) == (bottom, right):
+        return F.fold(columns, [height, width], *rest, [top, left])
+    images = F.fold(columns, [height + top + bottom, width + left + right], *rest)
     return images[:, :, top : top + height, left : left + width].contiguous()
 
 

@@ -20,6 +20,7 @@ from paddle_gan.dnnl import (
     channels_last,
     decided,
     described,
+    empty,
     engine,
     in_a_row,
     integers,
@@ -33,8 +34,7 @@ from paddle_gan.dnnl import (
 
 # Numbers of dnnl_types.h.
 _DIRECT, _RELU = 1, 32
-_TRAINING, _INFERENCE, _BACKWARD = 64, 96, 128
-_GLOBAL_STATISTICS, _SCALE_AND_SHIFT = 1, 2 | 4
+_TRAINING, _BACKWARD, _SCALE_AND_SHIFT = 64, 128, 2 | 4
 
 
 class Geometry(NamedTuple):
@@ -81,9 +81,9 @@ def filter_gradient(x: Tensor, dy: Tensor, geometry: Geometry, precision: str) -
     return _convolution("backward_weights", geometry, precision, lie_of(x), lie_of(dy))(x, dy)[0]
 
 
-def leaky_relu(x: Tensor, slope: float) -> Tensor:
-    """x where it is positive, slope · x elsewhere."""
-    return _leaky_relu(lie_of(x), slope)(x)[0]
+def leaky_relu(x: Tensor, slope: float, into: tuple[Tensor, ...] = ()) -> Tensor:
+    """x where it is positive, slope · x elsewhere; written to a tensor that lies as x, or x itself, if there is one."""
+    return _leaky_relu(lie_of(x), slope)(x, into=into)[0]
 
 
 def rectify(dy: Tensor, x: Tensor, slope: float) -> Tensor:
@@ -91,25 +91,32 @@ def rectify(dy: Tensor, x: Tensor, slope: float) -> Tensor:
     return _rectifier(lie_of(dy), lie_of(x), slope)(dy, x)[0]
 
 
-def normalise(x: Tensor, scale: Tensor, shift: Tensor, epsilon: float) -> list[Tensor]:
-    """Batch normalisation of x, [N, C] or [N, C, H, W].
+def normalise(x: Tensor, scale: Tensor, shift: Tensor, epsilon: float, parts: int) -> tuple[Tensor, list[list[Tensor]]]:
+    """Batch normalisation of x [N, C, H, W], of each of so many equal parts of the batch by itself.
 
     Returns:
-        y of the shape of x; mean and (biased) variance of each channel, [C].
+        y of the shape of x; mean and (biased) variance of each channel, [C], of each part.
     """
-    return _norm(lie_of(x), epsilon)(x, scale, shift)
-
-
-def normalise_as(x: Tensor, mean: Tensor, variance: Tensor, scale: Tensor, shift: Tensor, epsilon: float) -> Tensor:
-    """scale · (x - mean) / √(variance + epsilon) + shift for each channel of x, [N, C] or [N, C, H, W]."""
-    return _fixed_norm(lie_of(x), epsilon)(x, mean, variance, scale, shift)[0]
+    y = empty(channels_last(tuple(x.shape)))
+    return y, [
+        _norm(lie_of(x_part), epsilon)(x_part, scale, shift, into=(y_part,))[1:]
+        for x_part, y_part in zip(_split(x, parts), _split(y, parts))
+    ]
 
 
 def norm_gradients(
-    dy: Tensor, x: Tensor, mean: Tensor, variance: Tensor, scale: Tensor, epsilon: float
-) -> list[Tensor]:
-    """The gradients of `normalise` in x, scale and shift, given what it returned."""
-    return _norm_gradients(lie_of(dy), lie_of(x), epsilon)(dy, x, mean, variance, scale)
+    dy: Tensor, x: Tensor, statistics: list[list[Tensor]], scale: Tensor, epsilon: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of `normalise` in x, scale and shift, given the statistics that it returned."""
+    dx, parts = empty(lie_of(x)), len(statistics)
+    made = [
+        _norm_gradients(lie_of(dy_part), lie_of(x_part), epsilon)(dy_part, x_part, *known, scale, into=(dx_part,))
+        for dy_part, x_part, dx_part, known in zip(_split(dy, parts), _split(x, parts), _split(dx, parts), statistics)
+    ]
+    (_, dscale, dshift), *others = made
+    for _, more_scale, more_shift in others:
+        dscale, dshift = dscale + more_scale, dshift + more_shift
+    return dx, dscale, dshift
 
 
 def pixel_shuffle(x: Tensor, factor: int) -> Tensor:
@@ -120,6 +127,12 @@ def pixel_shuffle(x: Tensor, factor: int) -> Tensor:
 def pixel_unshuffle(y: Tensor, factor: int) -> Tensor:
     """Back from `pixel_shuffle`."""
     return _unshuffle(lie_of(y), factor)(y)[0]
+
+
+def flatten(x: Tensor) -> Tensor:
+    """[N, C, H, W] to [N, C · H · W]."""
+    row = in_a_row(tuple(x.shape))
+    return _copy(lie_of(x), row)(x)[0].reshape([x.shape[0], -1])
 
 
 @cache
@@ -182,22 +195,14 @@ def _norm(x: Lie, epsilon: float) -> Callable[..., list[Tensor]]:
     parameters = in_a_row(x.shape[1:2])
     inputs = [Operand("x", x, described(own)), *_described(parameters, "scale", "shift")]
     results = _described(own, "y") + _described(parameters, "mean", "variance")
-    return operation(_norm_forward(own, _TRAINING, epsilon, _SCALE_AND_SHIFT), inputs, results)
-
-
-@cache
-def _fixed_norm(x: Lie, epsilon: float) -> Callable[..., list[Tensor]]:
-    own = channels_last(x.shape)
-    parameters = _described(in_a_row(x.shape[1:2]), "mean", "variance", "scale", "shift")
-    planned = _norm_forward(own, _INFERENCE, epsilon, _SCALE_AND_SHIFT | _GLOBAL_STATISTICS)
-    return operation(planned, [Operand("x", x, described(own)), *parameters], _described(own, "y"))
+    return operation(_norm_forward(own, epsilon), inputs, results)
 
 
 @cache
 def _norm_gradients(dy: Lie, x: Lie, epsilon: float) -> Callable[..., list[Tensor]]:
     own = channels_last(x.shape)
     layout, parameters = described(own), in_a_row(x.shape[1:2])
-    forward = _norm_forward(own, _TRAINING, epsilon, _SCALE_AND_SHIFT)
+    forward = _norm_forward(own, epsilon)
     planned = make(
         "batch_normalization_backward_primitive_desc_create",
         *(engine(), _BACKWARD, layout, layout, layout, ctypes.c_float(epsilon), _SCALE_AND_SHIFT, forward, None),
@@ -208,13 +213,19 @@ def _norm_gradients(dy: Lie, x: Lie, epsilon: float) -> Callable[..., list[Tenso
     return operation(planned, inputs, results)
 
 
-def _norm_forward(images: Lie, kind: int, epsilon: float, flags: int) -> ctypes.c_void_p:
+def _norm_forward(images: Lie, epsilon: float) -> ctypes.c_void_p:
     use_threads()
     layout = described(images)
     return make(
         "batch_normalization_forward_primitive_desc_create",
-        *(engine(), kind, layout, layout, ctypes.c_float(epsilon), flags, None),
+        *(engine(), _TRAINING, layout, layout, ctypes.c_float(epsilon), _SCALE_AND_SHIFT, None),
     )
+
+
+def _split(x: Tensor, parts: int) -> list[Tensor]:
+    """Equal parts of a batch, where they lie."""
+    size = x.shape[0] // parts
+    return [x] if parts == 1 else [x[i * size : (i + 1) * size] for i in range(parts)]
 
 
 def _described(lie: Lie, *roles: str) -> list[Operand]:
@@ -234,6 +245,11 @@ def _unshuffle(y: Lie, factor: int) -> Callable[..., list[Tensor]]:
     n, c, h, w = y.shape
     x = channels_last((n, c * factor**2, h // factor, w // factor))
     return rearrangement(_wide(y, factor), _deep(x, factor), x)
+
+
+@cache
+def _copy(source: Lie, target: Lie) -> Callable[..., list[Tensor]]:
+    return rearrangement(source, target, target)
 
 
 def _deep(x: Lie, factor: int) -> Lie:

@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "paddle_gan"
 LAYERS = [
     {"errors"},
     {"runtime", "files", "config", "records", "pdparams", "parallel", "compiled"},
+    {"dnnl"},
     {"onednn"},
     {"kernels"},
     {"blocks", "optimizers", "precision", "datasets", "images", "cli", "metrics", "mixtures", "board"},

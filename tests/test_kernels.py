@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paddle_gan import dnnl, kernels
-from paddle_gan.blocks import Conv2D, Conv2DTranspose
+from paddle_gan.blocks import BatchNorm, Conv2D, Conv2DTranspose, PixelShuffle, apart, leaky_relu
 from paddle_gan.callbacks import read_metrics
-from paddle_gan.kernels import conv2d, conv2d_transpose, no_weight_gradients, set_precision
+from paddle_gan.kernels import conv2d, conv2d_transpose, flatten, no_weight_gradients, set_precision
 
 pytestmark = pytest.mark.skipif(not dnnl.available(), reason="this build of Paddle brings no oneDNN along")
 
@@ -161,6 +161,139 @@ def test_values_that_do_not_lie_in_a_row():
     x, w = paddle.randn([2, 6, 6, 4]), paddle.randn([5, 4, 3, 3])
     seen = x.transpose([0, 3, 1, 2])
     np.testing.assert_array_equal(conv2d(seen, w).numpy(), conv2d(paddle.to_tensor(seen.numpy()), w).numpy())
+
+
+def channels_last(x):
+    """The same values, in the order in which the kernels leave feature maps."""
+    return x.transpose([0, 2, 3, 1]).contiguous().transpose([0, 3, 1, 2])
+
+
+def plain_norm(x, scale, shift, epsilon, parts, slope):
+    """Batch normalisation of each part out of Paddle's simplest operations."""
+    made = []
+    for part in paddle.chunk(x, parts):
+        centred = part - part.mean([0, 2, 3], keepdim=True)
+        inverse = paddle.rsqrt(centred.square().mean([0, 2, 3], keepdim=True) + epsilon)
+        y = centred * inverse * scale.reshape([1, -1, 1, 1]) + shift.reshape([1, -1, 1, 1])
+        made.append(y if slope is None else paddle.where(y > 0, y, slope * y))
+    return paddle.stack(made).reshape(x.shape)
+
+
+@pytest.mark.parametrize("slope", [None, 0.0, 0.2])
+@pytest.mark.parametrize(
+    ("shape", "parts"), [((6, 20, 5, 4), 1), ((6, 17, 3, 3), 2), ((8, 2, 4, 4), 2), ((12, 5, 1, 2), 3)]
+)
+@pytest.mark.parametrize("order", [paddle.clone, channels_last], ids=["in a row", "channels last"])
+def test_batch_norm_with_first_and_second_gradients(shape, parts, slope, order):
+    random = np.random.default_rng(5)
+    channels = shape[1:2]
+    single, double = tensors(random, shape, channels, channels)
+    weights = random.normal(size=shape)
+
+    def values(function, x, scale, shift):
+        y = function(x, scale, shift)
+        loss = (y.pow(3) * paddle.to_tensor(weights.astype(y.numpy().dtype))).sum()
+        first = paddle.grad(loss, [x, scale, shift], retain_graph=True)
+        gradient = paddle.grad(loss, x, create_graph=True)[0]
+        return [y, *first, gradient, *paddle.grad(gradient.square().sum(), [x, scale, shift])]
+
+    def ours(x, scale, shift):
+        y, statistics = kernels.batch_norm(order(x), scale, shift, 1e-3, parts, slope)
+        for (mean, variance), part in zip(statistics, paddle.chunk(x, parts), strict=True):
+            np.testing.assert_allclose(mean.numpy(), part.numpy().mean((0, 2, 3)), atol=1e-6)
+            np.testing.assert_allclose(variance.numpy(), part.numpy().var((0, 2, 3)), rtol=1e-5)
+        return y
+
+    agree(values(ours, *single), values(lambda *given: plain_norm(*given, 1e-3, parts, slope), *double), 1e-5)
+
+
+@pytest.mark.parametrize("shape", [(8, 20, 5, 6), (8, 3, 4, 4), (16, 20)])
+def test_norm_layer_is_paddles(shape):
+    """Parameters, running statistics, and what it does in evaluation mode."""
+    ours, theirs = BatchNorm(shape[1], momentum=0.8), nn.BatchNorm(shape[1], momentum=0.8)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    for _ in range(2):
+        x = paddle.randn(shape) * 3 + 1
+        np.testing.assert_allclose(ours(x).numpy(), theirs(x).numpy(), atol=1e-5)
+    for mine, other in zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True):
+        np.testing.assert_allclose(mine.numpy(), other.numpy(), rtol=1e-5)
+    ours.eval(), theirs.eval()
+    np.testing.assert_allclose(ours(x).numpy(), theirs(x).numpy(), atol=1e-5)
+
+
+def test_batches_apart_are_normalised_as_one_after_the_other():
+    together, alone = BatchNorm(6), BatchNorm(6)
+    first, second = paddle.randn([4, 6, 3, 3]), paddle.randn([4, 6, 3, 3]) + 2
+    with apart(together, 2):
+        y = together(paddle.concat([first, second]), leaky_relu)
+    separate = [alone(first, leaky_relu), alone(second, leaky_relu)]
+    np.testing.assert_array_equal(y.numpy(), paddle.concat(separate).numpy())
+    for mine, other in zip(together.state_dict().values(), alone.state_dict().values(), strict=True):
+        np.testing.assert_array_equal(mine.numpy(), other.numpy())
+    assert not np.allclose(together(paddle.concat([first, second])).numpy(), y.numpy())  # again one batch
+
+
+def test_a_norm_does_not_keep_its_own_history_alive():
+    """What it saves of its result would otherwise never be freed."""
+    import gc
+    import weakref
+
+    class Held(np.ndarray):
+        pass
+
+    norm, x = BatchNorm(4), paddle.randn([2, 4, 3, 3])
+    x.stop_gradient = False
+    held = Held((1,))
+    gone = weakref.ref(held)
+    y = norm(x, leaky_relu)
+    y.register_hook(lambda gradient, held=held: None)
+    del y, held
+    gc.collect()
+    assert gone() is None
+
+
+@pytest.mark.parametrize(("shape", "factor"), [((2, 36, 5, 6), 3), ((3, 16, 4, 4), 2), ((2, 64, 3, 2), 4)])
+@pytest.mark.parametrize("order", [paddle.clone, channels_last], ids=["in a row", "channels last"])
+def test_pixel_shuffle_with_first_and_second_gradients(shape, factor, order):
+    single, double = tensors(np.random.default_rng(6), shape)
+
+    def values(function, x):
+        y = function(x)
+        gradient = paddle.grad(y.pow(3).sum(), x, create_graph=True)[0]
+        return [y, gradient, *paddle.grad(gradient.square().sum(), x)]
+
+    def squares(x):
+        n, c, h, w = x.shape
+        parts = x.reshape([n, c // factor**2, factor, factor, h, w]).transpose([0, 1, 4, 2, 5, 3])
+        return parts.reshape([n, c // factor**2, h * factor, w * factor])
+
+    layer = PixelShuffle(factor)
+    agree(values(lambda x: layer(order(x)), *single), values(squares, *double), 1e-6)
+    np.testing.assert_array_equal(layer(single[0]).numpy(), F.pixel_shuffle(single[0], factor).numpy())
+
+
+@pytest.mark.parametrize("order", [paddle.clone, channels_last], ids=["in a row", "channels last"])
+def test_flatten_with_first_and_second_gradients(order):
+    x = paddle.randn([3, 5, 2, 4])
+    x.stop_gradient = False
+    y = flatten(order(x))
+    np.testing.assert_array_equal(y.numpy(), x.numpy().reshape(3, 40))
+    gradient = paddle.grad(y.pow(3).sum(), x, create_graph=True)[0]
+    np.testing.assert_allclose(gradient.numpy(), 3 * x.numpy() ** 2, rtol=1e-6)
+    second = paddle.grad(gradient.sum(), x)[0]
+    np.testing.assert_allclose(second.numpy(), 6 * x.numpy(), rtol=1e-6)
+
+
+def test_feature_maps_stay_with_the_channels_last():
+    """Between two layers nothing is rearranged, in neither direction."""
+    x, seen = paddle.randn([2, 1, 8, 8]), []
+    layers = nn.Sequential(Conv2D(1, 16, 3, 2, padding=1), BatchNorm(16), Conv2D(16, 32, 3, padding=1))
+    for layer in layers:
+        layer.register_forward_post_hook(lambda _, __, y: seen.append(y.strides[1]) or None)
+        layer.register_forward_post_hook(lambda _, __, y: y.register_hook(lambda g: seen.append(g.strides[1])) and None)
+    flatten(layers(x)).sum().backward()
+    # Only in the gradient that `flatten` gives do the 16 pixels of a channel lie in a row.
+    assert seen == [1, 1, 1, 16, 1, 1]
 
 
 def test_gradients_are_computed_only_where_they_are_asked_for(monkeypatch):

@@ -8,11 +8,12 @@ import paddle.nn as nn
 import pytest
 
 from paddle_gan import checkpoint, training
-from paddle_gan.blocks import LayerNorm
+from paddle_gan.blocks import BatchNorm, LayerNorm
 from paddle_gan.errors import NumericalError
 from paddle_gan.networks import DISCRIMINATORS, GENERATORS
 from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.optimizers import Adam
+from paddle_gan.precision import Precision
 from paddle_gan.training import TrainState
 
 
@@ -46,6 +47,31 @@ def same(before: dict[str, np.ndarray], layer: nn.Layer) -> bool:
 def real_images(count: int = 8) -> paddle.Tensor:
     paddle.seed(5)
     return paddle.rand([count, 1, 28, 28]) * 2 - 1
+
+
+@pytest.mark.parametrize("partner", ["strided", "mlp", "writeup"])
+@pytest.mark.parametrize("classes", [0, 3])
+def test_logits_of_two_batches_in_one_pass_are_those_of_two_passes(partner, classes):
+    """Running statistics included, up to rounding; and a network that says nothing gets two passes."""
+    paddle.seed(3)
+    sizes = {"image_size": 28} if partner != "writeup" else {}
+    networks = [
+        DISCRIMINATORS[partner](channels=1, width=16, classes=classes, norm=BatchNorm, **sizes) for _ in range(2)
+    ]
+    networks[1].set_state_dict(networks[0].state_dict())
+    size = 28 if sizes else 32
+    batches = [paddle.randn([6, 1, size, size]), paddle.randn([6, 1, size, size]) * 2 + 1]
+    labels = paddle.to_tensor([0, 1, 2, 0, 1, 2]) if classes else None
+    networks[1].samples_apart = False
+    calls = []
+    for network in networks:
+        network.register_forward_pre_hook(lambda layer, given: calls.append((layer is networks[0], given[0].shape[0])))
+    together, separate = (training.logits_of(network, batches, labels, Precision()) for network in networks)
+    assert calls == [(True, 12), (False, 6), (False, 6)]
+    for mine, other in zip(together, separate, strict=True):
+        np.testing.assert_allclose(mine.numpy(), other.numpy(), rtol=1e-4, atol=1e-4)
+    for mine, other in zip(networks[0].state_dict().values(), networks[1].state_dict().values(), strict=True):
+        np.testing.assert_allclose(mine.numpy(), other.numpy(), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("loss", OBJECTIVES)

@@ -3,13 +3,15 @@
 Every discriminator is called as `discriminator(images, labels=None)` with images [N, C, H, W] and labels
 int64 [N] where it was made with `classes > 0`; it returns logits [N]. With `norm=None` or `LayerNorm`
 each one can be differentiated twice, labels included: nothing here uses `nn.Flatten` or a
-concatenation, for which Paddle 3.3 has no second gradient.
+concatenation, for which Paddle 3.3 has no second gradient. `samples_apart` says that nothing but a norm
+lets one sample see another, so that several batches may be given at once, see `training.logits_of`.
 """
 
 import paddle.nn as nn
 from paddle import Tensor
 
 from paddle_gan.blocks import Activation, BatchNorm, Conv2D, ConvBN, Norm, leaky_relu
+from paddle_gan.kernels import flatten
 from paddle_gan.networks.sizes import doublings
 
 
@@ -26,6 +28,8 @@ class StridedDiscriminator(nn.Layer):
         norm: of every convolution but the first.
     """
 
+    samples_apart = True
+
     def __init__(
         self, image_size: int, channels: int, width: int = 32, classes: int = 0, norm: Norm | None = BatchNorm
     ):
@@ -41,7 +45,7 @@ class StridedDiscriminator(nn.Layer):
         self.class_weights = nn.Embedding(classes, features) if classes else None
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        features = self.stages(images).reshape([images.shape[0], -1])
+        features = flatten(self.stages(images))
         return project(self.head(features), features, self.class_weights, labels)
 
 
@@ -54,6 +58,7 @@ class WriteupDiscriminator(nn.Layer):
     """
 
     image_size = 32
+    samples_apart = True
 
     def __init__(self, channels: int, width: int = 64, classes: int = 0, norm: Norm | None = BatchNorm):
         super().__init__()
@@ -84,6 +89,8 @@ class MLPDiscriminator(nn.Layer):
         norm: of every hidden layer, or None.
         activation: of the hidden layers.
     """
+
+    samples_apart = True
 
     def __init__(
         self,

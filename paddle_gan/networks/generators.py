@@ -36,7 +36,7 @@ class Projection(nn.Layer):
         self.norm = BatchNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return relu(self.norm(self.linear(x).reshape(self.shape)))
+        return self.norm(self.linear(x).reshape(self.shape), relu)
 
 
 class UpsamplingGenerator(nn.Layer):
