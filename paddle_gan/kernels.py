@@ -17,7 +17,7 @@ import paddle.nn.functional as F
 from paddle import Tensor
 from paddle.autograd import PyLayer
 
-from paddle_gan import dnnl, onednn
+from paddle_gan import dnnl, onednn, winograd
 from paddle_gan.dnnl import FEW_CHANNELS
 from paddle_gan.onednn import Geometry
 
@@ -298,16 +298,26 @@ def _computed(given: dict[str, Tensor], geometry: Geometry) -> Tensor:
         # Seen from the outputs it is a convolution too, with mirrored filters, and of few channels at its images.
         exchanged = {other: given[role] for role, other in (("x", "y"), ("y", "x")) if role in given}
         if "w" not in given:
-            return _mirrored(_computed(exchanged, _seen_from_the_outputs(geometry)))
-        y = _computed({**exchanged, "w": _mirrored(given["w"])}, _seen_from_the_outputs(geometry))
+            return _mirrored(_computed(exchanged, geometry.seen_from_the_outputs))
+        y = _computed({**exchanged, "w": _mirrored(given["w"])}, geometry.seen_from_the_outputs)
         return y if bias is None else y + bias.reshape([1, -1, 1, 1])
     if "y" not in given:
+        if bias is None and _by_winograd(geometry):
+            return winograd.convolve(given["x"], given["w"], geometry)
         return onednn.convolve(given["x"], given["w"], bias, geometry, _precision)
     if "w" not in given:
+        if _by_winograd(geometry):
+            return winograd.filter_gradient(given["x"], given["y"], geometry)
         return onednn.filter_gradient(given["x"], given["y"], geometry, _precision)
-    if geometry.images[1] > FEW_CHANNELS:
-        return onednn.image_gradient(given["y"], given["w"], geometry, _precision)
-    return _by_columns(given["y"], given["w"], geometry)
+    if geometry.images[1] <= FEW_CHANNELS:
+        return _by_columns(given["y"], given["w"], geometry)
+    if geometry.stride == 1 and max(geometry.padding) < rows and _by_winograd(geometry.seen_from_the_outputs):
+        return winograd.image_gradient(given["y"], given["w"], geometry)
+    return onednn.image_gradient(given["y"], given["w"], geometry, _precision)
+
+
+def _by_winograd(geometry: Geometry) -> bool:
+    return _precision == "float32" and winograd.suits(geometry)
 
 
 def _by_columns(y: Tensor, w: Tensor, geometry: Geometry) -> Tensor:
@@ -336,10 +346,3 @@ def _channel_sums(x: Tensor) -> Tensor:
 
 def _mirrored(w: Tensor) -> Tensor:
     return w.transpose([1, 0, 2, 3]).flip([2, 3])
-
-
-def _seen_from_the_outputs(geometry: Geometry) -> Geometry:
-    k, c, rows, columns = geometry.filters
-    top, left, bottom, right = geometry.padding
-    outside = (rows - 1 - top, columns - 1 - left, rows - 1 - bottom, columns - 1 - right)
-    return Geometry(geometry.outputs, (c, k, rows, columns), 1, outside)

@@ -60,6 +60,14 @@ class Geometry(NamedTuple):
         width = (self.images[3] + left + right - self.filters[3]) // self.stride + 1
         return self.images[0], self.filters[0], height, width
 
+    @property
+    def seen_from_the_outputs(self) -> "Geometry":
+        """Of the convolution, of stride 1, with mirrored filters that is the adjoint of this one in the images."""
+        k, c, rows, columns = self.filters
+        top, left, bottom, right = self.padding
+        outside = (rows - 1 - top, columns - 1 - left, rows - 1 - bottom, columns - 1 - right)
+        return Geometry(self.outputs, (c, k, rows, columns), 1, outside)
+
 
 def convolve(x: Tensor, w: Tensor, bias: Tensor | None, geometry: Geometry, precision: str) -> Tensor:
     """Cross-correlation of x [N, C, H, W] with w [K, C, R, S], plus bias [K] if there is one: y [N, K, P, Q].

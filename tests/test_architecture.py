@@ -13,6 +13,7 @@ LAYERS = [
     {"runtime", "files", "config", "records", "pdparams", "parallel", "compiled"},
     {"dnnl"},
     {"onednn"},
+    {"winograd"},
     {"kernels"},
     {"blocks", "optimizers", "precision", "datasets", "images", "cli", "metrics", "mixtures", "board"},
     {"objectives", "networks", "classifier", "inception"},

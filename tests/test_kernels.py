@@ -9,7 +9,7 @@ from conftest import train
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paddle_gan import dnnl, kernels
+from paddle_gan import dnnl, kernels, onednn, winograd
 from paddle_gan.blocks import BatchNorm, Conv2D, Conv2DTranspose, PixelShuffle, apart, leaky_relu
 from paddle_gan.callbacks import read_metrics
 from paddle_gan.kernels import conv2d, conv2d_transpose, flatten, no_weight_gradients, set_precision
@@ -161,6 +161,72 @@ def test_values_that_do_not_lie_in_a_row():
     x, w = paddle.randn([2, 6, 6, 4]), paddle.randn([5, 4, 3, 3])
     seen = x.transpose([0, 3, 1, 2])
     np.testing.assert_array_equal(conv2d(seen, w).numpy(), conv2d(paddle.to_tensor(seen.numpy()), w).numpy())
+
+
+# Of 3×3 and 5×5, in several parts of the batch and of the channels, with tiles that stand out, padding on one side.
+WINOGRAD = [
+    ((3, 20, 9, 14), (24, 20, 3, 3), (1, 1, 1, 1)),
+    ((2, 17, 10, 10), (33, 17, 5, 5), (2, 2, 2, 2)),
+    ((5, 6, 8, 7), (7, 6, 3, 3), (0, 2, 1, 0)),
+    ((2, 5, 6, 6), (4, 5, 5, 5), (0, 0, 0, 0)),
+]
+
+
+@pytest.mark.parametrize("part", [winograd._PART, 1000])
+@pytest.mark.parametrize("order", ["in a row", "channels last"])
+@pytest.mark.parametrize(("images", "filters", "padding"), WINOGRAD)
+def test_winograd_against_the_direct_sum(images, filters, padding, order, part, monkeypatch):
+    monkeypatch.setattr(winograd, "_PART", part)
+    geometry, random = onednn.Geometry(images, filters, 1, padding), np.random.default_rng(7)
+    place = channels_last if order == "channels last" else paddle.clone
+    (x, w, dy), (x64, w64, dy64) = tensors(random, images, filters, geometry.outputs)
+    y = native(x64, w64, None, 1, padding)
+    made = [
+        winograd.convolve(place(x), w, geometry),
+        winograd.image_gradient(place(dy), w, geometry),
+        winograd.filter_gradient(place(x), place(dy), geometry),
+    ]
+    agree(made, [y, *paddle.grad(y, [x64, w64], dy64)], 1e-5)
+
+
+@pytest.mark.parametrize("taps", [3, 5])
+def test_winograd_errs_little_more_than_the_direct_sum(taps):
+    """Root mean square of the error, relative to the result's: within seven times, as the module says of about five."""
+    random = np.random.default_rng(8)
+    (x, w), (x64, w64) = tensors(random, (4, 128, 16, 16), (128, 128, taps, taps))
+    padding = (taps // 2,) * 4
+    geometry = onednn.Geometry((4, 128, 16, 16), (128, 128, taps, taps), 1, padding)
+    exact = native(x64, w64, None, 1, padding).numpy()
+
+    def error(y):
+        return np.sqrt(np.mean((y.numpy() - exact) ** 2) / np.mean(exact**2))
+
+    direct = error(onednn.convolve(x, w, None, geometry, "float32"))
+    assert error(winograd.convolve(x, w, geometry)) < min(7 * direct, 7e-6)
+
+
+def test_winograd_is_taken_where_it_saves_two_thirds(monkeypatch):
+    """In all three of its roles; not for strides, few channels, small work or bfloat16."""
+    taken = []
+    for name in ("convolve", "image_gradient", "filter_gradient"):
+        original = getattr(winograd, name)
+        monkeypatch.setattr(winograd, name, lambda *given, f=original, name=name: taken.append(name) or f(*given))
+
+    def roles(images, filters, stride=1, padding=(2, 2, 2, 2)):
+        taken.clear()
+        (x, w), _ = tensors(np.random.default_rng(9), images, filters)
+        conv2d(x, w, None, stride, padding).sum().backward()
+        return taken
+
+    large = (2, 128, 32, 32), (128, 128, 5, 5)
+    assert roles(*large) == ["convolve", "image_gradient", "filter_gradient"]
+    assert roles(*large, stride=2) == [] and roles((2, 128, 8, 8), (128, 128, 5, 5)) == []
+    assert roles((2, 16, 64, 64), (128, 16, 5, 5)) == [] and roles((2, 128, 32, 32), (128, 128, 4, 4)) == []
+    set_precision("bfloat16")
+    try:
+        assert roles(*large) == []
+    finally:
+        set_precision("float32")
 
 
 def channels_last(x):
