@@ -117,12 +117,16 @@ class BatchNorm(nn.BatchNorm):
 
     def forward(self, x: Tensor, activation: Activation | None = None) -> Tensor:
         """What the norm, and then the activation if there is one, make of x."""
-        slope, made = _SLOPES.get(activation), None
-        if self.training:
-            made = kernels.batch_norm(x, self.weight, self.bias, self._epsilon, self.parts, slope)
+        slope = _SLOPES.get(activation)
+        y = self._trained(x, slope) if self.training else self._fixed(x, slope)
+        if y is None:
+            y, slope = _each(super().forward, x, self.parts), None
+        return activation(y) if activation and slope is None else y
+
+    def _trained(self, x: Tensor, slope: float | None) -> Tensor | None:
+        made = kernels.batch_norm(x, self.weight, self.bias, self._epsilon, self.parts, slope)
         if made is None:
-            y = _each(super().forward, x, self.parts)
-            return activation(y) if activation else y
+            return None
         y, statistics = made
         if self._momentum < 1:
             with paddle.no_grad():
@@ -130,7 +134,10 @@ class BatchNorm(nn.BatchNorm):
                 for mean, variance in statistics:
                     self._mean.lerp_(mean, share)
                     self._variance.lerp_(variance, share)
-        return activation(y) if activation and slope is None else y
+        return y
+
+    def _fixed(self, x: Tensor, slope: float | None) -> Tensor | None:
+        return kernels.fixed_batch_norm(x, self._mean, self._variance, self.weight, self.bias, self._epsilon, slope)
 
 
 class SyncBatchNorm(nn.SyncBatchNorm):

@@ -415,6 +415,8 @@ class BenchConfig:
     dataset: str | None = option(None, "sizes", "mnist, or a folder of images (default: 2,048 images of noise)")
 
     device: str = option("auto", "run", "auto, cpu, gpu or gpu:N")
+    precision: str = option("float32", "run", "type that the networks multiply in", PRECISIONS)
+    compile: bool = option(False, "run", "the networks as static graphs, for a GPU")
     json: str | None = option(None, "run", "write the machine and every repetition to this file")
 
     def __post_init__(self) -> None:
@@ -427,6 +429,10 @@ class BenchConfig:
             raise UsageError("--against and --grow are two questions; ask them one after the other")
         if self.dataset and (self.against or self.grow):
             raise UsageError("--dataset with --against or --grow: these take images of noise; leave it out")
+        if self.against and (self.precision != "float32" or self.compile):
+            raise UsageError(
+                "--against with --precision or --compile: the others are measured in float32, as they stand"
+            )
         if self.grow == "image-size" and self.image_size:
             raise UsageError("--image-size with --grow image-size: that takes all of them; leave it out")
         if self.against == "writeup":

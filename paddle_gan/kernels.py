@@ -150,9 +150,26 @@ def batch_norm(
     if not _here(x):
         return None
     statistics: Statistics = []
-    images = x.reshape([*x.shape, 1, 1]) if x.ndim == 2 else x
-    y = _apply(_BatchNorm, {"x": images, "scale": scale, "shift": shift}, epsilon, parts, slope, statistics)
+    given = {"x": _as_images(x), "scale": scale, "shift": shift}
+    y = _apply(_BatchNorm, given, epsilon, parts, slope, statistics)
     return (y.reshape(x.shape) if x.ndim == 2 else y), statistics
+
+
+def fixed_batch_norm(
+    x: Tensor, mean: Tensor, variance: Tensor, scale: Tensor, shift: Tensor, epsilon: float, slope: float | None = None
+) -> Tensor | None:
+    """`batch_norm` with known statistics; also None where gradients are recorded."""
+    if not _here(x) or paddle.is_grad_enabled():
+        return None
+    y = onednn.normalise_as(_as_images(x), mean, variance, scale, shift, epsilon)
+    if slope is not None:
+        onednn.leaky_relu(y, slope, into=(y,))
+    return y.reshape(x.shape) if x.ndim == 2 else y
+
+
+def _as_images(x: Tensor) -> Tensor:
+    """[N, C] as images of one pixel."""
+    return x.reshape([*x.shape, 1, 1]) if x.ndim == 2 else x
 
 
 def _here(x: Tensor) -> bool:

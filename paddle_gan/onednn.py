@@ -34,7 +34,8 @@ from paddle_gan.dnnl import (
 
 # Numbers of dnnl_types.h.
 _DIRECT, _RELU = 1, 32
-_TRAINING, _BACKWARD, _SCALE_AND_SHIFT = 64, 128, 2 | 4
+_TRAINING, _INFERENCE, _BACKWARD = 64, 96, 128
+_GLOBAL_STATISTICS, _SCALE_AND_SHIFT = 1, 2 | 4
 
 
 class Geometry(NamedTuple):
@@ -110,6 +111,11 @@ def normalise(x: Tensor, scale: Tensor, shift: Tensor, epsilon: float, parts: in
         _norm(lie_of(x_part), epsilon)(x_part, scale, shift, into=(y_part,))[1:]
         for x_part, y_part in zip(_split(x, parts), _split(y, parts))
     ]
+
+
+def normalise_as(x: Tensor, mean: Tensor, variance: Tensor, scale: Tensor, shift: Tensor, epsilon: float) -> Tensor:
+    """The norm of x [N, C, H, W] by known statistics instead of its own."""
+    return _fixed_norm(lie_of(x), epsilon)(x, mean, variance, scale, shift)[0]
 
 
 def norm_gradients(
@@ -207,6 +213,15 @@ def _norm(x: Lie, epsilon: float) -> Callable[..., list[Tensor]]:
 
 
 @cache
+def _fixed_norm(x: Lie, epsilon: float) -> Callable[..., list[Tensor]]:
+    own = channels_last(x.shape)
+    inputs = [Operand("x", x, described(own))]
+    inputs += _described(in_a_row(x.shape[1:2]), "mean", "variance", "scale", "shift")
+    planned = _norm_forward(own, epsilon, _INFERENCE, _GLOBAL_STATISTICS | _SCALE_AND_SHIFT)
+    return operation(planned, inputs, _described(own, "y"))
+
+
+@cache
 def _norm_gradients(dy: Lie, x: Lie, epsilon: float) -> Callable[..., list[Tensor]]:
     own = channels_last(x.shape)
     layout, parameters = described(own), in_a_row(x.shape[1:2])
@@ -221,12 +236,12 @@ def _norm_gradients(dy: Lie, x: Lie, epsilon: float) -> Callable[..., list[Tenso
     return operation(planned, inputs, results)
 
 
-def _norm_forward(images: Lie, epsilon: float) -> ctypes.c_void_p:
+def _norm_forward(images: Lie, epsilon: float, kind: int = _TRAINING, flags: int = _SCALE_AND_SHIFT) -> ctypes.c_void_p:
     use_threads()
     layout = described(images)
     return make(
         "batch_normalization_forward_primitive_desc_create",
-        *(engine(), _TRAINING, layout, layout, ctypes.c_float(epsilon), _SCALE_AND_SHIFT, None),
+        *(engine(), kind, layout, layout, ctypes.c_float(epsilon), flags, None),
     )
 
 

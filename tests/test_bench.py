@@ -22,10 +22,12 @@ from paddle_gan.cli import parse
 from paddle_gan.config import BenchConfig, TrainConfig
 from paddle_gan.errors import UsageError
 from paddle_gan.experiment import build
+from paddle_gan.precision import can_round
 from paddle_gan.resolve import resolve
 from paddle_gan.training import discriminator_step, generator_step
 
 BATCH = 6
+WORKERS = ROOT / "paddle_gan" / "bench" / "workers"
 TINY = ("--width", 4, "--discriminator-width", 4, "--batch-size", 4, "--device", "cpu", "--repeats", 2)
 
 
@@ -340,6 +342,27 @@ def test_a_case_has_every_repetition_and_what_they_depend_on(tmp_path):
     assert "2 of 2, a round in" in done.stderr
 
 
+@pytest.mark.skipif(not can_round(), reason="no bfloat16 here")
+def test_a_case_in_bfloat16_says_so_and_rounds_in_single_steps_too(tmp_path):
+    result, done = measured(tmp_path, "--precision", "bfloat16")
+    assert result["cases"][0]["about"]["options"]["precision"] == "bfloat16"
+    assert "1 + 1 steps a round, bfloat16\n" in done.stdout
+    case = {"options": {"precision": "bfloat16", "batch_size": 4, "width": 4}, "images": 8, "samples": 2}
+    script = f"""
+import sys; sys.path[:0] = {[str(WORKERS), str(ROOT)]!r}
+import ours
+from paddle_gan import onednn
+asked = set()
+original = onednn.convolve
+onednn.convolve = lambda *given: asked.add(given[-1]) or original(*given)
+work = ours.prepare({case!r})
+asked.clear()
+work.actions["discriminator step"](), work.actions["generator step"]()
+print(asked)
+"""
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "{'bfloat16'}\n"
+
+
 def test_growth_has_a_point_for_each_size_and_the_powers(tmp_path):
     result, done = measured(tmp_path, "--repeats", 1, "--grow", "width", "--generator", "mlp-shallow")
     (growth,) = result["growths"]
@@ -386,6 +409,8 @@ def test_ratios_are_of_pairs_with_the_better_one(tmp_path, peer, names):
         ("--against writeup --width 64", "--width with --against writeup"),
         ("--grow data --dataset mnist", "--dataset with --against or --grow"),
         ("--grow image-size --image-size 64", "--image-size with --grow image-size"),
+        ("--against torch --precision bfloat16", "--against with --precision or --compile"),
+        ("--against writeup --compile", "--against with --precision or --compile"),
         ("--repeats 0", "--repeats 0: must be more than 0"),
     ],
 )

@@ -284,7 +284,11 @@ def test_norm_layer_is_paddles(shape):
     for mine, other in zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True):
         np.testing.assert_allclose(mine.numpy(), other.numpy(), rtol=1e-5)
     ours.eval(), theirs.eval()
-    np.testing.assert_allclose(ours(x).numpy(), theirs(x).numpy(), atol=1e-5)
+    for recorded in (True, False):  # without gradients oneDNN does it
+        with paddle.set_grad_enabled(recorded):
+            np.testing.assert_allclose(ours(x).numpy(), theirs(x).numpy(), atol=1e-5)
+            np.testing.assert_allclose(ours(x, leaky_relu).numpy(), F.leaky_relu(theirs(x), 0.2).numpy(), atol=1e-5)
+            np.testing.assert_allclose(ours(x, paddle.tanh).numpy(), paddle.tanh(theirs(x)).numpy(), atol=1e-5)
 
 
 def test_batches_apart_are_normalised_as_one_after_the_other():

@@ -80,6 +80,7 @@ def _cases(config: BenchConfig) -> list[dict[str, Any]]:
     writeup = config.against == "writeup"
     shared = {name: getattr(config, name) for name in ("width", "discriminator_width", "batch_size", "image_size")}
     shared |= {"channels": config.channels, "dataset": config.dataset or "mnist", "device": config.device, "steps": 1}
+    shared |= {"precision": config.precision, "compile": config.compile}
     cases = []
     for generator in config.generator or ("writeup" if writeup else "pixelshuffle",):
         for loss in config.loss or ("gan" if writeup else "lsgan",):

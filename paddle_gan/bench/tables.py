@@ -55,8 +55,10 @@ def _title(about: Result) -> list[str]:
     environment = " ".join(f"{name}={value}" for name, value in about["environment"].items())
     device = about["device_name"] or about["device"]
     networks = f"{options['generator']} (width {options['width']}) and {options['discriminator']} ({options['discriminator_width']})"
+    how = [options["precision"]] * (options["precision"] != "float32") + ["compiled"] * options["compile"]
+    heading = f"{options['loss']}, {networks}, {size}, batch {options['batch_size']}, {options['discriminator_steps']} + 1 steps a round"
     return [
-        f"{options['loss']}, {networks}, {size}, batch {options['batch_size']}, {options['discriminator_steps']} + 1 steps a round",
+        ", ".join([heading, *how]),
         f"Paddle {versions['paddle']} on {device}, {environment or 'environment as it came'}",
     ]
 

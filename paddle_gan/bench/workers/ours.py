@@ -2,6 +2,7 @@
 
 import platform
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -61,10 +62,17 @@ def prepare(case: dict[str, Any]) -> Work:
         batches(number)
         number += 1
 
+    def step(one: Callable[..., object], *given: object) -> Callable[[], None]:
+        def alone() -> None:
+            with state.precision.around_round():
+                one(state, *given)
+
+        return alone
+
     actions = {
         "round": lambda: training.train_round(state, batches, config.seed),
-        "discriminator step": lambda: training.discriminator_step(state, real, None, latents),
-        "generator step": lambda: training.generator_step(state, None, latents),
+        "discriminator step": step(training.discriminator_step, real, None, latents),
+        "generator step": step(training.generator_step, None, latents),
         "sampling": lambda: list(generate(state.average, case["samples"], config.seed)),
         "batch": load_batch,
         "product": lambda: paddle.matmul(factors[0], factors[1]),
