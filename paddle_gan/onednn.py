@@ -14,7 +14,6 @@ from typing import NamedTuple
 from paddle import Tensor
 
 from paddle_gan.dnnl import (
-    FEW_CHANNELS,
     Lie,
     Operand,
     channels_last,
@@ -32,6 +31,9 @@ from paddle_gan.dnnl import (
     use_threads,
 )
 
+# Channels that oneDNN takes at once. With a remainder it is told to choose the layout itself: with the channels last,
+# the gradient in the filters writes to memory that is not its own then (oneDNN 3.6.2).
+_BLOCK = 16
 # Numbers of dnnl_types.h.
 _DIRECT, _RELU = 1, 32
 _TRAINING, _INFERENCE, _BACKWARD = 64, 96, 128
@@ -155,7 +157,7 @@ def _convolution(kind: str, geometry: Geometry, precision: str, *lies: Lie) -> C
     use_threads()
     shapes = {"x": geometry.images, "w": geometry.filters, "y": geometry.outputs}
     own = {role: undecided(shape, precision) for role, shape in shapes.items()}
-    if geometry.images[1] > FEW_CHANNELS:
+    if all(channels % _BLOCK == 0 for channels in geometry.filters[:2]):
         own.update({role: described(channels_last(shapes[role]), precision) for role in "xy"})
     x, w, y = own.values()
     top, left, bottom, right = geometry.padding

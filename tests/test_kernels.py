@@ -104,6 +104,20 @@ def test_any_geometry(channels, size, kernel, stride, padding, batch):
     )
 
 
+@pytest.mark.parametrize(("channels", "outputs", "free"), [(32, 16, 1), (27, 16, 3), (32, 1, 3), (32, 20, 3)])
+def test_channels_that_leave_a_remainder_lie_as_onednn_wants_them(channels, outputs, free, monkeypatch):
+    """Given the channels last, its gradient in the filters wrote outside of its memory for some of them (27 to 1, 3x3, stride 3)."""
+    chosen = []
+    original = onednn.undecided
+    monkeypatch.setattr(onednn, "undecided", lambda *given: chosen.append(original(*given)) or chosen[-1])
+    told = []
+    monkeypatch.setattr(onednn, "described", lambda *given: told.append(given[0]) or dnnl.described(*given))
+    geometry = onednn.Geometry((2, channels, 6, 10), (outputs, channels, 3, 3), 3, (2, 0, 0, 1))
+    onednn._convolution.cache_clear()
+    onednn.filter_gradient(paddle.randn(geometry.images), paddle.randn(geometry.outputs), geometry, "float32")
+    assert len(chosen) == 3 and len(told) == 3 - free
+
+
 @pytest.mark.parametrize(
     ("padding", "kernel", "stride"),
     [
