@@ -34,6 +34,7 @@ _PART = 5 << 18
 _copy = cache(rearrangement)
 
 
+@cache
 def suits(geometry: Geometry) -> bool:
     """Whether this is worth its while instead of the direct sum: by the operations of both."""
     (n, k, height, width), (_, c, size, columns) = geometry.outputs, geometry.filters
