@@ -133,7 +133,7 @@ Shape = tuple[int, ...]
 FEW_CHANNELS = 3
 
 
-class Lie(NamedTuple):
+class Layout(NamedTuple):
     """How the values of a tensor lie in memory: what oneDNN needs to know of it besides their address."""
 
     shape: Shape
@@ -141,41 +141,41 @@ class Lie(NamedTuple):
 
 
 @cache
-def in_a_row(shape: Shape) -> Lie:
+def in_a_row(shape: Shape) -> Layout:
     """As Paddle lays a tensor out."""
-    return Lie(shape, tuple(math.prod(shape[i + 1 :]) for i in range(len(shape))))
+    return Layout(shape, tuple(math.prod(shape[i + 1 :]) for i in range(len(shape))))
 
 
 @cache
-def channels_last(shape: Shape) -> Lie:
+def channels_last(shape: Shape) -> Layout:
     """[N, C, H, W] with the channels of a pixel side by side, on which oneDNN works without rearranging anything.
 
     With a few channels its vectors would stay half empty: such images lie in a row.
     """
     n, c, h, w = shape
-    return Lie(shape, (h * w * c, 1, w * c, c)) if c > FEW_CHANNELS and h * w > 1 else in_a_row(shape)
+    return Layout(shape, (h * w * c, 1, w * c, c)) if c > FEW_CHANNELS and h * w > 1 else in_a_row(shape)
 
 
-def lie_of(tensor: Tensor) -> Lie:
+def layout_of(tensor: Tensor) -> Layout:
     """How `tensor` lies: channels last, or in a row; so it does afterwards if it did neither."""
-    lie = Lie(tuple(tensor.shape), tuple(tensor.strides))
-    if lie == in_a_row(lie.shape) or (len(lie.shape) == 4 and lie == channels_last(lie.shape)):
-        return lie
+    layout = Layout(tuple(tensor.shape), tuple(tensor.strides))
+    if layout == in_a_row(layout.shape) or (len(layout.shape) == 4 and layout == channels_last(layout.shape)):
+        return layout
     tensor.contiguous()  # moves the values of this tensor itself
-    return in_a_row(lie.shape)
+    return in_a_row(layout.shape)
 
 
-def empty(lie: Lie) -> Tensor:
+def empty(layout: Layout) -> Tensor:
     """A tensor that lies so, without values."""
-    if lie == in_a_row(lie.shape):
-        return paddle.empty(lie.shape)
-    n, c, h, w = lie.shape
+    if layout == in_a_row(layout.shape):
+        return paddle.empty(layout.shape)
+    n, c, h, w = layout.shape
     return paddle.empty([n, h, w, c]).transpose([0, 3, 1, 2])
 
 
-def described(lie: Lie, precision: str = "float32") -> c_void_p:
+def described(layout: Layout, precision: str = "float32") -> c_void_p:
     """For oneDNN."""
-    shape, strides = lie
+    shape, strides = layout
     return make("memory_desc_create_with_strides", len(shape), integers(shape), _TYPES[precision], integers(strides))
 
 
@@ -193,7 +193,7 @@ class Operand(NamedTuple):
     """A tensor of an operation: how it lies, and how oneDNN wants it."""
 
     role: str
-    lie: Lie
+    layout: Layout
     wanted: c_void_p
 
 
@@ -206,9 +206,9 @@ class _Place(NamedTuple):
     reorder: Callable[[], None] | None
 
 
-def _memory(layout: c_void_p) -> c_void_p:
+def _memory(md: c_void_p) -> c_void_p:
     """A memory object that is told later where its values are."""
-    return make("memory_create", layout, engine(), None)
+    return make("memory_create", md, engine(), None)
 
 
 def _execution(primitive: c_void_p, arguments: list[tuple[str, c_void_p]]) -> Callable[[], None]:
@@ -223,15 +223,15 @@ def _reorder(source: c_void_p, target: c_void_p, memories: tuple[c_void_p, c_voi
 
 
 def _place(operand: Operand, is_result: bool) -> _Place:
-    outer_layout = described(operand.lie)
-    outer = _memory(outer_layout)
-    if _library().dnnl_memory_desc_equal(outer_layout, operand.wanted):
+    outer_md = described(operand.layout)
+    outer = _memory(outer_md)
+    if _library().dnnl_memory_desc_equal(outer_md, operand.wanted):
         return _Place(outer, None, 0, None)
     own = _memory(operand.wanted)
     size = math.ceil(_library().dnnl_memory_desc_get_size(operand.wanted) / _ALIGNMENT) * _ALIGNMENT
     if is_result:
-        return _Place(outer, own, size, _reorder(operand.wanted, outer_layout, (own, outer)))
-    return _Place(outer, own, size, _reorder(outer_layout, operand.wanted, (outer, own)))
+        return _Place(outer, own, size, _reorder(operand.wanted, outer_md, (own, outer)))
+    return _Place(outer, own, size, _reorder(outer_md, operand.wanted, (outer, own)))
 
 
 def operation(primitive: c_void_p, inputs: list[Operand], results: list[Operand]) -> Callable[..., list[Tensor]]:
@@ -242,14 +242,14 @@ def operation(primitive: c_void_p, inputs: list[Operand], results: list[Operand]
     operands = [*inputs, *results]
     places = [_place(operand, operand in results) for operand in operands]
     named = [(operand.role, place.own or place.outer) for operand, place in zip(operands, places)]
-    return _function(_execution(make("primitive_create", primitive), named), places, [made.lie for made in results])
+    return _function(_execution(make("primitive_create", primitive), named), places, [made.layout for made in results])
 
 
-def rearrangement(source: Lie, target: Lie, result: Lie) -> Callable[..., list[Tensor]]:
-    """A copy of the values that `source` describes to where `target` does, of a tensor of which `result` is the lie."""
-    layouts = described(source), described(target)
-    memories = _memory(layouts[0]), _memory(layouts[1])
-    return _function(_reorder(*layouts, memories), [_Place(memory, None, 0, None) for memory in memories], [result])
+def rearrangement(source: Layout, target: Layout, result: Layout) -> Callable[..., list[Tensor]]:
+    """A copy of the values that `source` describes to where `target` does, of a tensor of which `result` is the layout."""
+    mds = described(source), described(target)
+    memories = _memory(mds[0]), _memory(mds[1])
+    return _function(_reorder(*mds, memories), [_Place(memory, None, 0, None) for memory in memories], [result])
 
 
 _scratch: list[Tensor] = []
@@ -262,7 +262,7 @@ def _scratch_of(size: int) -> int:
     return _scratch[0].data_ptr()
 
 
-def _function(execute: Callable[[], None], places: list[_Place], made: list[Lie]) -> Callable[..., list[Tensor]]:
+def _function(execute: Callable[[], None], places: list[_Place], made: list[Layout]) -> Callable[..., list[Tensor]]:
     set_data, wait, stream = _library().dnnl_memory_set_data_handle, _library().dnnl_stream_wait, _stream()
     outer = [place.outer for place in places]
     own = [place for place in places if place.own]
@@ -272,7 +272,7 @@ def _function(execute: Callable[[], None], places: list[_Place], made: list[Lie]
     after = [place.reorder for place in places[inputs:] if place.reorder]
 
     def run(*tensors: Tensor, into: tuple[Tensor, ...] = ()) -> list[Tensor]:
-        results = [*into, *(empty(lie) for lie in made[len(into) :])]
+        results = [*into, *(empty(layout) for layout in made[len(into) :])]
         with _lock:
             use_threads()
             for memory, tensor in zip(outer, (*tensors, *results)):

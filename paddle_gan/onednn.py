@@ -14,7 +14,7 @@ from typing import NamedTuple
 from paddle import Tensor
 
 from paddle_gan.dnnl import (
-    Lie,
+    Layout,
     Operand,
     channels_last,
     decided,
@@ -23,7 +23,7 @@ from paddle_gan.dnnl import (
     engine,
     in_a_row,
     integers,
-    lie_of,
+    layout_of,
     make,
     operation,
     rearrangement,
@@ -79,27 +79,27 @@ def convolve(x: Tensor, w: Tensor, bias: Tensor | None, geometry: Geometry, prec
         precision: to which the factors are rounded, "float32" or "bfloat16"; sums and results are float32.
     """
     given = (x, w) if bias is None else (x, w, bias)
-    return _convolution("forward", geometry, precision, *map(lie_of, given))(*given)[0]
+    return _convolution("forward", geometry, precision, *map(layout_of, given))(*given)[0]
 
 
 def image_gradient(dy: Tensor, w: Tensor, geometry: Geometry, precision: str) -> Tensor:
     """The adjoint in the images: what dy [N, K, P, Q] is worth at each pixel, [N, C, H, W]. A transposed convolution."""
-    return _convolution("backward_data", geometry, precision, lie_of(dy), lie_of(w))(dy, w)[0]
+    return _convolution("backward_data", geometry, precision, layout_of(dy), layout_of(w))(dy, w)[0]
 
 
 def filter_gradient(x: Tensor, dy: Tensor, geometry: Geometry, precision: str) -> Tensor:
     """The adjoint in the filters: the correlation of x with dy [N, K, P, Q], [K, C, R, S]."""
-    return _convolution("backward_weights", geometry, precision, lie_of(x), lie_of(dy))(x, dy)[0]
+    return _convolution("backward_weights", geometry, precision, layout_of(x), layout_of(dy))(x, dy)[0]
 
 
 def leaky_relu(x: Tensor, slope: float, into: tuple[Tensor, ...] = ()) -> Tensor:
     """x where it is positive, slope · x elsewhere; written to a tensor that lies as x, or x itself, if there is one."""
-    return _leaky_relu(lie_of(x), slope)(x, into=into)[0]
+    return _leaky_relu(layout_of(x), slope)(x, into=into)[0]
 
 
 def rectify(dy: Tensor, x: Tensor, slope: float) -> Tensor:
     """dy where x > 0 and slope · dy elsewhere, of one shape: the gradient of a leaky ReLU of x."""
-    return _rectifier(lie_of(dy), lie_of(x), slope)(dy, x)[0]
+    return _rectifier(layout_of(dy), layout_of(x), slope)(dy, x)[0]
 
 
 def normalise(x: Tensor, scale: Tensor, shift: Tensor, epsilon: float, parts: int) -> tuple[Tensor, list[list[Tensor]]]:
@@ -110,23 +110,23 @@ def normalise(x: Tensor, scale: Tensor, shift: Tensor, epsilon: float, parts: in
     """
     y = empty(channels_last(tuple(x.shape)))
     return y, [
-        _norm(lie_of(x_part), epsilon)(x_part, scale, shift, into=(y_part,))[1:]
+        _norm(layout_of(x_part), epsilon)(x_part, scale, shift, into=(y_part,))[1:]
         for x_part, y_part in zip(_split(x, parts), _split(y, parts))
     ]
 
 
 def normalise_as(x: Tensor, mean: Tensor, variance: Tensor, scale: Tensor, shift: Tensor, epsilon: float) -> Tensor:
     """The norm of x [N, C, H, W] by known statistics instead of its own."""
-    return _fixed_norm(lie_of(x), epsilon)(x, mean, variance, scale, shift)[0]
+    return _fixed_norm(layout_of(x), epsilon)(x, mean, variance, scale, shift)[0]
 
 
 def norm_gradients(
     dy: Tensor, x: Tensor, statistics: list[list[Tensor]], scale: Tensor, epsilon: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of `normalise` in x, scale and shift, given the statistics that it returned."""
-    dx, parts = empty(lie_of(x)), len(statistics)
+    dx, parts = empty(layout_of(x)), len(statistics)
     made = [
-        _norm_gradients(lie_of(dy_part), lie_of(x_part), epsilon)(dy_part, x_part, *known, scale, into=(dx_part,))
+        _norm_gradients(layout_of(dy_part), layout_of(x_part), epsilon)(dy_part, x_part, *known, scale, into=(dx_part,))
         for dy_part, x_part, dx_part, known in zip(_split(dy, parts), _split(x, parts), _split(dx, parts), statistics)
     ]
     (_, dscale, dshift), *others = made
@@ -137,22 +137,22 @@ def norm_gradients(
 
 def pixel_shuffle(x: Tensor, factor: int) -> Tensor:
     """[N, factor² C, H, W] to [N, C, factor H, factor W]: the channels of a pixel as a square of pixels (Shi et al. 2016)."""
-    return _shuffle(lie_of(x), factor)(x)[0]
+    return _shuffle(layout_of(x), factor)(x)[0]
 
 
 def pixel_unshuffle(y: Tensor, factor: int) -> Tensor:
     """Back from `pixel_shuffle`."""
-    return _unshuffle(lie_of(y), factor)(y)[0]
+    return _unshuffle(layout_of(y), factor)(y)[0]
 
 
 def flatten(x: Tensor) -> Tensor:
     """[N, C, H, W] to [N, C · H · W]."""
     row = in_a_row(tuple(x.shape))
-    return _copy(lie_of(x), row)(x)[0].reshape([x.shape[0], -1])
+    return _copy(layout_of(x), row)(x)[0].reshape([x.shape[0], -1])
 
 
 @cache
-def _convolution(kind: str, geometry: Geometry, precision: str, *lies: Lie) -> Callable[..., list[Tensor]]:
+def _convolution(kind: str, geometry: Geometry, precision: str, *layouts: Layout) -> Callable[..., list[Tensor]]:
     """One kind of convolution of one geometry, for tensors that lie so; a third of them is a bias."""
     use_threads()
     shapes = {"x": geometry.images, "w": geometry.filters, "y": geometry.outputs}
@@ -162,51 +162,51 @@ def _convolution(kind: str, geometry: Geometry, precision: str, *lies: Lie) -> C
     x, w, y = own.values()
     top, left, bottom, right = geometry.padding
     steps = [integers(pair) for pair in ([geometry.stride] * 2, (0, 0), (top, left), (bottom, right))]
-    bias = described(lies[2]) if len(lies) > 2 else None
+    bias = described(layouts[2]) if len(layouts) > 2 else None
     forward = make(
         "convolution_forward_primitive_desc_create", engine(), _TRAINING, _DIRECT, x, w, bias, y, *steps, None
     )
     if kind == "forward":
         planned, roles = forward, ["x", "w", "y"]
     else:
-        layouts, roles = {
+        mds, roles = {
             "backward_data": ((x, w, y), ["dy", "w", "dx"]),
             "backward_weights": ((x, w, None, y), ["x", "dy", "dw"]),
         }[kind]
-        planned = make(f"convolution_{kind}_primitive_desc_create", engine(), _DIRECT, *layouts, *steps, forward, None)
+        planned = make(f"convolution_{kind}_primitive_desc_create", engine(), _DIRECT, *mds, *steps, forward, None)
     *given, made = roles
-    inputs = [Operand(role, lie, decided(planned, role)) for role, lie in zip(given, lies)]
+    inputs = [Operand(role, layout, decided(planned, role)) for role, layout in zip(given, layouts)]
     if bias:
-        inputs.append(Operand("b", lies[2], bias))
+        inputs.append(Operand("b", layouts[2], bias))
     result = in_a_row(geometry.filters) if made == "dw" else channels_last(shapes[made[-1]])
     return operation(planned, inputs, [Operand(made, result, decided(planned, made))])
 
 
 @cache
-def _leaky_relu(lie: Lie, slope: float) -> Callable[..., list[Tensor]]:
-    layout = described(lie)
-    return operation(_rectification(layout, slope), _described(lie, "x"), _described(lie, "y"))
+def _leaky_relu(layout: Layout, slope: float) -> Callable[..., list[Tensor]]:
+    md = described(layout)
+    return operation(_rectification(md, slope), _described(layout, "x"), _described(layout, "y"))
 
 
 @cache
-def _rectifier(dy: Lie, x: Lie, slope: float) -> Callable[..., list[Tensor]]:
-    layout = described(x)
+def _rectifier(dy: Layout, x: Layout, slope: float) -> Callable[..., list[Tensor]]:
+    md = described(x)
     planned = make(
         "eltwise_backward_primitive_desc_create",
-        *(engine(), _RELU, layout, layout, layout, ctypes.c_float(slope), ctypes.c_float(0.0)),
-        *(_rectification(layout, slope), None),
+        *(engine(), _RELU, md, md, md, ctypes.c_float(slope), ctypes.c_float(0.0)),
+        *(_rectification(md, slope), None),
     )
-    return operation(planned, [Operand("dy", dy, layout), Operand("x", x, layout)], [Operand("dx", x, layout)])
+    return operation(planned, [Operand("dy", dy, md), Operand("x", x, md)], [Operand("dx", x, md)])
 
 
-def _rectification(layout: ctypes.c_void_p, slope: float) -> ctypes.c_void_p:
+def _rectification(md: ctypes.c_void_p, slope: float) -> ctypes.c_void_p:
     use_threads()
     numbers = ctypes.c_float(slope), ctypes.c_float(0.0)
-    return make("eltwise_forward_primitive_desc_create", engine(), _TRAINING, _RELU, layout, layout, *numbers, None)
+    return make("eltwise_forward_primitive_desc_create", engine(), _TRAINING, _RELU, md, md, *numbers, None)
 
 
 @cache
-def _norm(x: Lie, epsilon: float) -> Callable[..., list[Tensor]]:
+def _norm(x: Layout, epsilon: float) -> Callable[..., list[Tensor]]:
     own = channels_last(x.shape)
     parameters = in_a_row(x.shape[1:2])
     inputs = [Operand("x", x, described(own)), *_described(parameters, "scale", "shift")]
@@ -215,7 +215,7 @@ def _norm(x: Lie, epsilon: float) -> Callable[..., list[Tensor]]:
 
 
 @cache
-def _fixed_norm(x: Lie, epsilon: float) -> Callable[..., list[Tensor]]:
+def _fixed_norm(x: Layout, epsilon: float) -> Callable[..., list[Tensor]]:
     own = channels_last(x.shape)
     inputs = [Operand("x", x, described(own))]
     inputs += _described(in_a_row(x.shape[1:2]), "mean", "variance", "scale", "shift")
@@ -224,26 +224,28 @@ def _fixed_norm(x: Lie, epsilon: float) -> Callable[..., list[Tensor]]:
 
 
 @cache
-def _norm_gradients(dy: Lie, x: Lie, epsilon: float) -> Callable[..., list[Tensor]]:
+def _norm_gradients(dy: Layout, x: Layout, epsilon: float) -> Callable[..., list[Tensor]]:
     own = channels_last(x.shape)
-    layout, parameters = described(own), in_a_row(x.shape[1:2])
+    md, parameters = described(own), in_a_row(x.shape[1:2])
     forward = _norm_forward(own, epsilon)
     planned = make(
         "batch_normalization_backward_primitive_desc_create",
-        *(engine(), _BACKWARD, layout, layout, layout, ctypes.c_float(epsilon), _SCALE_AND_SHIFT, forward, None),
+        *(engine(), _BACKWARD, md, md, md, ctypes.c_float(epsilon), _SCALE_AND_SHIFT, forward, None),
     )
-    inputs = [Operand("dy", dy, layout), Operand("x", x, layout)]
+    inputs = [Operand("dy", dy, md), Operand("x", x, md)]
     inputs += _described(parameters, "mean", "variance", "scale")
-    results = [Operand("dx", x, layout), *_described(parameters, "dscale", "dshift")]
+    results = [Operand("dx", x, md), *_described(parameters, "dscale", "dshift")]
     return operation(planned, inputs, results)
 
 
-def _norm_forward(images: Lie, epsilon: float, kind: int = _TRAINING, flags: int = _SCALE_AND_SHIFT) -> ctypes.c_void_p:
+def _norm_forward(
+    images: Layout, epsilon: float, kind: int = _TRAINING, flags: int = _SCALE_AND_SHIFT
+) -> ctypes.c_void_p:
     use_threads()
-    layout = described(images)
+    md = described(images)
     return make(
         "batch_normalization_forward_primitive_desc_create",
-        *(engine(), kind, layout, layout, ctypes.c_float(epsilon), flags, None),
+        *(engine(), kind, md, md, ctypes.c_float(epsilon), flags, None),
     )
 
 
@@ -253,40 +255,40 @@ def _split(x: Tensor, parts: int) -> list[Tensor]:
     return [x] if parts == 1 else [x[i * size : (i + 1) * size] for i in range(parts)]
 
 
-def _described(lie: Lie, *roles: str) -> list[Operand]:
+def _described(layout: Layout, *roles: str) -> list[Operand]:
     """Operands that oneDNN takes as they lie."""
-    return [Operand(role, lie, described(lie)) for role in roles]
+    return [Operand(role, layout, described(layout)) for role in roles]
 
 
 @cache
-def _shuffle(x: Lie, factor: int) -> Callable[..., list[Tensor]]:
+def _shuffle(x: Layout, factor: int) -> Callable[..., list[Tensor]]:
     n, c, h, w = x.shape
     y = channels_last((n, c // factor**2, h * factor, w * factor))
     return rearrangement(_deep(x, factor), _wide(y, factor), y)
 
 
 @cache
-def _unshuffle(y: Lie, factor: int) -> Callable[..., list[Tensor]]:
+def _unshuffle(y: Layout, factor: int) -> Callable[..., list[Tensor]]:
     n, c, h, w = y.shape
     x = channels_last((n, c * factor**2, h // factor, w // factor))
     return rearrangement(_wide(y, factor), _deep(x, factor), x)
 
 
 @cache
-def _copy(source: Lie, target: Lie) -> Callable[..., list[Tensor]]:
+def _copy(source: Layout, target: Layout) -> Callable[..., list[Tensor]]:
     return rearrangement(source, target, target)
 
 
-def _deep(x: Lie, factor: int) -> Lie:
+def _deep(x: Layout, factor: int) -> Layout:
     """Images before a pixel shuffle, by [N, C, row in the square, column in it, H, W]."""
     (n, c, h, w), (image, channel, row, column) = x
     strides = (image, channel * factor**2, channel * factor, channel, row, column)
-    return Lie((n, c // factor**2, factor, factor, h, w), strides)
+    return Layout((n, c // factor**2, factor, factor, h, w), strides)
 
 
-def _wide(y: Lie, factor: int) -> Lie:
+def _wide(y: Layout, factor: int) -> Layout:
     """Images after a pixel shuffle, by the same."""
     (n, c, h, w), (image, channel, row, column) = y
-    return Lie(
+    return Layout(
         (n, c, factor, factor, h // factor, w // factor), (image, channel, row, column, row * factor, column * factor)
     )

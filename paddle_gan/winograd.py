@@ -19,7 +19,7 @@ import numpy as np
 import paddle
 from paddle import Tensor
 
-from paddle_gan.dnnl import Lie, channels_last, empty, in_a_row, lie_of, rearrangement
+from paddle_gan.dnnl import Layout, channels_last, empty, in_a_row, layout_of, rearrangement
 from paddle_gan.onednn import Geometry
 
 # Outputs in a tile along an axis.
@@ -168,7 +168,7 @@ def toom_cook(taps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _settle(*tensors: Tensor) -> None:
     """Let their values lie in a row, or with the channels last, if they did not."""
     for tensor in tensors:
-        lie_of(tensor)
+        layout_of(tensor)
 
 
 def _flat(x: Tensor) -> Tensor:
@@ -182,7 +182,7 @@ def _filters(w: Tensor, matrix: Tensor, exchanged: bool = False) -> Tensor:
     if not exchanged:
         return paddle.matmul(matrix, w.reshape([k * c, -1]), transpose_y=True).reshape([-1, k, c])
     far = in_a_row((size * size, c, k))
-    near = Lie(far.shape, (1, size * size, c * size * size))
+    near = Layout(far.shape, (1, size * size, c * size * size))
     taps = _copy(near, far, far)(w)[0]
     return paddle.matmul(matrix, taps.reshape([size * size, -1])).reshape([-1, c, k])
 
@@ -209,8 +209,8 @@ def _points(x: Tensor, corner: tuple[int, int], plan: _Plan, matrix: Tensor) -> 
     for i in range(0, side, _TILE):
         for j in range(0, side, _TILE):
             shape = (min(_TILE, side - i), min(_TILE, side - j), n, down, across, c)
-            near = Lie(shape, (row, column, image, _TILE * row, _TILE * column, channel))
-            _copy(near, Lie(shape, far), Lie(shape, far))(x[:, :, i:, j:], into=(tiles[i:, j:],))
+            near = Layout(shape, (row, column, image, _TILE * row, _TILE * column, channel))
+            _copy(near, Layout(shape, far), Layout(shape, far))(x[:, :, i:, j:], into=(tiles[i:, j:],))
     return paddle.matmul(matrix, tiles.reshape([side * side, -1])).reshape([-1, n * down * across, c])
 
 
@@ -219,15 +219,15 @@ def _put(products: Tensor, y: Tensor, plan: _Plan) -> None:
     n, k, _, _ = y.shape
     image, channel, row, column = y.strides
     near = in_a_row((_TILE, _TILE, n, *plan.tiles, k))
-    far = Lie(near.shape, (row, column, image, _TILE * row, _TILE * column, channel))
+    far = Layout(near.shape, (row, column, image, _TILE * row, _TILE * column, channel))
     _copy(near, far, far)(products, into=(y,))
 
 
 def _move(source: Tensor, target: Tensor) -> None:
     """Copy values between tensors of one shape, however they lie."""
     shape = tuple(source.shape)
-    far = Lie(shape, tuple(target.strides))
-    _copy(Lie(shape, tuple(source.strides)), far, far)(source, into=(target,))
+    far = Layout(shape, tuple(target.strides))
+    _copy(Layout(shape, tuple(source.strides)), far, far)(source, into=(target,))
 
 
 def _cropped(y: Tensor, shape: tuple[int, int, int, int]) -> Tensor:

@@ -171,6 +171,20 @@ def test_leaky_relu_with_first_and_second_gradients(slope):
     assert paddle.grad(kernels.leaky_relu(zero, slope), zero)[0].item() == pytest.approx(slope)  # as Paddle has it
 
 
+@pytest.mark.parametrize("order", ["in a row", "channels last"])
+def test_gradient_of_a_bias(order):
+    """First and second, of gradients that come in either order."""
+    place = channels_last if order == "channels last" else paddle.clone
+    single, double = tensors(np.random.default_rng(11), (3, 6, 5, 4), (7, 6, 3, 3), (7,))
+
+    def values(y, given):
+        first = paddle.grad(y.pow(3).sum(), given[2], create_graph=True)[0]
+        return [first, *paddle.grad(first.square().sum(), given)]
+
+    ours = values(place(conv2d(single[0], single[1], single[2], 1, (1, 1, 1, 1))), single)
+    agree(ours, values(native(double[0], double[1], double[2], 1, (1, 1, 1, 1)), double), 1e-5)
+
+
 def test_values_that_do_not_lie_in_a_row():
     x, w = paddle.randn([2, 6, 6, 4]), paddle.randn([5, 4, 3, 3])
     seen = x.transpose([0, 3, 1, 2])
