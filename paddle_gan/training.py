@@ -105,12 +105,14 @@ def logits_of(
     """The discriminator's logits of each batch, [N]; of all in one forward pass where samples meet in norms only.
 
     Args:
-        discriminator: has a true attribute `samples_apart` if nothing but the norms of `blocks` mixes samples.
+        discriminator: has a true attribute `samples_apart` if nothing but norms mixes samples. With other batch norms
+            than those of `blocks`, which know of several batches in one, it gets one batch at a time too.
         batches: each [N, C, H, W].
         labels: int64 [N], those of every batch.
         precision: of the forward pass.
     """
-    if not getattr(discriminator, "samples_apart", False):
+    norms = [part for part in discriminator.sublayers() if isinstance(part, _BATCH_NORMS)]
+    if not getattr(discriminator, "samples_apart", False) or not all(hasattr(norm, "parts") for norm in norms):
         return [precision.forward(discriminator, batch, labels) for batch in batches]
     count = len(batches)
     with apart(discriminator, count):

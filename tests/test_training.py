@@ -74,6 +74,14 @@ def test_logits_of_two_batches_in_one_pass_are_those_of_two_passes(partner, clas
         np.testing.assert_allclose(mine.numpy(), other.numpy(), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("norm", [nn.BatchNorm, nn.BatchNorm2D])
+def test_a_norm_that_knows_nothing_of_several_batches_sees_one_at_a_time(norm):
+    discriminator, seen = DISCRIMINATORS["strided"](image_size=28, channels=1, width=4, norm=norm), []
+    discriminator.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape[0]))
+    training.logits_of(discriminator, [real_images(), real_images()], None, Precision())
+    assert seen == [8, 8]
+
+
 @pytest.mark.parametrize("loss", OBJECTIVES)
 def test_each_step_changes_its_own_network_only_bit_for_bit(loss):
     """BatchNorm statistics included; and neither network is left with gradients of the other's step."""
