@@ -75,7 +75,7 @@ def _threads() -> int:
     return int(given) if given.isdecimal() and int(given) else cpu_count()
 
 
-def use_threads() -> None:
+def _use_threads() -> None:
     """Let the calling thread have as many helpers as MKL has, both when an operation is planned and when it is run.
 
     The environment says one, for Paddle's own loops, see `runtime`.
@@ -107,6 +107,7 @@ def _check(name: str, status: int) -> None:
 def make(name: str, *arguments) -> c_void_p:
     """The object that dnnl_`name` writes to its first argument. Objects live as long as the process."""
     made = c_void_p()
+    _use_threads()
     _check(name, getattr(_library(), f"dnnl_{name}")(byref(made), *arguments))
     return made
 
@@ -245,6 +246,7 @@ def operation(primitive: c_void_p, inputs: list[Operand], results: list[Operand]
     return _function(_execution(make("primitive_create", primitive), named), places, [made.layout for made in results])
 
 
+@cache
 def rearrangement(source: Layout, target: Layout, result: Layout) -> Callable[..., list[Tensor]]:
     """A copy of the values that `source` describes to where `target` does, of a tensor of which `result` is the layout."""
     mds = described(source), described(target)
@@ -274,7 +276,7 @@ def _function(execute: Callable[[], None], places: list[_Place], made: list[Layo
     def run(*tensors: Tensor, into: tuple[Tensor, ...] = ()) -> list[Tensor]:
         results = [*into, *(empty(layout) for layout in made[len(into) :])]
         with _lock:
-            use_threads()
+            _use_threads()
             for memory, tensor in zip(outer, (*tensors, *results)):
                 set_data(memory, tensor.data_ptr())
             if own:

@@ -28,7 +28,6 @@ from paddle_gan.dnnl import (
     operation,
     rearrangement,
     undecided,
-    use_threads,
 )
 
 # Channels that oneDNN takes at once. With a remainder it is told to choose the layout itself: with the channels last,
@@ -148,13 +147,12 @@ def pixel_unshuffle(y: Tensor, factor: int) -> Tensor:
 def flatten(x: Tensor) -> Tensor:
     """[N, C, H, W] to [N, C · H · W]."""
     row = in_a_row(tuple(x.shape))
-    return _copy(layout_of(x), row)(x)[0].reshape([x.shape[0], -1])
+    return rearrangement(layout_of(x), row, row)(x)[0].reshape([x.shape[0], -1])
 
 
 @cache
 def _convolution(kind: str, geometry: Geometry, precision: str, *layouts: Layout) -> Callable[..., list[Tensor]]:
     """One kind of convolution of one geometry, for tensors that lie so; a third of them is a bias."""
-    use_threads()
     shapes = {"x": geometry.images, "w": geometry.filters, "y": geometry.outputs}
     own = {role: undecided(shape, precision) for role, shape in shapes.items()}
     if all(channels % _BLOCK == 0 for channels in geometry.filters[:2]):
@@ -200,7 +198,6 @@ def _rectifier(dy: Layout, x: Layout, slope: float) -> Callable[..., list[Tensor
 
 
 def _rectification(md: ctypes.c_void_p, slope: float) -> ctypes.c_void_p:
-    use_threads()
     numbers = ctypes.c_float(slope), ctypes.c_float(0.0)
     return make("eltwise_forward_primitive_desc_create", engine(), _TRAINING, _RELU, md, md, *numbers, None)
 
@@ -241,7 +238,6 @@ def _norm_gradients(dy: Layout, x: Layout, epsilon: float) -> Callable[..., list
 def _norm_forward(
     images: Layout, epsilon: float, kind: int = _TRAINING, flags: int = _SCALE_AND_SHIFT
 ) -> ctypes.c_void_p:
-    use_threads()
     md = described(images)
     return make(
         "batch_normalization_forward_primitive_desc_create",
@@ -272,11 +268,6 @@ def _unshuffle(y: Layout, factor: int) -> Callable[..., list[Tensor]]:
     n, c, h, w = y.shape
     x = channels_last((n, c * factor**2, h // factor, w // factor))
     return rearrangement(_wide(y, factor), _deep(x, factor), x)
-
-
-@cache
-def _copy(source: Layout, target: Layout) -> Callable[..., list[Tensor]]:
-    return rearrangement(source, target, target)
 
 
 def _deep(x: Layout, factor: int) -> Layout:

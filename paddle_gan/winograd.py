@@ -31,8 +31,6 @@ _LEAST_GAIN, _LEAST_OPERATIONS = 3, 1e9
 # Values of a transformed operand that are worked on at once: 5 MiB.
 _PART = 5 << 18
 
-_copy = cache(rearrangement)
-
 
 @cache
 def suits(geometry: Geometry) -> bool:
@@ -183,7 +181,7 @@ def _filters(w: Tensor, matrix: Tensor, exchanged: bool = False) -> Tensor:
         return paddle.matmul(matrix, w.reshape([k * c, -1]), transpose_y=True).reshape([-1, k, c])
     far = in_a_row((size * size, c, k))
     near = Layout(far.shape, (1, size * size, c * size * size))
-    taps = _copy(near, far, far)(w)[0]
+    taps = rearrangement(near, far, far)(w)[0]
     return paddle.matmul(matrix, taps.reshape([size * size, -1])).reshape([-1, c, k])
 
 
@@ -210,7 +208,7 @@ def _points(x: Tensor, corner: tuple[int, int], plan: _Plan, matrix: Tensor) -> 
         for j in range(0, side, _TILE):
             shape = (min(_TILE, side - i), min(_TILE, side - j), n, down, across, c)
             near = Layout(shape, (row, column, image, _TILE * row, _TILE * column, channel))
-            _copy(near, Layout(shape, far), Layout(shape, far))(x[:, :, i:, j:], into=(tiles[i:, j:],))
+            rearrangement(near, Layout(shape, far), Layout(shape, far))(x[:, :, i:, j:], into=(tiles[i:, j:],))
     return paddle.matmul(matrix, tiles.reshape([side * side, -1])).reshape([-1, n * down * across, c])
 
 
@@ -220,14 +218,14 @@ def _put(products: Tensor, y: Tensor, plan: _Plan) -> None:
     image, channel, row, column = y.strides
     near = in_a_row((_TILE, _TILE, n, *plan.tiles, k))
     far = Layout(near.shape, (row, column, image, _TILE * row, _TILE * column, channel))
-    _copy(near, far, far)(products, into=(y,))
+    rearrangement(near, far, far)(products, into=(y,))
 
 
 def _move(source: Tensor, target: Tensor) -> None:
     """Copy values between tensors of one shape, however they lie."""
     shape = tuple(source.shape)
     far = Layout(shape, tuple(target.strides))
-    _copy(Layout(shape, tuple(source.strides)), far, far)(source, into=(target,))
+    rearrangement(Layout(shape, tuple(source.strides)), far, far)(source, into=(target,))
 
 
 def _cropped(y: Tensor, shape: tuple[int, int, int, int]) -> Tensor:
