@@ -10,10 +10,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 
-from paddle_gan import evaluation
 from paddle_gan.datasets import ImageSet, load_dataset
-from paddle_gan.extractors import classifier_extractor
-from paddle_gan.records import FIGURES
+from paddle_gan.evaluation import score as evaluation
+from paddle_gan.evaluation.records import FIGURES
+from paddle_gan.features.extractors import classifier_extractor
 
 COUNT = 10_000
 

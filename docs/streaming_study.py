@@ -59,16 +59,16 @@ def open_it(folder: str) -> None:
 
 def opened(folder: str, workers: int | None):
     """Configuration and data as in a run; all images in memory where no workers are named."""
-    from paddle_gan.config import TrainConfig
+    from paddle_gan.config.options import TrainConfig
     from paddle_gan.datasets import load_dataset
-    from paddle_gan.resolve import resolve
+    from paddle_gan.runs.resolve import resolve
 
     config, _ = resolve(TrainConfig(dataset=folder, preset="small", device="cpu", workers=workers), "cpu")
     return config, load_dataset(folder, config.image_size, config.channels, workers=config.workers)
 
 
 def batches(config, data):
-    from paddle_gan import experiment
+    from paddle_gan.runs import experiment
 
     return experiment._batches(config, data, (-1.0, 1.0))
 
@@ -101,8 +101,8 @@ def speed(folder: str) -> None:
 
 def step(folder: str) -> None:
     """Eight steps of training in turn out of memory and with each number of workers; the median of forty."""
-    from paddle_gan import experiment
-    from paddle_gan.training import train
+    from paddle_gan.runs import experiment
+    from paddle_gan.training.loop import train
 
     parts = {name: opened(folder, name) for name in (None, *WORKERS)}
     seconds: dict = {name: [] for name in parts}

@@ -7,7 +7,7 @@ help stays quick. Import it before `paddle`.
 "The write-up", here and in the modules, is the AI Studio project 1668279 on four classic GAN papers.
 """
 
-from paddle_gan import runtime
+from paddle_gan.system import runtime
 
 __version__ = "0.1.0"
 

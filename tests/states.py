@@ -3,11 +3,12 @@
 import numpy as np
 import paddle
 
-from paddle_gan import checkpoint, training
-from paddle_gan.config import TrainConfig
-from paddle_gan.experiment import build
-from paddle_gan.resolve import resolve
-from paddle_gan.training import TrainState
+from paddle_gan.config.options import TrainConfig
+from paddle_gan.runs.experiment import build
+from paddle_gan.runs.resolve import resolve
+from paddle_gan.training import checkpoint
+from paddle_gan.training import loop as training
+from paddle_gan.training.loop import TrainState
 
 
 def tiny_state(**options) -> TrainState:

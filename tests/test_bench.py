@@ -13,18 +13,18 @@ import paddle
 import pytest
 from conftest import ROOT, command_line
 
+from paddle_gan.backend.precision import can_round
 from paddle_gan.bench import cases, run
 from paddle_gan.bench.counting import operations
 from paddle_gan.bench.processes import worker
 from paddle_gan.bench.tables import images_per_second, share
 from paddle_gan.bench.workers import turns
-from paddle_gan.cli import parse
-from paddle_gan.config import BenchConfig, TrainConfig
+from paddle_gan.config.command_line import parse
+from paddle_gan.config.options import BenchConfig, TrainConfig
 from paddle_gan.errors import UsageError
-from paddle_gan.experiment import build
-from paddle_gan.precision import can_round
-from paddle_gan.resolve import resolve
-from paddle_gan.training import discriminator_step, generator_step
+from paddle_gan.runs.experiment import build
+from paddle_gan.runs.resolve import resolve
+from paddle_gan.training.loop import discriminator_step, generator_step
 
 BATCH = 6
 WORKERS = ROOT / "paddle_gan" / "bench" / "workers"
@@ -203,7 +203,7 @@ def test_a_twin_has_the_same_optimiser(loss):
     theirs = torch.nn.Linear(1, 7)
     with torch.no_grad():
         theirs.bias.copy_(torch.from_numpy(start))
-    from paddle_gan.resolve import optimizer_of
+    from paddle_gan.runs.resolve import optimizer_of
 
     our_optimizer = optimizer_of(config, None).build([ours])
     their_optimizer = module.optimizer(vars(config), theirs, None)
@@ -351,7 +351,7 @@ def test_a_case_in_bfloat16_says_so_and_rounds_in_single_steps_too(tmp_path):
     script = f"""
 import sys; sys.path[:0] = {[str(WORKERS), str(ROOT)]!r}
 import ours
-from paddle_gan import onednn
+from paddle_gan.backend import onednn
 asked = set()
 original = onednn.convolve
 onednn.convolve = lambda *given: asked.add(given[-1]) or original(*given)

@@ -15,7 +15,7 @@ import pytest
 from conftest import ROOT
 from visualdl import LogWriter
 
-from paddle_gan.board import guarded, users_language
+from paddle_gan.runs.board import guarded, users_language
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes and sockets in /proc")
 CANARY = b"canary-5b1f"

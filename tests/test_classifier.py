@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from conftest import command_line
 
-from paddle_gan import classifier
 from paddle_gan.datasets import load_dataset
 from paddle_gan.datasets.grey_sets import FASHION_MNIST
 from paddle_gan.datasets.image_set import ImageSet
 from paddle_gan.errors import CheckpointError
+from paddle_gan.features import classifier
 
 
 def accuracy(name: str) -> float:

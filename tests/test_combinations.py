@@ -9,8 +9,8 @@ import pytest
 from conftest import command_line
 from PIL import Image
 
-from paddle_gan.callbacks import read_metrics
 from paddle_gan.datasets import load_dataset
+from paddle_gan.training.callbacks import read_metrics
 
 COMBINATIONS = [
     (loss, generator, conditional)

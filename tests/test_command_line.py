@@ -17,7 +17,7 @@ import safetensors.numpy
 from conftest import ROOT, TINY, command_line, newest_manifest, start, train, wait_for
 from PIL import Image
 
-from paddle_gan.config import LOSSES
+from paddle_gan.config.options import LOSSES
 
 
 def test_run_folder_holds_what_the_readme_says(plain_run):
@@ -80,9 +80,9 @@ def test_same_command_again_says_that_it_is_complete(plain_run):
 
 
 def test_default_run_folder_is_named_after_the_options(tmp_path):
-    from paddle_gan.config import TrainConfig
-    from paddle_gan.experiment import run_name
-    from paddle_gan.resolve import resolve
+    from paddle_gan.config.options import TrainConfig
+    from paddle_gan.runs.experiment import run_name
+    from paddle_gan.runs.resolve import resolve
 
     name = lambda **options: run_name(resolve(TrainConfig(**options), "cpu")[0])  # noqa: E731
     assert re.fullmatch(r"mnist-lsgan-pixelshuffle-[0-9a-f]{6}", name())
@@ -103,7 +103,7 @@ def test_help_has_a_line_for_each_option_and_does_not_import_paddle():
     assert done.stdout.splitlines()[-1] == "False"
     for loss in LOSSES:
         assert loss in done.stdout
-    from paddle_gan.config import TrainConfig
+    from paddle_gan.config.options import TrainConfig
 
     for field in dataclasses.fields(TrainConfig):
         flag = "--" + field.name.replace("_", "-")
@@ -154,17 +154,17 @@ def test_bad_input_is_one_line_and_status_2(name):
 
 @pytest.mark.parametrize("options", [{"loss": "foo"}, {"conditional": "false"}, {"generator": "x"}, {"resume": "x"}])
 def test_bad_options_in_a_notebook_are_the_same_error(options):
-    from paddle_gan.config import TrainConfig
+    from paddle_gan.config.options import TrainConfig
     from paddle_gan.errors import UsageError
-    from paddle_gan.experiment import run
+    from paddle_gan.runs.experiment import run
 
     with pytest.raises(UsageError, match=next(iter(options))):
         run(TrainConfig(device="cpu", **options))
 
 
 def resolved(device: str = "cpu", **options):
-    from paddle_gan.config import TrainConfig
-    from paddle_gan.resolve import resolve
+    from paddle_gan.config.options import TrainConfig
+    from paddle_gan.runs.resolve import resolve
 
     return resolve(TrainConfig(**options), device)
 
@@ -392,9 +392,9 @@ def test_paths_with_spaces_and_printed_commands_work(tmp_path):
 
 
 def test_options_that_change_numbers_reach_the_networks_and_optimisers():
-    from paddle_gan.config import TrainConfig
-    from paddle_gan.experiment import build
-    from paddle_gan.resolve import resolve
+    from paddle_gan.config.options import TrainConfig
+    from paddle_gan.runs.experiment import build
+    from paddle_gan.runs.resolve import resolve
 
     options = {
         "loss": "gan",

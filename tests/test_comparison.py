@@ -11,9 +11,9 @@ from PIL import Image
 from scipy import stats
 from visualdl import LogReader
 
-from paddle_gan import report
-from paddle_gan.comparison import Result
-from paddle_gan.records import mean_and_error
+from paddle_gan.evaluation.records import mean_and_error
+from paddle_gan.studies import report
+from paddle_gan.studies.comparison import Result
 
 
 @pytest.fixture(scope="module")

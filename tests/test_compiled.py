@@ -6,10 +6,11 @@ import pytest
 from conftest import command_line, train
 from states import arrays_of, tiny_state
 
-from paddle_gan import kernels, training
-from paddle_gan.config import TrainConfig
+from paddle_gan.backend import kernels
+from paddle_gan.config.options import TrainConfig
 from paddle_gan.errors import UsageError
-from paddle_gan.resolve import precision_of
+from paddle_gan.runs.resolve import precision_of
+from paddle_gan.training import loop as training
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from conftest import command_line, train
 from visualdl import LogReader
 
-from paddle_gan.diagnosis import FAULTS, diagnosis, guessing_loss, least_loss
-from paddle_gan.objectives import OBJECTIVES
+from paddle_gan.objectives.objective import OBJECTIVES
+from paddle_gan.training.diagnosis import FAULTS, diagnosis, guessing_loss, least_loss
 
 # Options that make a tiny run fail in one way.
 FAILING = {

@@ -10,12 +10,13 @@ from conftest import command_line, train
 from PIL import Image
 from visualdl import LogReader
 
-from paddle_gan import evaluation, sampling
 from paddle_gan.datasets import load_dataset
 from paddle_gan.datasets.image_set import ImageSet
 from paddle_gan.errors import DataError, UsageError
-from paddle_gan.extractors import Extractor, classifier_extractor, random_extractor, to_grey_28
-from paddle_gan.records import FIGURES
+from paddle_gan.evaluation import score as evaluation
+from paddle_gan.evaluation.records import FIGURES
+from paddle_gan.features.extractors import Extractor, classifier_extractor, random_extractor, to_grey_28
+from paddle_gan.inference import sampling
 
 COUNT = 1500
 

@@ -12,11 +12,11 @@ import paddle.nn.functional as F
 import pytest
 from conftest import ROOT, command_line
 
-from paddle_gan import export
 from paddle_gan.errors import CheckpointError, NumericalError, UsageError
-from paddle_gan.folding import folded, sub_pixel_kernel
+from paddle_gan.inference import export
+from paddle_gan.inference.folding import folded, sub_pixel_kernel
+from paddle_gan.inference.sampling import generate
 from paddle_gan.networks import GENERATORS
-from paddle_gan.sampling import generate
 
 CLASSES = ("a", "b", "c")
 

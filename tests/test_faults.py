@@ -32,14 +32,17 @@ from hypothesis import strategies as st
 from PIL import Image
 from states import arrays_of, tiny_state, trained
 
-from paddle_gan import checkpoint, config, experiment, training
-from paddle_gan.callbacks import read_metrics
-from paddle_gan.cli import parse
-from paddle_gan.config import EvaluateConfig, TrainConfig
+from paddle_gan.config import options as config
+from paddle_gan.config.command_line import parse
+from paddle_gan.config.options import EvaluateConfig, TrainConfig
 from paddle_gan.datasets.idx import read_idx
 from paddle_gan.errors import CheckpointError, DataError, DiskError, GanError, NumericalError, UsageError
-from paddle_gan.files import locked, write_text
-from paddle_gan.resolve import resolve
+from paddle_gan.runs import experiment
+from paddle_gan.runs.resolve import resolve
+from paddle_gan.system.files import locked, write_text
+from paddle_gan.training import checkpoint
+from paddle_gan.training import loop as training
+from paddle_gan.training.callbacks import read_metrics
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes and open files in /proc")
 FUZZ = settings(
@@ -969,7 +972,7 @@ def test_a_copied_run_goes_on_samples_and_measures_elsewhere(pictures, tmp_path,
     for best in (False, True):
         generator, _, step = experiment.load_generator(there / "run", False, print, best)
         assert step in (2, 4) and next(experiment.generate(generator, 3, 0))[0].shape == (3, 28, 28, 1)
-    from paddle_gan import scoring
+    from paddle_gan.runs import scoring
 
     result = scoring.score(there / "run", EvaluateConfig(num=6, device="cpu"), print)
     assert math.isfinite(json.loads(json.dumps(result.record))["figures"]["frechet_distance"]["samples"])

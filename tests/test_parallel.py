@@ -15,9 +15,9 @@ import pytest
 from conftest import ROOT, TINY, newest_manifest, train, wait_for
 from safetensors.numpy import load_file
 
-from paddle_gan import parallel
-from paddle_gan.blocks import ConvBN, synchronise_norms
-from paddle_gan.callbacks import read_metrics
+from paddle_gan.networks.blocks import ConvBN, synchronise_norms
+from paddle_gan.system import parallel
+from paddle_gan.training.callbacks import read_metrics
 
 TIMEOUT = 150
 # Networks without BatchNorm, small enough for the start of the processes to be most of the time.
@@ -30,7 +30,9 @@ SABOTAGED = """
 import os, sys
 sys.path[:0] = [{root!r}, {tools!r}]
 from train import command, main
-from paddle_gan import errors, experiment, parallel
+from paddle_gan import errors
+from paddle_gan.runs import experiment
+from paddle_gan.system import parallel
 {code}
 main(command)
 """
@@ -106,7 +108,7 @@ def test_all_processes_hold_the_same_state_bit_for_bit(tmp_path):
     """With BatchNorm, whose statistics each has of its own images; also right after a resume."""
     code = f"""
 import numpy as np
-from paddle_gan import checkpoint
+from paddle_gan.training import checkpoint
 run = experiment.train
 def train(state, *rest):
     for moment in ("before", "after"):
@@ -215,9 +217,9 @@ def test_a_signal_to_the_launcher_stops_all_after_the_same_round_and_saves(numbe
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):
-    from paddle_gan import experiment
-    from paddle_gan.config import TrainConfig
+    from paddle_gan.config.options import TrainConfig
     from paddle_gan.errors import UsageError
+    from paddle_gan.runs import experiment
 
     monkeypatch.setattr(parallel, "world_size", lambda: 4)
     experiment._check_shares(TrainConfig(batch_size=8))

@@ -20,10 +20,11 @@ import pytest
 import safetensors.numpy
 from conftest import ROOT, command_line
 
-from paddle_gan import checkpoint, experiment
-from paddle_gan.config import SampleConfig
+from paddle_gan.config.options import SampleConfig
 from paddle_gan.errors import CheckpointError, UsageError
-from paddle_gan.pdparams import read_pdparams
+from paddle_gan.runs import experiment
+from paddle_gan.training import checkpoint
+from paddle_gan.training.pdparams import read_pdparams
 
 RANDOM = np.random.default_rng(0)
 
@@ -280,7 +281,7 @@ import resource, sys
 from pathlib import Path
 sys.path.insert(0, {str(ROOT)!r})
 from paddle_gan.errors import CheckpointError
-from paddle_gan.pdparams import read_pdparams
+from paddle_gan.training.pdparams import read_pdparams
 files = sorted(Path({str(tmp_path)!r}).glob("*.pdparams"))
 for file in files:
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

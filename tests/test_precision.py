@@ -15,11 +15,14 @@ import pytest
 from conftest import command_line, train
 from states import arrays_of, tiny_state, trained
 
-from paddle_gan import checkpoint, experiment, kernels, onednn, precision, resolve, training
-from paddle_gan.config import TrainConfig
+from paddle_gan.backend import kernels, onednn, precision
+from paddle_gan.backend.precision import Precision, mixed, rounded
+from paddle_gan.config.options import TrainConfig
 from paddle_gan.errors import NumericalError, UsageError
-from paddle_gan.precision import Precision, mixed, rounded
-from paddle_gan.sampling import generate, read_npz
+from paddle_gan.inference.sampling import generate, read_npz
+from paddle_gan.runs import experiment, resolve
+from paddle_gan.training import checkpoint
+from paddle_gan.training import loop as training
 
 needs_rounding = pytest.mark.skipif(not precision.can_round(), reason="oneDNN cannot train in bfloat16 here")
 

@@ -7,7 +7,7 @@ import sys
 
 from conftest import ROOT, TINY
 
-from paddle_gan import config
+from paddle_gan.config import options as config
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CHINESE = (ROOT / "README.zh.md").read_text(encoding="utf-8")

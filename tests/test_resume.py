@@ -13,12 +13,12 @@ from conftest import ROOT, newest_manifest, start, train, wait_for
 from paddle.utils import unique_name
 from states import arrays_of, tiny_state, trained
 
-from paddle_gan import checkpoint
-from paddle_gan.callbacks import read_metrics
 from paddle_gan.errors import CheckpointError, NumericalError
-from paddle_gan.objectives import OBJECTIVES
-from paddle_gan.optimizers import OPTIMIZERS
-from paddle_gan.training import TrainState, update_average
+from paddle_gan.objectives.objective import OBJECTIVES
+from paddle_gan.objectives.optimizers import OPTIMIZERS
+from paddle_gan.training import checkpoint
+from paddle_gan.training.callbacks import read_metrics
+from paddle_gan.training.loop import TrainState, update_average
 
 STEPS = 60
 

@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 
 from paddle_gan.errors import UsageError
-from paddle_gan.runtime import cpu_environment, seed_all, select_device
+from paddle_gan.system.runtime import cpu_environment, seed_all, select_device
 
 AMD = "processor\t: 0\nvendor_id\t: AuthenticAMD\nflags\t\t: fpu {}\n"
 

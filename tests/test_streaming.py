@@ -19,18 +19,20 @@ import pytest
 from conftest import newest_manifest, start, train, wait_for
 from PIL import Image
 
-from paddle_gan import evaluation, experiment, runtime
-from paddle_gan.callbacks import read_metrics
-from paddle_gan.config import TrainConfig
+from paddle_gan.config.options import TrainConfig
 from paddle_gan.datasets import folder as folder_module
 from paddle_gan.datasets import image_set, load_dataset
 from paddle_gan.datasets.folder import load_folder, open_folder
 from paddle_gan.datasets.image_set import DiskImages, ImageSet, in_memory
 from paddle_gan.datasets.reader import reader
 from paddle_gan.errors import DataError, UsageError
-from paddle_gan.extractors import random_extractor
-from paddle_gan.resolve import resolve
-from paddle_gan.training import train as train_loop
+from paddle_gan.evaluation import score as evaluation
+from paddle_gan.features.extractors import random_extractor
+from paddle_gan.runs import experiment
+from paddle_gan.runs.resolve import resolve
+from paddle_gan.system import runtime
+from paddle_gan.training.callbacks import read_metrics
+from paddle_gan.training.loop import train as train_loop
 
 COUNT = 45  # no multiple of the batch
 WORKERS = [0, 1, 2, 4]

@@ -12,8 +12,8 @@ import scipy.stats
 from conftest import command_line
 from PIL import Image
 
-from paddle_gan import theory
-from paddle_gan.objectives import OBJECTIVES
+from paddle_gan.objectives.objective import OBJECTIVES
+from paddle_gan.studies import theory
 
 WEIGHT = OBJECTIVES["wgan-gp"].penalty_weight
 

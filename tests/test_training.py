@@ -7,14 +7,15 @@ import paddle
 import paddle.nn as nn
 import pytest
 
-from paddle_gan import checkpoint, training
-from paddle_gan.blocks import BatchNorm, LayerNorm
+from paddle_gan.backend.precision import Precision
 from paddle_gan.errors import NumericalError
 from paddle_gan.networks import DISCRIMINATORS, GENERATORS
-from paddle_gan.objectives import OBJECTIVES
-from paddle_gan.optimizers import Adam
-from paddle_gan.precision import Precision
-from paddle_gan.training import TrainState
+from paddle_gan.networks.blocks import BatchNorm, LayerNorm
+from paddle_gan.objectives.objective import OBJECTIVES
+from paddle_gan.objectives.optimizers import Adam
+from paddle_gan.training import checkpoint
+from paddle_gan.training import loop as training
+from paddle_gan.training.loop import TrainState
 
 
 def state_of(

@@ -9,8 +9,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 ENVIRONMENT = dict(os.environ)  # before paddle_gan, which sets Paddle's threads in it
 
-from paddle_gan.cli import main, parse  # noqa: E402
-from paddle_gan.config import BenchConfig  # noqa: E402
+from paddle_gan.config.command_line import main, parse  # noqa: E402
+from paddle_gan.config.options import BenchConfig  # noqa: E402
 
 
 def command() -> None:
@@ -20,7 +20,7 @@ def command() -> None:
     from paddle_gan import bench
     from paddle_gan.bench.tables import tables
     from paddle_gan.errors import UsageError
-    from paddle_gan.files import make_folder, write_text
+    from paddle_gan.system.files import make_folder, write_text
 
     first = os.environ.get("PADDLE_TRAINER_ID", "0") == "0"  # of the processes of paddle.distributed.launch
     path = Path(config.json).expanduser() if config.json else None

@@ -5,8 +5,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from paddle_gan.cli import main, parse
-from paddle_gan.config import RUNS, BoardConfig
+from paddle_gan.config.command_line import main, parse
+from paddle_gan.config.options import RUNS, BoardConfig
 
 
 def command() -> None:
@@ -16,7 +16,7 @@ def command() -> None:
         {"run": f"folder of a run, or of runs (default: {RUNS})"},
         several="run",
     )
-    from paddle_gan import board
+    from paddle_gan.runs import board
 
     board.serve([Path(run).expanduser() for run in positional["run"]] or [RUNS], config, print)
 

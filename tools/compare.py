@@ -6,15 +6,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from paddle_gan.cli import main, parse
-from paddle_gan.config import CompareConfig
+from paddle_gan.config.command_line import main, parse
+from paddle_gan.config.options import CompareConfig
 
 
 def command() -> None:
     config, _, _ = parse(
         CompareConfig, "Train several objectives with several seeds on equal footing, measure them, and report."
     )
-    from paddle_gan import comparison, experiment, report
+    from paddle_gan.runs import experiment
+    from paddle_gan.studies import comparison, report
 
     folder, results = comparison.compare(config)
     report.write(folder, results, shlex.join(["python", "tools/compare.py", *sys.argv[1:]]))

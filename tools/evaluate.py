@@ -6,8 +6,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from paddle_gan.cli import main, parse
-from paddle_gan.config import EvaluateConfig
+from paddle_gan.config.command_line import main, parse
+from paddle_gan.config.options import EvaluateConfig
 
 
 def command() -> None:
@@ -17,10 +17,11 @@ def command() -> None:
         {"source": "folder of a run, or .npz file with images, uint8 [N,H,W,C]"},
     )
     source = Path(positional["source"]).expanduser()
-    from paddle_gan import records, scoring
-    from paddle_gan.files import write_text
-    from paddle_gan.images import grid, save_png
-    from paddle_gan.runtime import select_device
+    from paddle_gan.evaluation import records
+    from paddle_gan.inference.images import grid, save_png
+    from paddle_gan.runs import scoring
+    from paddle_gan.system.files import write_text
+    from paddle_gan.system.runtime import select_device
 
     select_device(config.device)
     other = records.read_record(Path(config.against).expanduser()) if config.against else None

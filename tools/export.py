@@ -5,16 +5,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from paddle_gan.cli import main, parse
-from paddle_gan.config import ExportConfig
+from paddle_gan.config.command_line import main, parse
+from paddle_gan.config.options import ExportConfig
 
 
 def command() -> None:
     config, positional, _ = parse(
         ExportConfig, "Write the generator of a run as a program for paddle.inference.", {"run": "folder of the run"}
     )
-    from paddle_gan import experiment, export
-    from paddle_gan.runtime import select_device
+    from paddle_gan.inference import export
+    from paddle_gan.runs import experiment
+    from paddle_gan.system.runtime import select_device
 
     select_device("cpu")
     run = Path(positional["run"]).expanduser()

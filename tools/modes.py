@@ -5,8 +5,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from paddle_gan.cli import main, parse
-from paddle_gan.config import BENCHMARKS, ModesConfig
+from paddle_gan.config.command_line import main, parse
+from paddle_gan.config.options import BENCHMARKS, ModesConfig
 from paddle_gan.errors import UsageError
 
 
@@ -18,7 +18,7 @@ def command() -> None:
     )
     if positional["benchmark"] not in BENCHMARKS:
         raise UsageError(f"{positional['benchmark']}: the benchmarks are {', '.join(BENCHMARKS)}")
-    from paddle_gan import modes
+    from paddle_gan.studies import modes
 
     modes.run(positional["benchmark"], config)
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from paddle_gan.cli import main, parse
-from paddle_gan.config import SampleConfig
+from paddle_gan.config.command_line import main, parse
+from paddle_gan.config.options import SampleConfig
 from paddle_gan.errors import UsageError
 
 
@@ -18,8 +18,9 @@ def command() -> None:
     )
     if not (config.npz or config.png_dir or config.grid):
         raise UsageError("say where the samples go: --npz FILE, --png-dir FOLDER or --grid FILE")
-    from paddle_gan import experiment, export, images, sampling
-    from paddle_gan.runtime import select_device
+    from paddle_gan.inference import export, images, sampling
+    from paddle_gan.runs import experiment
+    from paddle_gan.system.runtime import select_device
 
     select_device(config.device)
     run = Path(positional["run"]).expanduser()

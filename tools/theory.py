@@ -6,13 +6,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from paddle_gan.cli import main, parse
-from paddle_gan.config import TheoryConfig
+from paddle_gan.config.command_line import main, parse
+from paddle_gan.config.options import TheoryConfig
 
 
 def command() -> None:
     config, _, _ = parse(TheoryConfig, "Show in closed form and by training why GANs stall and what WGAN changes.")
-    from paddle_gan import experiment, files, runtime, theory_figure
+    from paddle_gan.runs import experiment
+    from paddle_gan.studies import theory_figure
+    from paddle_gan.system import files, runtime
 
     runtime.select_device("cpu")  # the networks are tiny
     folder = files.make_folder(Path(config.out).expanduser() if config.out else experiment.RUNS / "theory")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from paddle_gan.cli import main, parse
-from paddle_gan.config import ClassifierConfig
+from paddle_gan.config.command_line import main, parse
+from paddle_gan.config.options import ClassifierConfig
 from paddle_gan.errors import UsageError
 
 # Digits lose their class in a mirror, clothes do not.
@@ -22,8 +22,9 @@ def command() -> None:
     name = positional["dataset"]
     if name not in _RECIPES:
         raise UsageError(f"{name}: one of {', '.join(_RECIPES)}")
-    from paddle_gan import classifier, datasets
-    from paddle_gan.runtime import select_device
+    from paddle_gan import datasets
+    from paddle_gan.features import classifier
+    from paddle_gan.system.runtime import select_device
 
     select_device(config.device)
     epochs, mirror = _RECIPES[name]

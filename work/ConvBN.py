@@ -8,6 +8,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from paddle_gan.blocks import ConvBN, mish
+from paddle_gan.networks.blocks import ConvBN, mish
 
 __all__ = ["ConvBN", "mish"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from paddle_gan.bench.machine import machine, physical_cores
 from paddle_gan.bench.processes import Ask, worker
-from paddle_gan.config import IMAGE_SIZES, LOSS_ALIASES, BenchConfig, TrainConfig
+from paddle_gan.config.options import IMAGE_SIZES, LOSS_ALIASES, BenchConfig, TrainConfig
 from paddle_gan.errors import UsageError
 
 # As many as sampling makes at once.

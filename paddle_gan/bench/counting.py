@@ -10,7 +10,7 @@ stand still; a library may compute more (PyTorch, under a penalty, sends zeros b
 import paddle
 import paddle.nn as nn
 
-from paddle_gan.training import TrainState
+from paddle_gan.training.loop import TrainState
 
 
 def operations(state: TrainState, batch_size: int, image_shape: tuple[int, int, int]) -> dict[str, int]:

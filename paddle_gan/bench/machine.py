@@ -5,7 +5,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from paddle_gan.runtime import cpu_count
+from paddle_gan.system.runtime import cpu_count
 
 _CPUS = Path("/sys/devices/system/cpu")
 

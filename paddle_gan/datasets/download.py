@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from paddle_gan.errors import DataError
-from paddle_gan.files import atomic_path
+from paddle_gan.system.files import atomic_path
 
 _TIMEOUT_SECONDS = 20
 _CHUNK = 1 << 16

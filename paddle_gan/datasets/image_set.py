@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from paddle_gan.runtime import available_memory, cpu_count
+from paddle_gan.system.runtime import available_memory, cpu_count
 
 _MEMORY_SHARE = 1 / 4
 _PIECE = 16

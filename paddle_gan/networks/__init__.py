@@ -11,7 +11,7 @@ from functools import partial
 import paddle.nn as nn
 import paddle.nn.functional as F
 
-from paddle_gan.blocks import BatchNorm
+from paddle_gan.networks.blocks import BatchNorm
 from paddle_gan.networks.discriminators import MLPDiscriminator, StridedDiscriminator, WriteupDiscriminator
 from paddle_gan.networks.generators import (
     MLPGenerator,

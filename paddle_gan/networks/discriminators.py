@@ -10,8 +10,8 @@ lets one sample see another, so that several batches may be given at once, see `
 import paddle.nn as nn
 from paddle import Tensor
 
-from paddle_gan.blocks import Activation, BatchNorm, Conv2D, ConvBN, Norm, leaky_relu
-from paddle_gan.kernels import flatten
+from paddle_gan.backend.kernels import flatten
+from paddle_gan.networks.blocks import Activation, BatchNorm, Conv2D, ConvBN, Norm, leaky_relu
 from paddle_gan.networks.sizes import doublings
 
 

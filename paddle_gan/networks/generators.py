@@ -12,7 +12,7 @@ import paddle.nn as nn
 import paddle.nn.functional as F
 from paddle import Tensor
 
-from paddle_gan.blocks import BatchNorm, Conv2D, Conv2DTranspose, ConvBN, PixelShuffle, leaky_relu, relu
+from paddle_gan.networks.blocks import BatchNorm, Conv2D, Conv2DTranspose, ConvBN, PixelShuffle, leaky_relu, relu
 from paddle_gan.networks.sizes import doublings
 
 _TANH_RANGE = (-1.0, 1.0)

@@ -13,7 +13,7 @@ from turns import Work, serve, settings
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 import paddle_gan  # before paddle
-from paddle_gan.config import TrainConfig
+from paddle_gan.config.options import TrainConfig
 
 _PRODUCT_SIZE = {"cpu": 2048, "gpu": 8192}
 # Enough calls for whatever is chosen or compiled when something is run first.
@@ -32,12 +32,13 @@ def prepare(case: dict[str, Any]) -> Work:
     import paddle
     from paddle.utils import unique_name
 
-    from paddle_gan import experiment, training
     from paddle_gan.bench.counting import operations
     from paddle_gan.datasets import ImageSet, load_dataset
-    from paddle_gan.resolve import resolve
-    from paddle_gan.runtime import select_device
-    from paddle_gan.sampling import generate
+    from paddle_gan.inference.sampling import generate
+    from paddle_gan.runs import experiment
+    from paddle_gan.runs.resolve import resolve
+    from paddle_gan.system.runtime import select_device
+    from paddle_gan.training import loop as training
 
     given = TrainConfig(**case["options"])
     device = select_device(given.device)

@@ -1,0 +1,177 @@
+"""A small classifier of 28×28 grey images, whose late layer gives the features that samples are measured in.
+
+Two ship with the package, for MNIST and Fashion-MNIST, as safetensors in `weights/`; what trained them is
+`train_classifier`, which `tools/train_classifier.py` calls. Not about what is measured with them: see `extractors`.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import paddle
+import paddle.nn as nn
+import paddle.nn.functional as F
+import safetensors
+import safetensors.numpy
+from paddle import Tensor
+
+from paddle_gan.datasets import ImageSet
+from paddle_gan.datasets.batches import batch_indices
+from paddle_gan.errors import CheckpointError
+from paddle_gan.networks.blocks import ConvBN
+from paddle_gan.system.files import atomic_path
+from paddle_gan.system.runtime import seed_all
+
+SIZE = 28
+FEATURES = 128
+WEIGHTS = Path(__file__).parent / "weights"
+# Of the files as they ship. A score depends on every bit of them, so each record of a score states this.
+SHA256 = {
+    "mnist": "a7a069cf11dabb251b4f94465fccb5dc18ade05efeeb707f528f6abeea8f9ba5",
+    "fashion-mnist": "222e682c4e618af69bd28cdbda2faca4b2c28c01d0010d639e510df5063b61cc",
+}
+_CHUNK = 500
+_BATCH = 128
+_LEARNING_RATE = 2e-3
+_SHIFT = 2
+
+
+class Classifier(nn.Layer):
+    """Three strided convolutions, one linear map to the features, one to the logits.
+
+    Args:
+        classes: number of logits.
+    """
+
+    def __init__(self, classes: int = 10):
+        super().__init__()
+        self.convolutions = nn.Sequential(
+            ConvBN(1, 32, 5, 2, padding=2, activation=F.relu),
+            ConvBN(32, 64, 4, 2, padding=1, activation=F.relu),
+            ConvBN(64, 128, 3, 2, padding=1, activation=F.relu),
+        )
+        self.features = nn.Linear(128 * 4 * 4, FEATURES)
+        self.logits = nn.Linear(FEATURES, classes)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images, float32 [N, 1, 28, 28] in [−1, 1], to features ≥ 0 [N, 128] and logits [N, classes]."""
+        maps = self.convolutions(images)
+        features = F.relu(self.features(maps.reshape([maps.shape[0], -1])))
+        return features, self.logits(features)
+
+
+def load_classifier(name: str) -> tuple[Classifier, str]:
+    """A classifier that ships with the package.
+
+    Args:
+        name: "mnist" or "fashion-mnist".
+
+    Returns:
+        The classifier in evaluation mode, and the SHA-256 of its weights.
+
+    Raises:
+        CheckpointError: the file is not the one that was shipped.
+    """
+    path = WEIGHTS / f"{name}.safetensors"
+    try:
+        payload = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); install paddle_gan again") from error
+    digest = hashlib.sha256(payload).hexdigest()
+    if digest != SHA256[name]:
+        raise CheckpointError(f"{path}: SHA-256 {digest[:12]} is not that of the classifier that ships; install again")
+    classifier = Classifier()
+    for key, array in safetensors.numpy.load(payload).items():
+        classifier.state_dict()[key].set_value(array)
+    classifier.eval()
+    return classifier, digest
+
+
+def classify(classifier: Classifier, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Features and class probabilities of images.
+
+    Args:
+        classifier: in evaluation mode.
+        images: uint8 [N, 28, 28].
+
+    Returns:
+        float32 [N, 128] and float32 [N, classes].
+    """
+    features, probabilities = [], []
+    with paddle.no_grad():
+        for start in range(0, len(images), _CHUNK):
+            chunk_features, logits = classifier(_to_tensor(images[start : start + _CHUNK]))
+            features.append(chunk_features.numpy())
+            probabilities.append(F.softmax(logits).numpy())
+    return np.concatenate(features), np.concatenate(probabilities)
+
+
+def train_classifier(data: ImageSet, epochs: int, mirror: bool, seed: int, say: Callable[[str], None]) -> Classifier:
+    """Train a classifier on shifted copies of `data`; the same arguments give the same weights on the same CPU.
+
+    Cross-entropy, Adam, a learning rate that falls as a cosine; what is returned is the average of the
+    weights over about the last tenth of the steps.
+
+    Args:
+        data: grey 28×28 images with labels.
+        epochs: passes over the data.
+        mirror: also show mirrored copies, for classes that have no left and right.
+        seed: of weights, order and shifts.
+        say: takes a line for each epoch.
+
+    Returns:
+        The classifier in evaluation mode.
+    """
+    seed_all("classifier", seed)
+    classifier, average = Classifier(len(data.classes)), Classifier(len(data.classes))
+    average.set_state_dict(classifier.state_dict())
+    steps = epochs * len(data) // _BATCH
+    schedule = paddle.optimizer.lr.CosineAnnealingDecay(_LEARNING_RATE, steps)
+    trainable = [parameter for parameter in classifier.parameters() if parameter.trainable]
+    optimizer = paddle.optimizer.Adam(schedule, parameters=trainable)
+    decay = math.exp(-10 / steps)
+    for step, (images, labels) in enumerate(_augmented(data, steps, mirror, seed)):
+        _, logits = classifier(_to_tensor(images))
+        loss = F.cross_entropy(logits, paddle.to_tensor(labels))
+        loss.backward()
+        optimizer.step()
+        optimizer.clear_grad(set_to_zero=False)
+        schedule.step()
+        with paddle.no_grad():
+            for mean, current in zip(average.state_dict().values(), classifier.state_dict().values()):
+                mean.lerp_(current, 1 - decay)
+        if (step + 1) % max(1, len(data) // _BATCH) == 0:
+            say(f"step {step + 1}/{steps}  cross-entropy {loss.item():.4f}")
+    average.eval()
+    return average
+
+
+def save_classifier(classifier: Classifier, path: Path) -> str:
+    """Write the weights as safetensors and return their SHA-256."""
+    arrays = {name: tensor.numpy() for name, tensor in classifier.state_dict().items()}
+    payload = safetensors.numpy.save(arrays)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(payload)
+    return hashlib.sha256(payload).hexdigest()
+
+
+def _augmented(data: ImageSet, steps: int, mirror: bool, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Batches of images, uint8 [B, 28, 28], each moved by up to two pixels a side, and their labels."""
+    frame = (_SHIFT, _SHIFT)
+    windows = np.lib.stride_tricks.sliding_window_view(
+        np.pad(data.images[:, 0], ((0, 0), frame, frame)), (SIZE, SIZE), (1, 2)
+    )
+    for step in range(steps):
+        indices = batch_indices(len(data), _BATCH, seed, step)
+        random = np.random.default_rng((seed, step))
+        down, right = random.integers(0, 2 * _SHIFT + 1, (2, len(indices)))
+        images = windows[indices, down, right]
+        if mirror:
+            images = np.where(random.integers(0, 2, len(indices))[:, None, None], images[:, :, ::-1], images)
+        yield images, data.labels[indices]
+
+
+def _to_tensor(images: np.ndarray) -> Tensor:
+    return paddle.to_tensor(images[:, None].astype(np.float32) / 127.5 - 1)

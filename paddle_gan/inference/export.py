@@ -1,0 +1,210 @@
+"""Generators as programs for `paddle.inference`, which run without this package.
+
+An exported folder holds
+
+    generator.json        the program, as `paddle.jit.save` writes it
+    generator.pdiparams   its weights
+    manifest.json         what goes in and comes out, and the SHA-256 of both files
+
+The program takes `latents`, float32 [N, latent_dim], and, if conditional, `labels`, int64 [N], for any N; it returns
+float32 [N, channels, image_size, image_size] in the manifest's `value_range`.
+
+A program is code. Before Paddle is given one, its hashes are compared and its operations must all be arithmetic of
+the kind that generators here consist of: none that reads, writes or calls something. What a crafted file of weights
+does to Paddle's own reader cannot be said from here, and a hash proves no origin: load programs of people you trust.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import paddle
+import paddle.inference
+import paddle.nn as nn
+from paddle import Tensor
+from paddle.static import InputSpec
+
+from paddle_gan.backend.environment import environment
+from paddle_gan.errors import CheckpointError, NumericalError, UsageError
+from paddle_gan.inference.folding import folded
+from paddle_gan.inference.sampling import CHUNK
+from paddle_gan.system.files import atomic_folder
+from paddle_gan.system.runtime import cpu_count, seed_all
+
+FORMAT = 1
+# Of a grey level, which is 2/255 for images in [-1, 1], a hundredth.
+TOLERANCE = 1e-4
+SEEDS = (
+    f"the latents of tools/sample.py: for chunk c = 0, 1, ... of {CHUNK} samples, paddle.seed(int(numpy.random.SeedSequence("
+    f"[int.from_bytes(b'samples', 'little'), seed, c]).generate_state(1, numpy.uint64)[0] >> 1)), "
+    f"then paddle.randn([{CHUNK}, latent_dim]) on the CPU; the label of sample i is i % classes"
+)
+_PROGRAM, _WEIGHTS, _MANIFEST = "generator.json", "generator.pdiparams", "manifest.json"
+# Few enough that an image's maps stay in the processor's cache between two layers.
+_BATCH = 50
+# As programs name them: p is a weight, 0 and 1 are Paddle's dialects.
+_OPERATIONS = {
+    *("p", "0.combine", "1.data", "1.fetch", "1.full", "1.full_int_array"),
+    *(f"1.{name}" for name in ("reshape", "transpose", "concat", "expand", "one_hot", "pixel_shuffle")),
+    *(f"1.{name}" for name in ("add", "multiply", "scale", "matmul", "conv2d", "conv2d_transpose", "batch_norm_")),
+    *(f"1.{name}" for name in ("relu", "leaky_relu", "softplus", "tanh", "sigmoid")),
+}
+
+
+class Exported(nn.Layer):
+    """An exported generator, to be called as any other: `exported(latents, labels)`.
+
+    On a CPU it runs with oneDNN, in batches of a few.
+
+    Attributes:
+        latent_dim, value_range: as of a generator.
+        class_names: of its labels; none if unconditional.
+    """
+
+    def __init__(self, folder: Path):
+        """Load the program in `folder`.
+
+        Raises:
+            CheckpointError: no exported generator, damaged, or with operations that no generator needs.
+        """
+        super().__init__()
+        manifest = _checked(folder)
+        self.latent_dim, self.value_range = manifest["latent_dim"], tuple(manifest["value_range"])
+        self.class_names = tuple(manifest["classes"])
+        try:
+            self._predictor = paddle.inference.create_predictor(_config(folder))
+        except (ValueError, RuntimeError, OSError) as error:
+            raise CheckpointError(f"{folder}: Paddle cannot load it ({error})") from error
+        names = ["latents", "labels"] if self.class_names else ["latents"]
+        if sorted(self._predictor.get_input_names()) != sorted(names):
+            raise CheckpointError(f"{folder}: its program takes {self._predictor.get_input_names()}, not {names}")
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        inputs = {"latents": latents.numpy()} | ({} if labels is None else {"labels": labels.numpy()})
+        batches = range(0, len(latents), _BATCH)
+        return paddle.to_tensor(np.concatenate([self._run(inputs, slice(i, i + _BATCH)) for i in batches]))
+
+    def _run(self, inputs: dict[str, np.ndarray], part: slice) -> np.ndarray:
+        for name, values in inputs.items():
+            self._predictor.get_input_handle(name).copy_from_cpu(np.ascontiguousarray(values[part]))
+        self._predictor.run()
+        return self._predictor.get_output_handle(self._predictor.get_output_names()[0]).copy_to_cpu()
+
+
+def export(generator: nn.Layer, classes: tuple[str, ...], folder: Path, origin: dict[str, str | int]) -> float:
+    """Write `generator` to `folder`, in the form of `folding.folded`, and compare what was written with it.
+
+    Args:
+        generator: in evaluation mode; not changed.
+        classes: names of its labels; none if unconditional.
+        folder: new, empty, or an exported one, which is replaced.
+        origin: what the manifest is to say of where it comes from.
+
+    Returns:
+        The largest difference of a pixel between the program's images and the generator's.
+
+    Raises:
+        UsageError: the folder holds something else. NumericalError: they differ by more than `TOLERANCE`. DiskError:
+            cannot be written. Nothing has changed then.
+    """
+    if folder.exists() and not is_exported(folder) and not (folder.is_dir() and next(folder.iterdir(), None) is None):
+        raise UsageError(f"{folder} holds something else than an exported generator; name another folder with --out")
+    inputs = [InputSpec([None, generator.latent_dim], "float32", "latents")]
+    if classes:
+        inputs.append(InputSpec([None], "int64", "labels"))
+    with atomic_folder(folder) as temporary:
+        program = paddle.jit.to_static(folded(generator), input_spec=inputs, full_graph=True)
+        paddle.jit.save(program, str(temporary / Path(_PROGRAM).stem))
+        latents, labels = _trial(generator.latent_dim, len(classes))
+        with paddle.no_grad():
+            expected = generator(latents, labels).numpy()
+        manifest = {
+            "format": FORMAT,
+            **origin,
+            "latent_dim": generator.latent_dim,
+            "image_size": expected.shape[2],
+            "channels": expected.shape[1],
+            "value_range": list(generator.value_range),
+            "classes": list(classes),
+            "latents": "independent, standard normal",
+            "seeds": SEEDS,
+            "sha256": {name: _sha256(temporary / name) for name in (_PROGRAM, _WEIGHTS)},
+            "written_with": environment(),
+        }
+        (temporary / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        difference = float(np.abs(Exported(temporary)(latents, labels).numpy() - expected).max())
+        if not difference <= TOLERANCE:
+            raise NumericalError(
+                f"{folder}: the exported program's images differ from the network's by {difference:.2g}, more than {TOLERANCE}"
+            )
+    return difference
+
+
+def is_exported(folder: Path) -> bool:
+    """Whether `folder` looks like what `export` writes, and not like a run."""
+    return (folder / _MANIFEST).is_file() and not (folder / "config.json").exists()
+
+
+def _checked(folder: Path) -> dict:
+    """The manifest of an exported folder whose files are what it says and whose program is harmless."""
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        if manifest["format"] > FORMAT:
+            raise CheckpointError(
+                f"{folder}: format {manifest['format']}; this version reads up to {FORMAT}, update paddle_gan"
+            )
+        for name in (_PROGRAM, _WEIGHTS):
+            if _sha256(folder / name) != manifest["sha256"][name]:
+                raise CheckpointError(f"{folder / name}: SHA-256 is not the one in its manifest")
+        low, high = map(float, manifest["value_range"])
+        if not (int(manifest["latent_dim"]) > 0 and low < high and isinstance(manifest["classes"], list)):
+            raise ValueError("its manifest says nonsense")
+        unknown = operations(json.loads((folder / _PROGRAM).read_text(encoding="utf-8"))) - _OPERATIONS
+    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+        raise CheckpointError(f"{folder}: no exported generator ({type(error).__name__}: {error})") from error
+    if unknown:
+        shown = ", ".join(ascii(name) for name in sorted(unknown)[:3])
+        raise CheckpointError(
+            f"{folder / _PROGRAM}: has operations that no generator here needs ({shown}); it is not run"
+        )
+    return manifest
+
+
+def operations(program: dict) -> set[str]:
+    """The names of all operations in a program, those in inner regions included."""
+    found, stack = set(), list(program["program"]["regions"])
+    while stack:
+        for block in stack.pop()["blocks"]:
+            for operation in block["ops"]:
+                found.add(str(operation["#"]))
+                stack += operation.get("regions", [])
+    return found
+
+
+def _config(folder: Path) -> paddle.inference.Config:
+    config = paddle.inference.Config(str(folder / _PROGRAM), str(folder / _WEIGHTS))
+    kind, _, index = paddle.get_device().partition(":")
+    if kind == "gpu":
+        config.enable_use_gpu(100, int(index))
+    else:
+        config.disable_gpu()
+        config.set_cpu_math_library_num_threads(cpu_count())
+        config.enable_mkldnn()
+        config.set_mkldnn_cache_capacity(4)  # shapes: whole batches and the last
+    # Without these two Paddle 3.3 looks for the memory plan of its older executor, and fails.
+    config.enable_new_ir(True)
+    config.enable_new_executor(True)
+    config.disable_glog_info()
+    return config
+
+
+def _trial(latent_dim: int, classes: int) -> tuple[Tensor, Tensor | None]:
+    """A batch and a half to compare on, with every label."""
+    count = max(_BATCH + _BATCH // 2, classes)
+    seed_all("export", 0)
+    return paddle.randn([count, latent_dim]), paddle.arange(count) % classes if classes else None
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,72 @@
+"""Images for people: generator output as uint8, grids, PNG and GIF files."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from paddle_gan.system.files import atomic_path
+
+_GAP = 2
+_GREY = 128
+_COLUMNS = 10
+_MOST_COLUMNS = 16
+_FRAME_MILLISECONDS = 250
+_LAST_MILLISECONDS = 2000
+_MOST_FRAMES = 60
+
+
+def to_uint8(images: np.ndarray, value_range: tuple[float, float]) -> np.ndarray:
+    """Float images [N, C, H, W] in `value_range` as uint8 [N, H, W, C]."""
+    low, high = value_range
+    scaled = (images - low) * (255 / (high - low))
+    return scaled.round().clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
+
+
+def grid(images: np.ndarray, columns: int) -> np.ndarray:
+    """Images side by side, row by row, with thin grey lines between; small ones are enlarged.
+
+    Args:
+        images: uint8 [N, H, W, C].
+        columns: images in a row.
+
+    Returns:
+        uint8 [height, width, 3].
+    """
+    scale = max(1, 64 // images.shape[1])
+    images = images.repeat(scale, axis=1).repeat(scale, axis=2)
+    if images.shape[3] == 1:
+        images = images.repeat(3, axis=3)
+    count, height, width, _ = images.shape
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    sheet = np.full((rows * (height + _GAP) + _GAP, columns * (width + _GAP) + _GAP, 3), _GREY, np.uint8)
+    for i, image in enumerate(images):
+        top, left = (index * (side + _GAP) + _GAP for index, side in zip(divmod(i, columns), (height, width)))
+        sheet[top : top + height, left : left + width] = image
+    return sheet
+
+
+def grid_columns(classes: int = 0) -> int:
+    """Columns of a sheet of samples: one for each class, unless there are none or many."""
+    return classes if 0 < classes <= _MOST_COLUMNS else _COLUMNS
+
+
+def to_pil(image: np.ndarray) -> Image.Image:
+    """One image, uint8 [H, W, C] of one or three channels, for Pillow."""
+    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+
+
+def save_png(path: Path, image: np.ndarray) -> None:
+    """Write one image, uint8 [H, W, C] of one or three channels."""
+    with atomic_path(path) as temporary:
+        to_pil(image).save(temporary, "PNG")
+
+
+def save_gif(path: Path, frames: list[Path]) -> None:
+    """An endless animation of image files, at most about 60 of them; the last one stays for two seconds."""
+    frames = [*frames[:-1][:: -(-len(frames) // _MOST_FRAMES)], frames[-1]]
+    pictures = [Image.open(frame).convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
+    durations = [_FRAME_MILLISECONDS] * (len(pictures) - 1) + [_LAST_MILLISECONDS]
+    with atomic_path(path) as temporary:
+        pictures[0].save(temporary, "GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0)

@@ -1,0 +1,115 @@
+"""Taking samples from a generator: a stream of uint8 images in constant memory, and files of them."""
+
+import math
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import paddle
+import paddle.nn as nn
+
+from paddle_gan.errors import DataError, UsageError
+from paddle_gan.inference.images import grid, save_png, to_pil, to_uint8
+from paddle_gan.system.files import atomic_path, disk_errors, make_folder
+from paddle_gan.system.runtime import seed_all
+
+# uint8 images [n, H, W, C] and their labels, int64 [n], or None
+Batches = Iterable[tuple[np.ndarray, np.ndarray | None]]
+CHUNK = 250
+_MOST_BYTES = 8 << 30
+
+
+def generate(
+    generator: nn.Layer, count: int, seed: int, classes: int = 0, label: int | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    """Samples in chunks; sample i depends on the seed and i only, not on `count`.
+
+    Args:
+        generator: is put into evaluation mode.
+        count: number of samples.
+        seed: of latents and labels.
+        classes: number of labels of a conditional generator, else 0.
+        label: the class of all samples; None for every class in turn.
+
+    Yields:
+        uint8 images [n, H, W, C] and their labels, int64 [n], or None for an unconditional generator.
+    """
+    generator.eval()
+    for start in range(0, count, CHUNK):
+        seed_all("samples", seed, start // CHUNK)
+        # Always a whole chunk, so that the number asked for does not change even the last bits.
+        labels, tensor = None, None
+        if classes:
+            labels = (np.arange(start, start + CHUNK) % classes) if label is None else np.full(CHUNK, label)
+            tensor = paddle.to_tensor(labels, "int64")
+        with paddle.no_grad():
+            images = generator(paddle.randn([CHUNK, generator.latent_dim]), tensor).numpy()
+        end = count - start
+        yield to_uint8(images[:end], generator.value_range), None if labels is None else labels[:end]
+
+
+def write_npz(path: Path, count: int, batches: Batches) -> None:
+    """Write `images`, uint8 [count, H, W, C], and for a conditional generator `labels`, int64 [count].
+
+    The images go to the archive as they come; only the labels are kept in memory.
+    """
+    labels = []
+    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        with archive.open("images.npy", "w", force_zip64=True) as file:
+            for i, (images, chunk_labels) in enumerate(batches):
+                if i == 0:
+                    header = {"descr": "|u1", "fortran_order": False, "shape": (count, *images.shape[1:])}
+                    np.lib.format.write_array_header_1_0(file, header)
+                file.write(images.tobytes())
+                if chunk_labels is not None:
+                    labels.append(chunk_labels)
+        if labels:
+            with archive.open("labels.npy", "w") as file:
+                np.lib.format.write_array(file, np.concatenate(labels).astype(np.int64))
+
+
+def read_npz(path: Path) -> np.ndarray:
+    """The array `images` of an .npz file; nothing in the file is executed, and its header is not trusted.
+
+    Returns:
+        uint8 [N, H, W, C], H = W, C 1 or 3.
+
+    Raises:
+        UsageError: there is no such file. DataError: it holds no such array.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file of samples")
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("images.npy") as file:
+            version = np.lib.format.read_magic(file)
+            read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+            shape, fortran_order, dtype = read_header[version](file)
+            payload = file.read(_MOST_BYTES + 1)
+    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path}: not an .npz file with an array `images` ({error})") from error
+    if dtype != np.uint8 or fortran_order or len(shape) != 4 or shape[1] != shape[2] or shape[3] not in (1, 3):
+        raise DataError(f"{path}: images are {dtype} {list(shape)}, not uint8 [N, H, W, C], H = W, grey or colour")
+    if len(payload) != math.prod(shape):
+        raise DataError(
+            f"{path}: holds {len(payload)} bytes of images (at most {_MOST_BYTES >> 30} GiB are read), not the {math.prod(shape)} of its header"
+        )
+    return np.frombuffer(payload, np.uint8).reshape(shape)
+
+
+def write_pngs(folder: Path, batches: Batches) -> None:
+    """Write one PNG for each sample, `000000.png` on, with `-LABEL` in the name where there are labels."""
+    make_folder(folder)
+    number = 0
+    with disk_errors(folder):
+        for images, labels in batches:
+            for i, image in enumerate(images):
+                suffix = "" if labels is None else f"-{labels[i]}"
+                to_pil(image).save(folder / f"{number:06d}{suffix}.png")
+                number += 1
+
+
+def write_grid(path: Path, batches: Batches, columns: int) -> None:
+    """Write all samples as one sheet."""
+    save_png(path, grid(np.concatenate([images for images, _ in batches]), columns))

@@ -1,0 +1,200 @@
+"""Benchmarks of mode coverage: how many modes of data whose modes can be counted a generator makes samples of.
+
+Two mixtures of Gaussians in the plane (see `points`) and Stacked MNIST (see `stacked`), by the published protocols,
+several seeds in turn. Not about single runs on images, see `experiment`.
+
+A folder of results holds
+
+    results.json    what the numbers depend on, and one entry for each seed that has ended
+    results.md      the table, beside the published figures
+    samples.png     samples of the first seed, at the end
+    samples.gif     the same over training; mixtures only
+
+Only whole seeds are kept: what is started again goes on with the first that has not ended.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from paddle_gan.config.options import ModesConfig
+from paddle_gan.datasets.mixtures import GRID25, RING8
+from paddle_gan.errors import UsageError
+from paddle_gan.evaluation.records import mean_and_error
+from paddle_gan.runs.experiment import RUNS
+from paddle_gan.studies.points import POINT_SETTINGS, mixture_trial
+from paddle_gan.studies.stacked import STACKED_IMAGES, STACKED_SETTINGS, stacked_trial
+from paddle_gan.system.files import locked, make_folder, write_text
+from paddle_gan.system.runtime import select_device
+
+FOLDER = RUNS.parent / "modes"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: what others published, or what the data themselves score."""
+
+    name: str
+    modes: str
+    score: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One benchmark.
+
+    Attributes:
+        modes: how many there are.
+        score: heading of the second column, and the format of its numbers.
+        loss, steps: what is trained unless told otherwise.
+        trial: (loss, steps, seed, folder for pictures or None, say) -> modes covered and the score.
+        settings: all else that the numbers depend on, for results.json.
+        rows: the figures to print ours beside.
+    """
+
+    modes: int
+    score: tuple[str, str]
+    loss: str
+    steps: int
+    trial: Callable[[str, int, int, Path | None, Callable[[str], None]], tuple[int, float]]
+    settings: dict[str, Any]
+    rows: tuple[Row, ...]
+
+
+def run(name: str, config: ModesConfig, say: Callable[[str], None] = print) -> Path:
+    """Run the seeds of a benchmark that have not ended yet, and print the table of all that have.
+
+    Args:
+        name: a key of BENCHMARKS.
+        config: options.
+        say: takes text for the user.
+
+    Returns:
+        The folder of results.
+
+    Raises:
+        UsageError: the folder holds results of other settings.
+    """
+    select_device(config.device)
+    benchmark = BENCHMARKS[name]
+    loss, steps = config.loss or benchmark.loss, config.steps or benchmark.steps
+    folder = make_folder(Path(config.out).expanduser() if config.out else FOLDER / f"{name}-{loss}")
+    settings = {"benchmark": name, "loss": loss, "steps": steps, **benchmark.settings}
+    with locked(folder):
+        results = read_results(folder / "results.json", settings)
+        for seed in range(len(results), config.seeds):
+            say(f"{name}, {loss}, seed {seed}")
+            start = time.monotonic()
+            modes, score = benchmark.trial(loss, steps, seed, folder if seed == 0 else None, say)
+            minutes = (time.monotonic() - start) / 60
+            results.append({"seed": seed, "modes": modes, "score": score, "minutes": round(minutes, 2)})
+            write_text(folder / "results.json", json.dumps({"settings": settings, "seeds": results}, indent=2) + "\n")
+            write_text(folder / "results.md", table(benchmark, loss, steps, results))
+    say(table(benchmark, loss, steps, results))
+    say(f"results: {folder}")
+    return folder
+
+
+def read_results(path: Path, settings: dict[str, Any]) -> list[dict[str, float]]:
+    """The seeds that have ended according to the file at `path`; none where there is no file.
+
+    Raises:
+        UsageError: they were run with other settings, or the file is not one of results.
+    """
+    if not path.exists():
+        return []
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        theirs, seeds = content["settings"], content["seeds"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path}: cannot be read ({error}); remove it, or name another folder with --out") from error
+    different = [f"{key} {theirs.get(key)} -> {value}" for key, value in settings.items() if theirs.get(key) != value]
+    if different:
+        raise UsageError(f"{path.parent} holds other results ({', '.join(different)}); name another folder with --out")
+    return seeds
+
+
+def table(benchmark: Benchmark, loss: str, steps: int, results: list[dict[str, float]]) -> str:
+    """Markdown: every seed, their mean ± its standard error, and the figures of others."""
+    heading, form = benchmark.score
+    lines = [f"| | modes (of {benchmark.modes}) | {heading} | |", "|---|---|---|---|"]
+    for result in results:
+        own = f"{steps} steps, {result['minutes']:.1f} minutes"
+        lines.append(f"| {loss}, seed {result['seed']} | {result['modes']} | {result['score']:{form}} | {own} |")
+    modes, score = (
+        _with_error([result[key] for result in results], form) for key, form in (("modes", ".1f"), ("score", form))
+    )
+    lines.append(f"| **{loss}, mean** | **{modes}** | **{score}** | seeds: {len(results)} |")
+    lines += [f"| {row.name} | {row.modes} | {row.score} | {row.source} |" for row in benchmark.rows]
+    return "\n".join(lines) + "\n"
+
+
+def _with_error(values: list[float], form: str) -> str:
+    """Mean ± standard error; of one value there is no error."""
+    mean, error = mean_and_error(values)
+    return f"{mean:{form}}" if len(values) == 1 else f"{mean:{form}} ± {error:{form}}"
+
+
+_QUALITY = ("high quality, %", ".1f")
+_PACGAN, _VEEGAN, _R3GAN = "Lin et al. 2018", "Srivastava et al. 2017", "Huang et al. 2024"
+# Of a Gaussian in the plane, 1 − exp(−3²/2) lies within three standard deviations.
+_REAL_QUALITY = f"{100 * (1 - np.exp(-4.5)):.1f}"
+
+BENCHMARKS: dict[str, Benchmark] = {
+    "ring8": Benchmark(
+        modes=8,
+        score=_QUALITY,
+        loss="gan-r1-r2",
+        steps=5000,
+        trial=partial(mixture_trial, RING8),
+        settings=POINT_SETTINGS,
+        rows=(
+            Row("the data", "8", _REAL_QUALITY, "exact"),
+            Row("GAN", "6.3 ± 0.5", "98.2 ± 0.2", f"{_PACGAN}, table 1"),
+            Row("PacGAN2", "7.9 ± 0.1", "95.6 ± 2.0", f"{_PACGAN}, table 1"),
+            Row("PacGAN4", "7.8 ± 0.1", "95.9 ± 1.4", f"{_PACGAN}, table 1"),
+            Row("VEEGAN", "8", "", _VEEGAN),
+        ),
+    ),
+    "grid25": Benchmark(
+        modes=25,
+        score=_QUALITY,
+        loss="gan-r1-r2",
+        steps=5000,
+        trial=partial(mixture_trial, GRID25),
+        settings=POINT_SETTINGS,
+        rows=(
+            Row("the data", "25", _REAL_QUALITY, "exact"),
+            Row("GAN", "17.3 ± 0.8", "94.8 ± 0.7", f"{_PACGAN}, table 1"),
+            Row("PacGAN2", "23.8 ± 0.7", "91.3 ± 0.8", f"{_PACGAN}, table 1"),
+            Row("PacGAN4", "24.8 ± 0.2", "93.6 ± 0.6", f"{_PACGAN}, table 1"),
+            Row("VEEGAN", "24.6", "", _VEEGAN),
+        ),
+    ),
+    "stacked-mnist": Benchmark(
+        modes=1000,
+        score=("KL, nats", ".3f"),
+        loss="gan-r1-r2",
+        steps=3000,
+        trial=stacked_trial,
+        settings=STACKED_SETTINGS,
+        rows=(
+            # Of N samples from the data the divergence is (modes − 1) / 2N in the mean.
+            Row("the data", "1000", f"{999 / (2 * STACKED_IMAGES):.3f}", "expected of 26,000 samples"),
+            Row("DCGAN", "99.0", "3.40", _VEEGAN),
+            Row("DCGAN", "78.9 ± 6.5", "4.50 ± 0.13", f"{_PACGAN}, table 2"),
+            Row("VEEGAN", "150.0", "2.95", _VEEGAN),
+            Row("PacDCGAN2", "1000.0 ± 0.0", "0.06 ± 0.003", f"{_PACGAN}, table 2"),
+            Row("WGAN-GP", "959", "0.73", f"as {_R3GAN} give it"),
+            Row("GAN + R1 + R2", "693", "0.93", f"{_R3GAN}, table 3"),
+            Row("RpGAN + R1 + R2", "1000", "0.078", f"{_R3GAN}, tables 1 and 3"),
+        ),
+    ),
+}
