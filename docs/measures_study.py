@@ -1,6 +1,6 @@
-"""What the measures say of real images that were spoiled, and of real images in smaller numbers: the tables of measures.md.
+"""The measures of real images that were spoiled, and of fewer real images: the tables in measures.md.
 
-python docs/measures_study.py, some minutes.
+Run it with: python docs/measures_study.py. It takes some minutes.
 """
 
 import sys
@@ -11,15 +11,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 
 from paddle_gan.datasets import ImageSet, load_dataset
-from paddle_gan.evaluation import score as evaluation
+from paddle_gan.evaluation.real_images import real_images
 from paddle_gan.evaluation.records import FIGURES
+from paddle_gan.evaluation.score import baseline, evaluate
 from paddle_gan.features.extractors import classifier_extractor
 
 COUNT = 10_000
 
 
 def spoiled(images: np.ndarray, labels: np.ndarray, training: np.ndarray) -> dict[str, np.ndarray]:
-    """Sets of up to 10,000 images each from real ones, uint8 [N, 28, 28, 1], by what was done to them."""
+    """Sets of at most 10,000 images, made from real ones, uint8 [N, 28, 28, 1], by the name of the change."""
     random = np.random.default_rng(0)
     noise = random.normal(0, 40, (COUNT, *images.shape[1:]))
     return {
@@ -32,10 +33,10 @@ def spoiled(images: np.ndarray, labels: np.ndarray, training: np.ndarray) -> dic
 
 
 def table(heading: str, columns: dict[str, dict[str, float]]) -> str:
-    """Markdown: a row for each figure, a column for each set."""
+    """A table in Markdown: a row for each figure, a column for each set."""
     lines = [f"| {heading} | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-    for name, (label, _) in FIGURES.items():
-        lines.append(f"| {label} | {' | '.join(f'{figures[name]:.4g}' for figures in columns.values())} |")
+    for name, figure in FIGURES.items():
+        lines.append(f"| {figure.label} | {' | '.join(f'{figures[name]:.4g}' for figures in columns.values())} |")
     return "\n".join(lines)
 
 
@@ -44,16 +45,16 @@ def main() -> None:
     extractor = classifier_extractor("mnist")
     floors = {}
     for count in (250, 1000, 2500, COUNT):
-        against = evaluation.baseline(evaluation.real_images(train, test, count, 0), extractor)
+        against = baseline(real_images(train, test, count, 0), extractor)
         floors[f"{count:,}"] = against.figures
         print(f"floor of {count}", file=sys.stderr)
-    # What is spoiled must not be what copies are looked for in.
+    # One half is spoiled; copies are searched for in the other half.
     images, count = train.images.transpose(0, 2, 3, 1), len(train) // 2
     training = ImageSet("mnist", train.images[count:], train.labels[count:], train.classes)
-    against = evaluation.baseline(evaluation.real_images(training, test, COUNT, 0), extractor)
+    against = baseline(real_images(training, test, COUNT, 0), extractor)
     rows = {}
-    for name, images in spoiled(images[:count], train.labels[:count], images[count:]).items():
-        record = evaluation.evaluate(images, against, {}, {"name": name}).record
+    for name, samples in spoiled(images[:count], train.labels[:count], images[count:]).items():
+        record = evaluate(samples, against, {}, {"name": name}).record
         rows[name] = {figure: values["samples"] for figure, values in record["figures"].items()}
         print(name, file=sys.stderr)
     print(table("what was done", rows), table("real images", floors), sep="\n\n")

@@ -1,8 +1,11 @@
-"""What it costs to train on a folder that stays on the disk: python docs/streaming_study.py [FILES]
+"""The cost of training on a folder that stays on the disk.
 
-Makes folders of 100,000 JPEG files (hard links of 300 pictures) in a temporary place, and prints the time to open
-one, batches of 64 images a second and the cost of a training step with each number of workers, and the memory
-after 200 and after 2,000 batches. Other programs may run beside: times are the best of many, taken in turn.
+Run it with: python docs/streaming_study.py [FILES]
+
+It makes folders of 100,000 JPEG files (hard links of 300 pictures) in a temporary place. It prints the time to open
+one; for each number of workers, the batches of 64 images per second and the cost of a training step; and the memory
+after 200 and after 2,000 batches. Other programs may run at the same time: the times are the best of many, measured in
+turn.
 """
 
 import os
@@ -22,7 +25,7 @@ WORKERS = (0, 1, 2, 4)
 
 
 def make_folder(folder: Path, files: int, width: int, height: int) -> None:
-    """So many JPEG files of smooth random colours."""
+    """Make this number of JPEG files of smooth random colours."""
     chance, first = np.random.default_rng(0), []
     for number in range(files):
         path = folder / f"{number // IN_A_FOLDER:03d}" / f"{number:06d}.jpg"
@@ -36,7 +39,7 @@ def make_folder(folder: Path, files: int, width: int, height: int) -> None:
 
 
 def memory() -> str:
-    """Resident now, and at most until now, in MiB."""
+    """Resident memory now, and the most so far, in MiB."""
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     now, most = (int(status[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM"))
     return f"{now:.0f} MiB (at most {most:.0f})"
@@ -45,36 +48,46 @@ def memory() -> str:
 def open_it(folder: str) -> None:
     from paddle_gan.datasets.folder import open_folder
 
-    seconds, of_processor = [], []
+    """The time to open the folder: the best of five."""
+    seconds, processor_seconds = [], []
     for _ in range(5):
         begin = time.perf_counter(), time.process_time()
         data = open_folder(Path(folder), 64, 3, labelled=True)
         seconds.append(time.perf_counter() - begin[0])
-        of_processor.append(time.process_time() - begin[1])
+        processor_seconds.append(time.process_time() - begin[1])
     print(
         f"  {len(data)} files in {len(data.classes)} folders: opened in {min(seconds):.2f} s, "
-        f"{min(of_processor):.2f} s of them on the processor"
+        f"{min(processor_seconds):.2f} s of them on the processor"
     )
 
 
 def opened(folder: str, workers: int | None):
-    """Configuration and data as in a run; all images in memory where no workers are named."""
-    from paddle_gan.config.options import TrainConfig
+    """Options and data as in a training run. All images are in memory if `workers` is None."""
+    from paddle_gan.config.train import TrainConfig
     from paddle_gan.datasets import load_dataset
     from paddle_gan.runs.resolve import resolve
 
-    config, _ = resolve(TrainConfig(dataset=folder, preset="small", device="cpu", workers=workers), "cpu")
+    config = resolve(TrainConfig(dataset=folder, preset="small", device="cpu", workers=workers), "cpu").config
     return config, load_dataset(folder, config.image_size, config.channels, workers=config.workers)
 
 
 def batches(config, data):
-    from paddle_gan.runs import experiment
+    """The batch feed of a training run."""
+    from paddle_gan.datasets.feed import BatchFeed, thread_count
 
-    return experiment._batches(config, data, (-1.0, 1.0))
+    return BatchFeed(
+        data=data,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        value_range=(-1.0, 1.0),
+        labelled=False,
+        workers=thread_count(config.workers),
+        ahead=config.discriminator_steps + 1,
+    )
 
 
 def keep(folder: str, workers: str) -> None:
-    """Memory over 2,000 batches, and their cost."""
+    """The memory during 2,000 batches, and their cost."""
     with batches(*opened(folder, int(workers))) as batch:
         begin = time.process_time()
         for number in range(2000):
@@ -86,7 +99,7 @@ def keep(folder: str, workers: str) -> None:
 
 
 def speed(folder: str) -> None:
-    """As quickly as they come: twenty batches with each number of workers in turn, the best of ten times."""
+    """Batches per second without training: twenty batches with each number of workers, the best of ten times."""
     parts = {workers: opened(folder, workers) for workers in WORKERS}
     best = dict.fromkeys(WORKERS, 0.0)
     for _ in range(10):
@@ -99,19 +112,23 @@ def speed(folder: str) -> None:
     print("  batches a second:", ", ".join(f"workers {workers} {value:.1f}" for workers, value in best.items()))
 
 
+def _append_time(times: list[float]):
+    return lambda task, values: times.append(time.process_time())
+
+
 def step(folder: str) -> None:
-    """Eight steps of training in turn out of memory and with each number of workers; the median of forty."""
-    from paddle_gan.runs import experiment
+    """The cost of a training step from memory and with each number of workers, in turn; the median of forty steps."""
+    from paddle_gan.runs.building import build
     from paddle_gan.training.loop import train
 
     parts = {name: opened(folder, name) for name in (None, *WORKERS)}
     seconds: dict = {name: [] for name in parts}
-    state = experiment.build(parts[None][0], 0)
+    task = build(parts[None][0], classes=0)
     for _ in range(5):
         for name, part in parts.items():
             with batches(*part) as batch:
                 times = [time.process_time()]
-                train(state, batch, state.step + 8, 0, 50, [lambda *_: times.append(time.process_time())])
+                train(task, batch, task.step + 8, 0, 50, [_append_time(times)])
             seconds[name] += np.diff(times).tolist()
     shown = (
         f"{'memory' if name is None else f'workers {name}'} {1000 * np.median(values):.0f}"

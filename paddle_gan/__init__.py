@@ -1,14 +1,82 @@
 """paddle_gan: train, compare and ship generative adversarial networks on PaddlePaddle.
 
-Importing this package prepares the process for Paddle (threads and the matrix library, see
-`paddle_gan.runtime`) but does not import Paddle itself, so that a command line that only prints its
-help stays quick. Import it before `paddle`.
+The front door. The names in `__all__` are what a program or a notebook needs:
 
-"The write-up", here and in the modules, is the AI Studio project 1668279 on four classic GAN papers.
+    import paddle_gan
+
+    folder = paddle_gan.train(paddle_gan.TrainConfig(loss="lsgan"))
+    evaluation = paddle_gan.evaluate(folder, paddle_gan.EvaluateConfig())
+
+Importing this package prepares the process for Paddle (threads and the matrix library, see `paddle_gan.system.runtime`)
+but does not import Paddle: each name is loaded when it is first used. Import this package before `paddle`.
+
+"The tutorial", here and in the modules, is the AI Studio project 1668279 on four classic GAN papers.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from paddle_gan.system import runtime
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from paddle_gan.config.results import EvaluateConfig
+    from paddle_gan.config.studies import CompareConfig
+    from paddle_gan.config.train import TrainConfig
+    from paddle_gan.runs.experiment import run as train
+    from paddle_gan.runs.generators import load_generator
+    from paddle_gan.runs.scoring import score as evaluate
+    from paddle_gan.studies.comparison import compare
+
+__version__ = "0.2.0"
+
+__all__ = [
+    "CompareConfig",
+    "EvaluateConfig",
+    "TrainConfig",
+    "__version__",
+    "compare",
+    "evaluate",
+    "load_generator",
+    "train",
+]
 
 runtime.prepare()
+
+
+def __getattr__(name: str) -> Any:
+    """A name of the front door, loaded now.
+
+    Raises:
+        UsageError: it needs Paddle 3, which is not installed here.
+    """
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name.endswith("Config"):
+        return _options(name)
+    from paddle_gan.system.installation import check_paddle
+
+    check_paddle()
+    return _function(name)
+
+
+def _options(name: str) -> Any:
+    from paddle_gan.config.results import EvaluateConfig
+    from paddle_gan.config.studies import CompareConfig
+    from paddle_gan.config.train import TrainConfig
+
+    return {"CompareConfig": CompareConfig, "EvaluateConfig": EvaluateConfig, "TrainConfig": TrainConfig}[name]
+
+
+def _function(name: str) -> Any:
+    from paddle_gan.runs import experiment, generators, scoring
+    from paddle_gan.studies import comparison
+
+    return {
+        "compare": comparison.compare,
+        "evaluate": scoring.score,
+        "load_generator": generators.load_generator,
+        "train": experiment.run,
+    }[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,17 +1,17 @@
-"""The ways in which a run ends badly, each with the exit status that the command line gives it.
+"""The errors that a user can cause or must know of, each with the exit status that the command line gives it.
 
 The message of each is one line for a user: what happened, where, and what to do.
 """
 
 
 class GanError(Exception):
-    """Base of every error that is the user's to read; never raised itself."""
+    """Base class of every error that is meant for the user; never raised itself."""
 
     exit_status = 1
 
 
 class UsageError(GanError):
-    """Options that do not exist, do not go together, or are wrong by theory."""
+    """Options that do not exist, do not go together, or are wrong by theory; or an environment without Paddle 3."""
 
     exit_status = 2
 
@@ -41,7 +41,7 @@ class DiskError(GanError):
 
 
 class PeerError(GanError):
-    """Another process of the same job has ended; its exit status where that is known."""
+    """Another process of the same training run has ended; with the exit status of that process if it is known."""
 
     def __init__(self, message: str, exit_status: int = 1):
         super().__init__(message)

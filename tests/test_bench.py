@@ -1,4 +1,4 @@
-"""The benchmark: operations against closed forms, the twins in PyTorch against ours, and its command line."""
+"""The benchmark: operations agree with closed forms, the twins in PyTorch with ours; and the command line."""
 
 import json
 import os
@@ -19,42 +19,43 @@ from paddle_gan.bench.counting import operations
 from paddle_gan.bench.processes import worker
 from paddle_gan.bench.tables import images_per_second, share
 from paddle_gan.bench.workers import turns
+from paddle_gan.config.bench import BenchConfig
 from paddle_gan.config.command_line import parse
-from paddle_gan.config.options import BenchConfig, TrainConfig
+from paddle_gan.config.train import TrainConfig
 from paddle_gan.errors import UsageError
-from paddle_gan.runs.experiment import build
+from paddle_gan.runs.building import build
 from paddle_gan.runs.resolve import resolve
-from paddle_gan.training.loop import discriminator_step, generator_step
+from paddle_gan.training.noise_to_image import discriminator_step, generator_step
 
 BATCH = 6
 WORKERS = ROOT / "paddle_gan" / "bench" / "workers"
 TINY = ("--width", 4, "--discriminator-width", 4, "--batch-size", 4, "--device", "cpu", "--repeats", 2)
 
 
-def state_of(loss, generator, width=4, **options):
+def task_of(loss, generator, width=4, **options):
     given = TrainConfig(loss=loss, generator=generator, width=width, discriminator_width=width, steps=1, **options)
-    config, _ = resolve(given, "cpu")
-    state = build(config, classes=0)
-    state.generator.train()
-    state.discriminator.train()
-    return config, state
+    config = resolve(given, "cpu").config
+    task = build(config, classes=0)
+    for player in task.players.values():
+        player.network.train()
+    return config, task
 
 
 def counted(loss, generator, width=4, **options):
-    config, state = state_of(loss, generator, width, **options)
-    return operations(state, BATCH, (config.channels, config.image_size, config.image_size))
+    config, task = task_of(loss, generator, width, **options)
+    return operations(task, BATCH, (config.channels, config.image_size, config.image_size))
 
 
 # ---- Operations. Each number below is multiplications and additions of one map for one image.
 
 
-def test_operations_of_the_writeup():
+def test_operations_of_the_tutorial():
     w = 8
     g = [2 * 100 * w * 25, 2 * 64 * 16 * w * w * 9, 2 * 1024 * w * w * 25, 2 * 1024 * w * 25]
     d = [2 * 196 * w * 25, 2 * 25 * 2 * w * w * 25, 2 * 4 * w * w * 25, 2 * 2 * w]
     discriminator = sum(g) + 2 * (3 * sum(d) - d[0])
     generator = 2 * sum(d) + 3 * sum(g) - g[0]
-    assert counted("gan", "writeup", w) == {
+    assert counted("gan", "tutorial", w) == {
         "round": BATCH * (discriminator + generator),
         "discriminator step": BATCH * discriminator,
         "generator step": BATCH * generator,
@@ -83,19 +84,21 @@ def test_operations_of_penalties(loss, calls, steps):
 
 
 def test_counting_leaves_the_networks_as_they_are():
-    config, state = state_of("lsgan", "pixelshuffle")
-    before = {name: value.numpy() for name, value in state.generator.state_dict().items()}
-    operations(state, BATCH, (1, 28, 28))
-    assert state.generator.training and state.discriminator.training and not state.average.training
-    assert all(np.array_equal(value.numpy(), before[name]) for name, value in state.generator.state_dict().items())
+    config, task = task_of("lsgan", "pixelshuffle")
+    generator, discriminator = task.generator.network, task.discriminator.network
+    before = {name: value.numpy() for name, value in generator.state_dict().items()}
+    operations(task, BATCH, (1, 28, 28))
+    assert generator.training and discriminator.training and not task.sampler.training
+    assert all(np.array_equal(value.numpy(), before[name]) for name, value in generator.state_dict().items())
 
 
 # ---- The twins in PyTorch.
 
 PAIRS = [
-    *(("gan", name) for name in ("pixelshuffle", "writeup", "dcgan", "upsample", "mlp", "mlp-plain", "mlp-shallow")),
+    *(("gan", name) for name in ("pixelshuffle", "tutorial", "dcgan", "upsample", "mlp", "mlp-plain", "mlp-shallow")),
     *((loss, "pixelshuffle") for loss in ("lsgan", "wgan", "wgan-gp", "gan-r1", "gan-r1-r2")),
-    *(("wgan-gp", "writeup"), ("wgan-gp", "mlp")),
+    ("wgan-gp", "tutorial"),
+    ("wgan-gp", "mlp"),
 ]
 
 
@@ -107,16 +110,17 @@ def twins():
     return torch_twin
 
 
-def twin_of(config, state):
+def twin_of(config, task):
     """The twin, with the weights of the original."""
     import torch
 
     twin = twins().build(vars(config))
-    for ours, theirs in ((state.generator, twin.generator), (state.discriminator, twin.discriminator)):
+    for name in ("generator", "discriminator"):
+        ours, theirs = task.players[name].network, getattr(twin, name)
         parameters = [parameter for parameter in ours.parameters() if parameter.trainable]
         assert len(parameters) == len(list(theirs.parameters()))
         with torch.no_grad():
-            for our, their in zip(parameters, theirs.parameters()):
+            for our, their in zip(parameters, theirs.parameters(), strict=True):
                 their.copy_(torch.from_numpy(our.numpy().T.copy() if our.ndim == 2 else our.numpy()))
     twin.average.load_state_dict(twin.generator.state_dict())
     return twin
@@ -144,46 +148,43 @@ def images_and_latents(config):
 
 @pytest.mark.parametrize(("loss", "generator"), PAIRS)
 def test_a_twin_takes_the_same_steps(loss, generator, monkeypatch):
-    """Losses, and by plain gradient descent of rate 1 the gradients, of both steps; the average and statistics too."""
+    """The losses and, by gradient descent of rate 1, the gradients of both steps; the average and statistics too."""
     module = twins()
     import torch
 
-    config, state = state_of(loss, generator)
-    twin = twin_of(config, state)
+    config, task = task_of(loss, generator)
+    twin = twin_of(config, task)
     for name in ("generator", "discriminator"):
-        ours, theirs = getattr(state, name), getattr(twin, name)
-        setattr(
-            state,
-            f"{name}_optimizer",
-            paddle.optimizer.SGD(1.0, parameters=[p for p in ours.parameters() if p.trainable]),
-        )
+        ours, theirs = task.players[name], getattr(twin, name)
+        trained = [parameter for parameter in ours.network.parameters() if parameter.trainable]
+        ours.optimizer = paddle.optimizer.SGD(1.0, parameters=trained)
         setattr(twin, f"{name}_optimizer", torch.optim.SGD(theirs.parameters(), 1.0))
     real, latents = images_and_latents(config)
     t = np.random.default_rng(2).random((BATCH, *[1] * (real.ndim - 1)), np.float32)
     monkeypatch.setattr(paddle, "rand", lambda shape, dtype: paddle.to_tensor(t))
     monkeypatch.setattr(torch, "rand", lambda shape, device: torch.from_numpy(t))
 
-    before = arrays(state.discriminator)
-    scalars = discriminator_step(state, paddle.to_tensor(real), None, paddle.to_tensor(latents))
+    before = arrays(task.discriminator.network)
+    scalars = discriminator_step(task, paddle.to_tensor(real), None, paddle.to_tensor(latents))
     ours = scalars["loss/discriminator"].item() + (scalars["loss/penalty"].item() if "loss/penalty" in scalars else 0.0)
     theirs = module.discriminator_step(twin, torch.from_numpy(real), torch.from_numpy(latents)).item()
     assert theirs == pytest.approx(ours, rel=1e-5, abs=1e-6)
-    assert_same_steps(before, arrays(state.discriminator), arrays(twin.discriminator))
+    assert_same_steps(before, arrays(task.discriminator.network), arrays(twin.discriminator))
     assert all(np.isin(values, (0.0, 1.0)).all() for values in statistics_of(twin.generator))
 
-    before = arrays(state.generator)
-    ours = generator_step(state, None, paddle.to_tensor(latents))["loss/generator"].item()
+    before = arrays(task.generator.network)
+    ours = generator_step(task, None, paddle.to_tensor(latents))["loss/generator"].item()
     theirs = module.generator_step(twin, torch.from_numpy(latents)).item()
     assert theirs == pytest.approx(ours, rel=1e-5, abs=1e-6)
-    assert_same_steps(before, arrays(state.generator), arrays(twin.generator))
-    assert_same_steps(before, arrays(state.average), arrays(twin.average))
-    for our, their in zip(statistics_of(state.generator), statistics_of(twin.generator), strict=True):
+    assert_same_steps(before, arrays(task.generator.network), arrays(twin.generator))
+    assert_same_steps(before, arrays(task.sampler), arrays(twin.average))
+    for our, their in zip(statistics_of(task.generator.network), statistics_of(twin.generator), strict=True):
         # Paddle's running variance is the biased one.
         np.testing.assert_allclose(their, our, rtol=0.05, atol=1e-6)
 
 
 def assert_same_steps(before, ours, theirs):
-    """Both have gone the same way, to what float32 can tell of all steps together."""
+    """Both have moved in the same way, up to the precision of float32 for all parameters together."""
     moved = [our - was for our, was in zip(ours, before, strict=True)]
     largest = max(np.abs(step).max() for step in moved)
     assert largest > 0
@@ -193,11 +194,11 @@ def assert_same_steps(before, ours, theirs):
 
 @pytest.mark.parametrize("loss", ["lsgan", "wgan", "wgan-gp"])
 def test_a_twin_has_the_same_optimiser(loss):
-    """Ten steps down the same gradients."""
+    """Ten steps with the same gradients."""
     module = twins()
     import torch
 
-    config, _ = state_of(loss, "mlp-shallow")
+    config, _ = task_of(loss, "mlp-shallow")
     start = np.linspace(-1, 1, 7, dtype=np.float32)
     ours = paddle.create_parameter([7], "float32", default_initializer=paddle.nn.initializer.Assign(start))
     theirs = torch.nn.Linear(1, 7)
@@ -244,26 +245,26 @@ def pytorch_counts(action):
 @pytest.mark.parametrize(
     ("loss", "generator"),
     [
-        *(("gan", name) for name in ("pixelshuffle", "writeup", "dcgan", "upsample", "mlp", "mlp-shallow")),
+        *(("gan", name) for name in ("pixelshuffle", "tutorial", "dcgan", "upsample", "mlp", "mlp-shallow")),
         *((loss, "mlp") for loss in ("wgan-gp", "gan-r1", "gan-r1-r2")),
     ],
 )
 def test_operations_are_those_that_pytorch_counts_in_its_steps(loss, generator, monkeypatch):
-    """Penalties on linear maps only: PyTorch takes the second gradient of a strided convolution with more than it needs."""
+    """With penalties on linear maps only: of strided convolutions, PyTorch computes more than the gradient needs."""
     module = twins()
     import torch
 
     class LeakyReLU(torch.nn.Module):
-        """One that does not send zeros back through the forward pass in its second gradient."""
+        """Leaky ReLU whose second gradient does not send zeros back through the forward pass."""
 
         def forward(self, x):
             return x * torch.where(x > 0, 1.0, 0.2).detach()
 
     monkeypatch.setattr(module, "leaky_relu", LeakyReLU)
     monkeypatch.setitem(module.DISCRIMINATORS, "mlp", partial(module.mlp_discriminator, (1, 2), LeakyReLU))
-    config, state = state_of(loss, generator)
-    twin = twin_of(config, state)
-    counts = operations(state, BATCH, (config.channels, config.image_size, config.image_size))
+    config, task = task_of(loss, generator)
+    twin = twin_of(config, task)
+    counts = operations(task, BATCH, (config.channels, config.image_size, config.image_size))
     real, latents = (torch.from_numpy(values) for values in images_and_latents(config))
     assert pytorch_counts(lambda: module.discriminator_step(twin, real, latents)) == counts["discriminator step"]
     assert pytorch_counts(lambda: module.generator_step(twin, latents)) == counts["generator step"]
@@ -284,13 +285,12 @@ def test_seconds_are_of_one_call_after_one_that_does_not_count():
     assert calls[1] == calls[-1] == "waited" and len(calls) > 4
 
 
-def test_rest_ends_when_no_thread_works_any_more(monkeypatch):
-    monkeypatch.setattr(turns, "_LONGEST_REST", 0.3)
+def test_rest_ends_when_no_thread_works_any_more():
     end = threading.Event()
     busy = threading.Thread(target=lambda: [None for _ in iter(end.is_set, True)])
     busy.start()
     try:
-        assert not turns.rest()
+        assert not turns.rest(most_seconds=0.3)
     finally:
         end.set()
         busy.join()
@@ -304,8 +304,8 @@ def test_exponent_and_summary():
 
 def test_a_worker_passes_errors_on_and_its_death_is_one():
     with worker("ours", os.environ) as ask:
-        with pytest.raises(RuntimeError, match="ours: AttributeError"):
-            ask(time="round", seconds=0)  # nothing is prepared
+        with pytest.raises(RuntimeError, match="ours: ValueError: nothing is prepared"):
+            ask(time="round", seconds=0)
         with pytest.raises(UsageError, match="--batch-size 1: BatchNorm"):
             ask(prepare={"options": {"batch_size": 1}})
     with worker("ours", {"PYTHONHOME": "/nowhere"}) as ask, pytest.raises(UsageError, match="ours ended with status 1"):
@@ -379,7 +379,7 @@ def test_growth_has_a_point_for_each_size_and_the_powers(tmp_path):
     assert f"time of a round {slope:.2f}, its operations 1.00" in done.stdout
 
 
-@pytest.mark.parametrize(("peer", "names"), [("torch", ["torch", "torch, channels last"]), ("writeup", ["write-up"])])
+@pytest.mark.parametrize(("peer", "names"), [("torch", ["torch", "torch, channels last"]), ("tutorial", ["tutorial"])])
 def test_ratios_are_of_pairs_with_the_better_one(tmp_path, peer, names):
     if peer == "torch":
         pytest.importorskip("torch")
@@ -393,7 +393,7 @@ def test_ratios_are_of_pairs_with_the_better_one(tmp_path, peer, names):
     expected = [their / our for their, our in zip(seconds[ratio["best"]], seconds["round"], strict=True)]
     assert ratio["ratios"] == pytest.approx(expected)
     assert f"{ratio['best']} takes {np.median(expected):.2f} times as long as ours" in done.stdout
-    # The peer's environment is as it came, ours is prepared; both keep what the user has set.
+    # The environment of the peer is not changed, and ours is prepared; both keep the settings of the user.
     came = {name: value for name, value in os.environ.items() if name in ratio["about_theirs"]["environment"]}
     assert ratio["about_theirs"]["environment"] == came
 
@@ -401,16 +401,16 @@ def test_ratios_are_of_pairs_with_the_better_one(tmp_path, peer, names):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--loss foo", "invalid choice: 'foo'"),
+        ("--loss foo", "--loss foo: one of gan, "),
         ("--loss gan bce", "--loss gan bce: the same twice"),
         ("--generator mlp mlp", "--generator mlp mlp: the same twice"),
         ("--against torch --grow batch", "--against and --grow are two questions"),
-        ("--against writeup --loss wgan", "--loss with --against writeup"),
-        ("--against writeup --width 64", "--width with --against writeup"),
+        ("--against tutorial --loss wgan", "--loss with --against tutorial"),
+        ("--against tutorial --width 64", "--width with --against tutorial"),
         ("--grow data --dataset mnist", "--dataset with --against or --grow"),
         ("--grow image-size --image-size 64", "--image-size with --grow image-size"),
         ("--against torch --precision bfloat16", "--against with --precision or --compile"),
-        ("--against writeup --compile", "--against with --precision or --compile"),
+        ("--against tutorial --compile", "--against with --precision or --compile"),
         ("--repeats 0", "--repeats 0: must be more than 0"),
     ],
 )
@@ -424,7 +424,7 @@ def test_options_that_do_not_go_together_are_refused(arguments, message):
     [
         ("--batch-size 1", "--batch-size 1: BatchNorm"),
         ("--json .", "--json .: is a folder"),
-        ("--generator writeup --image-size 64", "made for 32x32 images, not 64"),
+        ("--generator tutorial --image-size 64", "made for 32x32 images, not 64"),
     ],
 )
 def test_what_makes_no_sense_is_one_line_and_status_2(arguments, message):
@@ -441,7 +441,7 @@ def test_pytorch_is_asked_for_where_it_is_missing(monkeypatch):
 
 def test_a_comparison_is_refused_where_several_processes_measure_at_once():
     with pytest.raises(UsageError, match="paddle.distributed.launch"):
-        run(BenchConfig(against="writeup"), {"PADDLE_TRAINER_ID": "1"}, print)
+        run(BenchConfig(against="tutorial"), {"PADDLE_TRAINER_ID": "1"}, print)
 
 
 def test_only_the_first_of_several_processes_prints(tmp_path):

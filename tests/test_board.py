@@ -1,4 +1,4 @@
-"""The starter of VisualDL, against the real server: who can reach it, what it tells, and how it ends."""
+"""The command that starts VisualDL, with the real server: who can reach it, what it answers, and how it ends."""
 
 import os
 import re
@@ -15,17 +15,19 @@ import pytest
 from conftest import ROOT
 from visualdl import LogWriter
 
-from paddle_gan.runs.board import guarded, users_language
+from paddle_gan.runs.board import users_language
+from paddle_gan.system.web import guarded
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes and sockets in /proc")
 CANARY = b"canary-5b1f"
-# Put into every Python process that is started: a line for each look at the network, start of a program, or import of these.
+# Runs in every Python process that is started. It writes a line for each use of the network, each start of a program
+# and each import of Paddle or VisualDL.
 RECORDER = """
 import os, sys
 file = open(os.environ["RECORD"], "a", buffering=1)
 def record(event, arguments):
-    network = event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr", "socket.sendto")
-    if network or event in ("subprocess.Popen", "os.system", "os.posix_spawn"):
+    network = ("connect", "getaddrinfo", "gethostbyname", "gethostbyaddr", "sendto")
+    if event in [f"socket.{name}" for name in network] or event in ("subprocess.Popen", "os.system", "os.posix_spawn"):
         print(event, arguments[1] if event == "socket.connect" else arguments[0], file=file)
     elif event == "import" and arguments[0] in ("paddle", "visualdl"):
         print(event, arguments[0], file=file)
@@ -35,7 +37,7 @@ sys.addaudithook(record)
 
 @dataclass
 class Board:
-    """A server that runs, and what it did so far."""
+    """A running server, and the record of what it did so far."""
 
     process: subprocess.Popen
     port: int
@@ -44,7 +46,7 @@ class Board:
 
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory) -> Path:
-    """A folder of one run, with files beside it and in it that are no logs."""
+    """A folder of one run; beside it and in it are files that are not logs."""
     folder = tmp_path_factory.mktemp("board") / "runs"
     with LogWriter(str(folder / "one" / "visualdl"), file_name="vdlrecords.paddle_gan.log") as writer:
         for step in range(3):
@@ -67,7 +69,7 @@ def start(folder: Path, tmp_path: Path, *options: object, **environment: str) ->
 
 
 def port_of(process: subprocess.Popen) -> int:
-    """Its port, once it says that it is there."""
+    """Its port, as soon as it prints its address."""
     line = process.stdout.readline()
     assert "VisualDL: http://" in line, line or process.stderr.read()
     return int(re.search(r":(\d+)  ", line)[1])
@@ -83,7 +85,7 @@ def board(logs, tmp_path_factory) -> Iterator[Board]:
 
 
 def ask(port: int, target: bytes, host: str | None = "127.0.0.1", method: str = "GET") -> tuple[int, bytes]:
-    """Status and all that comes back, for a target that no client has tidied."""
+    """Status and whole answer for a target that no client library has changed."""
     head = f"\r\nHost: {host}" if host is not None else ""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         connection.sendall(method.encode() + b" " + target + f" HTTP/1.1{head}\r\nConnection: close\r\n\r\n".encode())
@@ -95,7 +97,7 @@ def ask(port: int, target: bytes, host: str | None = "127.0.0.1", method: str = 
 
 
 def processes_of(session: int) -> list[int]:
-    """Those of a session, as `start` makes one for each server, that still live."""
+    """The processes of a session that are still running; `start` makes a session for each server."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -108,7 +110,7 @@ def processes_of(session: int) -> list[int]:
 
 
 def listening(session: int) -> list[tuple[str, int]]:
-    """Address, in the kernel's hexadecimal, and port of each listening TCP socket of a session's processes."""
+    """Address, in the kernel's hexadecimal form, and port of each listening TCP socket of a session."""
     inodes = set()
     for process in processes_of(session):
         for link in Path(f"/proc/{process}/fd").iterdir():
@@ -151,14 +153,14 @@ def test_it_is_for_reading_only(board, method):
 
 
 def test_an_idle_connection_keeps_nobody_waiting(board):
-    """Browsers open some in advance; VisualDL's own server serves one connection at a time."""
+    """Browsers open connections in advance, and VisualDL's own server serves one connection at a time."""
     with socket.create_connection(("127.0.0.1", board.port)):
         begin = time.monotonic()
         assert ask(board.port, b"/app/index")[0] == 200
         assert time.monotonic() - begin < 5
 
 
-# --- What it tells ----------------------------------------------------------------------------------
+# --- What it answers ----------------------------------------------------------------------------------
 
 
 def test_logs_are_served_under_short_names_in_the_user_s_language(board):
@@ -168,27 +170,53 @@ def test_logs_are_served_under_short_names_in_the_user_s_language(board):
 
 
 CLIMBING = [
-    *(b"/../canary.txt", b"/app/../canary.txt", b"/app/" + b"../" * 300 + b"etc/passwd", b"/app/./../../canary.txt"),
-    *(b"/app/%2e%2e/%2e%2e/canary.txt", b"/app/%2E./canary.txt", b"/app/..%2f..%2fcanary.txt"),
-    *(b"/app/%252e%252e/canary.txt", b"/app/..%252f..%252fcanary.txt"),
-    *(b"/app/..\\..\\canary.txt", b"/app/..%5c..%5ccanary.txt", b"/app/%5c%5chost%5cshare"),
-    *(b"/canary.txt%00.html", b"/app/..%00/canary.txt", b"/app/canary.txt\0", b"/app/index%00.js"),
-    *(b"/app/api/../../canary.txt", b"/app/api/scalar/../../../canary.txt", b"http://127.0.0.1/app/../canary.txt"),
-    *(b"/app/api/scalar/list?run=..&tag=canary.txt", b"/app/api/scalar/data?run=../runs&tag=canary.txt&type=tsv"),
-    *(b"/app/api/image/image?run=..%2f..&tag=canary.txt&index=0", b"/app/api/text/text?run=runs/../..&tag=x&index=0"),
-    *(b"/app/api/text/text?run=runs/one&tag=..%2fcanary.txt", b"/app/api/audio/audio?run=runs&tag=..%255ccanary.txt"),
-    *(b"/app/api/embedding/metadata?name=../canary.txt", b"/app/api/embedding/tensor?name=canary.txt%00"),
-    *(
-        b"/app/api/hparams/data?type=../../canary.txt",
-        b"/app/api/graph/graph?run=..",
-        b"/app/api/profiler/views?run=..",
-    ),
+    b"/../canary.txt",
+    b"/app/../canary.txt",
+    b"/app/" + b"../" * 300 + b"etc/passwd",
+    b"/app/./../../canary.txt",
+    b"/app/%2e%2e/%2e%2e/canary.txt",
+    b"/app/%2E./canary.txt",
+    b"/app/..%2f..%2fcanary.txt",
+    b"/app/%252e%252e/canary.txt",
+    b"/app/..%252f..%252fcanary.txt",
+    b"/app/..\\..\\canary.txt",
+    b"/app/..%5c..%5ccanary.txt",
+    b"/app/%5c%5chost%5cshare",
+    b"/canary.txt%00.html",
+    b"/app/..%00/canary.txt",
+    b"/app/canary.txt\0",
+    b"/app/index%00.js",
+    b"/app/api/../../canary.txt",
+    b"/app/api/scalar/../../../canary.txt",
+    b"http://127.0.0.1/app/../canary.txt",
+    b"/app/api/scalar/list?run=..&tag=canary.txt",
+    b"/app/api/scalar/data?run=../runs&tag=canary.txt&type=tsv",
+    b"/app/api/image/image?run=..%2f..&tag=canary.txt&index=0",
+    b"/app/api/text/text?run=runs/../..&tag=x&index=0",
+    b"/app/api/text/text?run=runs/one&tag=..%2fcanary.txt",
+    b"/app/api/audio/audio?run=runs&tag=..%255ccanary.txt",
+    b"/app/api/embedding/metadata?name=../canary.txt",
+    b"/app/api/embedding/tensor?name=canary.txt%00",
+    b"/app/api/hparams/data?type=../../canary.txt",
+    b"/app/api/graph/graph?run=..",
+    b"/app/api/profiler/views?run=..",
 ]
-# Of a form that logs may have too, or that is none of the server's: answered, but never with a file.
+# Targets that look like logs, or that the server does not know: they are answered, but never with a file.
 OUTSIDE = [
-    *(b"/{}", b"//{}", b"/app{}", b"/app//{}", b"/app/%2f{}", b"/app/file:{}", b"/canary.txt", b"/app/canary.txt"),
-    *(b"/app/runs/canary.txt", b"/app/one/visualdl/canary.txt", b"/app/api{}", b"/app/" + b"a" * 70_000),
-    *(b"/app/api/graph/graph?run={}", b"/app/api/scalar/data?run={}&tag=canary.txt&type=tsv"),
+    b"/{}",
+    b"//{}",
+    b"/app{}",
+    b"/app//{}",
+    b"/app/%2f{}",
+    b"/app/file:{}",
+    b"/canary.txt",
+    b"/app/canary.txt",
+    b"/app/runs/canary.txt",
+    b"/app/one/visualdl/canary.txt",
+    b"/app/api{}",
+    b"/app/" + b"a" * 70_000,
+    b"/app/api/graph/graph?run={}",
+    b"/app/api/scalar/data?run={}&tag=canary.txt&type=tsv",
 ]
 
 
@@ -207,14 +235,16 @@ def test_no_file_of_another_place_is_served(board, logs):
 
 
 def test_nothing_is_sent(board):
-    """Neither by the server, VisualDL's telemetry is off, nor by its page."""
+    """Neither by the server, in which VisualDL's telemetry is off, nor by its page."""
     _, page = ask(board.port, b"/app/index")
     assert b"Content-Security-Policy: default-src 'self' " in page
     assert b'SNOWPACK_PUBLIC_TELEMETRY_ID=""' in ask(board.port, b"/app/__snowpack__/env.local.js")[1]
     time.sleep(1)  # VisualDL's telemetry starts with its server
-    # `file`: from Python's own platform.architecture, asked by a dependency.
+    # `file` is started by Python's own platform.architecture, which a dependency calls.
     assert set(board.record.read_text().splitlines()) <= {
-        *("import visualdl", "socket.getaddrinfo 127.0.0.1", "subprocess.Popen file"),
+        "import visualdl",
+        "socket.getaddrinfo 127.0.0.1",
+        "subprocess.Popen file",
     }
 
 
@@ -229,7 +259,7 @@ def test_the_recorder_sees_what_it_is_for(tmp_path):
 
 
 def test_only_what_was_asked_reaches_the_application():
-    """The guard by itself, with and without names to answer to."""
+    """The guard alone, with and without a list of accepted hosts."""
     asked = []
 
     def application(environ, start_response):
@@ -267,7 +297,7 @@ def test_a_busy_port_is_said_at_once_with_one_that_is_free(board, logs, tmp_path
         (("--host", "192.0.2.1"), "error: --host 192.0.2.1 --port 8040: Cannot assign requested address\n"),  # RFC 5737
         (("--host", "somewhere.example"), "an address of this machine"),
         (("--port", "65536"), "--port 65536: 0 to 65535"),
-        (("--language", "fr"), "choose from 'en', 'zh'"),
+        (("--language", "fr"), "one of en, zh"),
     ],
 )
 def test_wrong_options_are_one_line(logs, tmp_path, options, message):

@@ -1,4 +1,4 @@
-"""The classifiers that samples are measured with: as accurate as is said, exactly the files that ship, made by the tool."""
+"""The classifiers in whose features samples are measured: their accuracy, their files, and the tool that makes them."""
 
 import shutil
 
@@ -61,7 +61,7 @@ def test_training_is_reproducible_and_learns(tmp_path):
     few = ImageSet("few", train.images[:6000], train.labels[:6000], train.classes)
     digests = set()
     for name in ("a", "b"):
-        trained = classifier.train_classifier(few, 2, False, 0, lambda line: None)
+        trained = classifier.train_classifier(few, epochs=2, mirror=False, seed=0, say=lambda line: None)
         digests.add(classifier.save_classifier(trained, tmp_path / name))
     assert len(digests) == 1
     _, probabilities = classifier.classify(trained, train.images[6000:8000, 0])
@@ -73,9 +73,9 @@ def test_augmentation_shifts_and_mirrors():
     image[0, 0, 14, 10] = 255
     one = ImageSet("one", image, np.zeros(1, np.int64), ("0",))
     seen = set()
-    for images, _ in classifier._augmented(one, 3, True, 0):
+    for images, _ in classifier.augmented_batches(one, steps=3, mirror=True, seed=0):
         rows, columns = images.reshape(len(images), -1).argmax(1) // 28, images.reshape(len(images), -1).argmax(1) % 28
-        seen |= set(zip(rows.tolist(), columns.tolist()))
+        seen |= set(zip(rows.tolist(), columns.tolist(), strict=True))
     left = {(row, column) for row in range(12, 17) for column in range(8, 13)}
     assert seen == left | {(row, 27 - column) for row, column in left}
 

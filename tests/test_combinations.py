@@ -10,12 +10,12 @@ from conftest import command_line
 from PIL import Image
 
 from paddle_gan.datasets import load_dataset
-from paddle_gan.training.callbacks import read_metrics
+from paddle_gan.training.log import read_metrics
 
 COMBINATIONS = [
     (loss, generator, conditional)
     for loss in ("gan", "lsgan", "wgan", "wgan-gp")
-    for generator in ("writeup", "pixelshuffle", "mlp")
+    for generator in ("tutorial", "pixelshuffle", "mlp")
     for conditional in (False, True)
 ]
 
@@ -36,8 +36,8 @@ def test_trains_a_few_steps(tmp_path, loss, generator, conditional):
 @pytest.mark.slow
 @pytest.mark.parametrize(("loss", "generator", "conditional"), COMBINATIONS)
 def test_trains_200_steps(tmp_path, loss, generator, conditional):
-    # At its full width the write-up's network alone would take most of an hour on two cores.
-    width = ("--width", 32, "--discriminator-width", 32) if generator == "writeup" else ()
+    # At its full width the tutorial's network alone would take most of an hour on two cores.
+    width = ("--width", 32, "--discriminator-width", 32) if generator == "tutorial" else ()
     check(
         tmp_path,
         200,

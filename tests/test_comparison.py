@@ -1,4 +1,4 @@
-"""Comparisons: equal footing, in turn, resumable, and a report that says what is chance."""
+"""Comparisons: equal conditions, one run after another, resumable, and a report that says what may be chance."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from paddle_gan.studies.comparison import Result
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A finished comparison, and what was printed when its second half was made."""
+    """A finished comparison, and the output of its second half."""
     out = tmp_path_factory.mktemp("comparison")
     arguments = ("--steps", 2, "--num", 40, "--batch-size", 8, "--out", out, "--device", "cpu")
     first = command_line("compare", "--loss", "lsgan", "wgan", "--seeds", 1, *arguments)
@@ -37,7 +37,7 @@ def test_what_is_done_is_not_done_again(folder):
 
 
 def test_equal_footing(folder):
-    """The same options but for what the objective's own recipe says, and the same protocol of measurement."""
+    """The same options, except those of the objective's recipe, and the same protocol of measurement."""
     out, _ = folder
     configs = [json.loads((out / "runs" / f"{loss}-1" / "config.json").read_text()) for loss in ("lsgan", "wgan")]
     different = {name for name in configs[0] if configs[0][name] != configs[1][name]}
@@ -134,7 +134,7 @@ def test_verdicts_are_welchs():
 
 
 def test_one_seed_says_nothing_of_chance():
-    assert "one seed says nothing" in report.verdicts(results(a=[1.0], b=[2.0]))[0]
+    assert "one seed says nothing about chance" in report.verdicts(results(a=[1.0], b=[2.0]))[0]
 
 
 def test_mean_and_error():

@@ -4,13 +4,13 @@ import numpy as np
 import paddle
 import pytest
 from conftest import command_line, train
-from states import arrays_of, tiny_state
+from states import arrays_of, tiny_task
 
 from paddle_gan.backend import kernels
-from paddle_gan.config.options import TrainConfig
+from paddle_gan.config.train import TrainConfig
 from paddle_gan.errors import UsageError
-from paddle_gan.runs.resolve import precision_of
-from paddle_gan.training import loop as training
+from paddle_gan.runs.building import precision_of
+from paddle_gan.training.loop import train as train_loop
 
 
 @pytest.fixture
@@ -32,13 +32,13 @@ def without_onednn(monkeypatch):
 def test_weights_statistics_and_losses_are_those_of_the_networks_themselves(without_onednn, options, recwarn):
     labels = paddle.arange(4) if options.get("conditional") else None
     images = paddle.rand([4, 1, 28, 28]) * 2 - 1
-    states, logged = [tiny_state(**options), tiny_state(compile=True, **options)], [[], []]
-    for state, seen in zip(states, logged):
-        log = lambda state, values, seen=seen: seen.append(values)  # noqa: E731
-        training.train(state, lambda number: (images, labels), 3, 0, 1, [log])
-    for plain, graph in zip(*logged):
+    tasks, logged = [tiny_task(**options), tiny_task(compile=True, **options)], [[], []]
+    for task, seen in zip(tasks, logged, strict=True):
+        log = lambda task, values, seen=seen: seen.append(values)  # noqa: E731
+        train_loop(task, lambda number: (images, labels), 3, 0, 1, [log])
+    for plain, graph in zip(*logged, strict=True):
         assert plain == pytest.approx(graph, rel=1e-4, abs=1e-6)
-    plain, graph = map(arrays_of, states)
+    plain, graph = map(arrays_of, tasks)
     assert plain.keys() == graph.keys()
     for name, array in plain.items():
         np.testing.assert_allclose(graph[name], array, rtol=1e-4, atol=1e-6, err_msg=name)
@@ -47,13 +47,13 @@ def test_weights_statistics_and_losses_are_those_of_the_networks_themselves(with
 
 def test_it_is_graphs_that_run(without_onednn, monkeypatch):
     """After the first round no layer is called by Python but in a penalty."""
-    state, calls = tiny_state(loss="wgan-gp", compile=True), []
+    task, calls = tiny_task(loss="wgan-gp", compile=True), []
     images = paddle.rand([4, 1, 28, 28])
-    training.train(state, lambda number: (images, None), 1, 0, 9)
-    for network in (state.generator, state.discriminator):
+    train_loop(task, lambda number: (images, None), 1, 0, 9)
+    for network in (task.generator.network, task.discriminator.network):
         network.register_forward_pre_hook(lambda layer, inputs: calls.append(layer))
-    training.train_round(state, lambda number: (images, None), 0)
-    assert calls == [state.discriminator] * 5
+    task.round(lambda number: (images, None), 0)
+    assert calls == [task.discriminator.network] * 5
 
 
 def test_refused_where_it_would_be_slower_or_has_not_been_tried(tmp_path, monkeypatch):

@@ -42,11 +42,11 @@ def test_idx_is_told_by_its_bytes_not_its_name(tmp_path, pack):
     [
         (b"", "not an IDX file"),
         (b"GIF89a..", "not an IDX file"),
-        (idx_bytes(IMAGES)[:-1], "holds 3919"),
-        (idx_bytes(IMAGES) + b"x", "holds 3921"),
-        (idx_bytes(IMAGES)[:9], "ends within its header"),
+        (idx_bytes(IMAGES)[:-1], "has 3919"),
+        (idx_bytes(IMAGES) + b"x", "has 3921"),
+        (idx_bytes(IMAGES)[:9], "ends inside its header"),
         (b"\0\0\x0d\x01\0\0\0\0", "type 0x0d"),
-        (b"\0\0\x08\x02" + b"\xff" * 8, "states"),
+        (b"\0\0\x08\x02" + b"\xff" * 8, "the header gives the shape"),
         (gzip.compress(idx_bytes(IMAGES))[:-20], "cannot be read"),
         (lzma.compress(idx_bytes(IMAGES))[:100], "cannot be read"),
         (b"\x1f\x8b" + bytes(40), "cannot be read"),
@@ -68,7 +68,7 @@ def test_idx_with_another_md5_is_refused(tmp_path):
 
 
 def test_embedded_mnist_is_complete():
-    train, test = (load_grey_set(MNIST, split, 28, 1) for split in ("train", "test"))
+    train, test = (load_grey_set(MNIST, split=split, image_size=28, channels=1) for split in ("train", "test"))
     assert train.images.shape == (60000, 1, 28, 28) and test.images.shape == (10000, 1, 28, 28)
     assert train.labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
     assert np.bincount(test.labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
@@ -90,7 +90,7 @@ def test_missing_fashion_mnist_names_every_place_and_the_remedy(tmp_path, monkey
         "fashion-mnist", (), FASHION_MNIST.md5, (tmp_path / "nowhere", broken), FASHION_MNIST.host
     )
     with pytest.raises(DataError) as error:
-        load_grey_set(source, "train", 28, 1)
+        load_grey_set(source, split="train", image_size=28, channels=1)
     nowhere = str(tmp_path / "nowhere")
     for part in (
         f"{nowhere}: no train-images",
@@ -153,10 +153,10 @@ def tiny_set(host: str, folder: Path) -> grey_sets.GreySet:
 
 def test_download_fetches_checks_and_is_not_needed_again(tmp_path, server):
     source = tiny_set(server, tmp_path / "cache")
-    fetched = load_grey_set(source, "train", 28, 1, fetch=True)
+    fetched = load_grey_set(source, split="train", image_size=28, channels=1, fetch=True)
     np.testing.assert_array_equal(fetched.images[:, 0], IMAGES)
     Handler.files = {}
-    np.testing.assert_array_equal(load_grey_set(source, "train", 28, 1).images[:, 0], IMAGES)
+    np.testing.assert_array_equal(load_grey_set(source, split="train", image_size=28, channels=1).images[:, 0], IMAGES)
     assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == [
         "train-images-idx3-ubyte.gz",
         "train-labels-idx1-ubyte.gz",
@@ -174,7 +174,7 @@ def test_failed_download_says_why_and_leaves_nothing(tmp_path, server, monkeypat
     if mode == "missing":
         Handler.files = {}
     with pytest.raises(DataError, match=reason):
-        load_grey_set(source, "train", 28, 1, fetch=True)
+        load_grey_set(source, split="train", image_size=28, channels=1, fetch=True)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,4 +1,4 @@
-"""Each fault is told on a run that was made to fail in that way, once, and on no other."""
+"""Each fault is reported once in a training run that was made to fail in that way, and in no other."""
 
 import json
 from pathlib import Path
@@ -9,15 +9,19 @@ import pytest
 from conftest import command_line, train
 from visualdl import LogReader
 
-from paddle_gan.objectives.objective import OBJECTIVES
+from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.training.diagnosis import FAULTS, diagnosis, guessing_loss, least_loss
 
 # Options that make a tiny run fail in one way.
 FAILING = {
-    "discriminator_saturated": "--loss gan --discriminator-learning-rate 2e-3 --generator-learning-rate 1e-6 --steps 280",
+    "discriminator_saturated": (
+        "--loss gan --discriminator-learning-rate 2e-3 --generator-learning-rate 1e-6 --steps 280"
+    ),
     "generator_winning": "--loss gan --discriminator-learning-rate 1e-8 --steps 320",
     "losses_oscillate": "--loss gan --learning-rate 0.05 --beta1 0.9 --steps 420",
-    "samples_alike": "--loss gan --generator mlp-plain --generator-learning-rate 0.01 --ema-decay 0 --steps 300 --evaluate-every 20",
+    "samples_alike": (
+        "--loss gan --generator mlp-plain --generator-learning-rate 0.01 --ema-decay 0 --steps 300 --evaluate-every 20"
+    ),
     "weights_at_bound": "--loss wgan --weight-clip 1e-4 --steps 260",
     "penalised_norm_off": "--loss wgan-gp --penalty-weight 1e-4 --learning-rate 2e-3 --steps 260",
 }
@@ -49,12 +53,12 @@ def test_fires_on_a_run_that_fails_so(tmp_path, fault):
 
 
 def lines(count: int, **values) -> list[dict]:
-    """Logged values of `count` rounds from step 250 on."""
+    """Logged values of `count` rounds, beginning at step 250."""
     return [{"step": 250 + i, **{name: value(i) for name, value in values.items()}} for i in range(count)]
 
 
 def run_through(objective: str, history: list[dict], earlier: list[dict] = ()) -> list[str]:
-    """The faults told while `history` is logged."""
+    """The faults that are reported while `history` is logged."""
     callback, found = diagnosis(OBJECTIVES[objective], earlier), []
     for line in history:
         values = {name.replace("__", "/"): value for name, value in line.items() if name != "step"}

@@ -1,4 +1,4 @@
-"""What each measure is for: faults put into real images are caught by the measure that is meant to catch them."""
+"""Each measure finds the faults for which it is meant, when they are put into real images."""
 
 import json
 import zipfile
@@ -14,7 +14,9 @@ from paddle_gan.datasets import load_dataset
 from paddle_gan.datasets.image_set import ImageSet
 from paddle_gan.errors import DataError, UsageError
 from paddle_gan.evaluation import score as evaluation
+from paddle_gan.evaluation.real_images import real_images, reference_images
 from paddle_gan.evaluation.records import FIGURES
+from paddle_gan.features.classifier import Extracted
 from paddle_gan.features.extractors import Extractor, classifier_extractor, random_extractor, to_grey_28
 from paddle_gan.inference import sampling
 
@@ -30,7 +32,7 @@ def mnist():
 
 @pytest.fixture(scope="module")
 def against(mnist):
-    return evaluation.baseline(evaluation.real_images(*mnist, COUNT, 0), classifier_extractor("mnist"))
+    return evaluation.baseline(real_images(*mnist, COUNT, 0), classifier_extractor("mnist"))
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +81,7 @@ def test_noise_shows_in_distance_and_precision(unseen, against, perfect):
 
 
 def test_copies_show_as_near_copies_and_in_coverage(mnist, against, perfect):
-    """75 training images, twenty times each: perfect by the distance of single images, and nothing new."""
+    """75 training images, twenty times each: every single image is perfect, and none is new."""
     copied = np.tile(mnist[0].images[:75].transpose(0, 2, 3, 1), (20, 1, 1, 1))
     found = figures(copied, against)
     assert found["near_copies"] == 1 and found["nearest_training"] == 0
@@ -95,23 +97,24 @@ def test_one_image_has_no_diversity(unseen, against):
 
 
 def test_the_distance_of_real_images_falls_with_their_number(mnist):
-    """The known bias: the same two distributions, nothing but N differs."""
+    """The known bias: the two distributions are the same, only N differs."""
     extractor = classifier_extractor("mnist")
     floors = [
-        evaluation.baseline(evaluation.real_images(*mnist, count, 0), extractor).figures["frechet_distance"]
+        evaluation.baseline(real_images(*mnist, count, 0), extractor).figures["frechet_distance"]
         for count in (250, 1000, 4000)
     ]
     assert floors[0] > 2 * floors[1] > 3 * floors[2] > 0
 
 
 def test_an_own_extractor(mnist):
-    """Any function from images to features: here two numbers for each image, whose moments give the distance exactly."""
+    """Any function from images to features will do: here it gives two numbers for each image."""
 
     def brightness_and_one(images):
-        return np.stack([images.mean((1, 2, 3)), images[:, 14, 14, 0].astype(float)], axis=1), None
+        features = np.stack([images.mean((1, 2, 3)), images[:, 14, 14, 0].astype(float)], axis=1)
+        return Extracted(features, None)
 
     mine = Extractor("brightness", "0" * 64, "none", brightness_and_one)
-    real = evaluation.real_images(*mnist, 500, 0)
+    real = real_images(*mnist, 500, 0)
     record = evaluation.evaluate(real.reference + 0, evaluation.baseline(real, mine), {}, {"name": "same"}).record
     assert record["figures"]["frechet_distance"]["samples"] == pytest.approx(0, abs=1e-6)
     assert record["protocol"]["extractor"] == "brightness"
@@ -121,22 +124,22 @@ def test_an_own_extractor(mnist):
 def test_halves_of_a_set_without_test_images():
     random = np.random.default_rng(0)
     images = ImageSet("folder", random.integers(0, 256, (21, 3, 16, 16), dtype=np.uint8))
-    real = evaluation.real_images(images, None, 10_000, seed=1)
+    real = real_images(images, None, 10_000, seed=1)
     assert len(real.reference) == len(real.floor) == 10 and len(real.training) == 21 and len(real.others) == 11
     together = np.concatenate([real.reference.transpose(0, 3, 1, 2), images.images[real.others]])
     assert sorted(map(bytes, together)) == sorted(map(bytes, images.images))  # a division, nothing twice
-    np.testing.assert_array_equal(evaluation.reference_images(images, None, 10_000, seed=1), real.reference)
+    np.testing.assert_array_equal(reference_images(images, None, 10_000, seed=1), real.reference)
     found = evaluation.baseline(real, random_extractor(3)).figures
     assert found["frechet_distance"] > 0 and found["near_copies"] == 0
     with pytest.raises(DataError, match="too few"):
-        evaluation.real_images(ImageSet("tiny", images.images[:11]), None, 100, 0)
+        real_images(ImageSet("tiny", images.images[:11]), None, 100, 0)
 
 
-def test_small_pixels_are_means_of_blocks():
+def test_block_means_are_means_of_blocks():
     images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 2), dtype=np.uint8)
-    small = evaluation.small_pixels(images).reshape(3, 14, 14, 2)
+    small = evaluation.block_means(images).reshape(3, 14, 14, 2)
     assert small[1, 3, 5, 1] == pytest.approx(images[1, 6:8, 10:12, 1].mean() / 255, abs=1e-6)
-    assert evaluation.small_pixels(images[:, :27, :27]).shape == (3, 14 * 14 * 2)
+    assert evaluation.block_means(images[:, :27, :27]).shape == (3, 14 * 14 * 2)
 
 
 def test_grey_28():
@@ -149,7 +152,7 @@ def test_grey_28():
 
 
 def test_random_features_are_fixed():
-    """The same weights for ever: their hash is part of every record."""
+    """The weights never change: their hash is part of every record."""
     extractor = random_extractor(3)
     assert extractor.sha256 == random_extractor(3).sha256 != random_extractor(1).sha256
     images = np.random.default_rng(0).integers(0, 256, (300, 64, 64, 3), dtype=np.uint8)
@@ -159,7 +162,7 @@ def test_random_features_are_fixed():
 
 
 def test_monitor_agrees_with_the_evaluation(mnist, unseen):
-    """A generator that gives stored images is measured as those images are."""
+    """A generator that returns stored images gets the same figures as these images."""
     stored = paddle.to_tensor(unseen[0][:500].transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1)
 
     class Stored(paddle.nn.Layer):
@@ -170,7 +173,7 @@ def test_monitor_agrees_with_the_evaluation(mnist, unseen):
             self.given = (start + len(latents)) % 500
             return stored[start : start + len(latents)]
 
-    real = evaluation.real_images(*mnist, 500, 0)
+    real = real_images(*mnist, 500, 0)
     extractor = classifier_extractor("mnist")
     values = evaluation.monitor(extractor, real.reference, 500)(Stored(), 0, 0)
     record = evaluation.evaluate(unseen[0][:500], evaluation.baseline(real, extractor), {}, {"name": "x"}).record
@@ -265,7 +268,7 @@ def logged(run) -> list[dict]:
 
 @pytest.fixture(scope="module")
 def measured_run(tmp_path_factory):
-    """A run that is measured every 4 steps, stopped at 8 and gone on with to 12."""
+    """A run that is measured every 4 steps, stopped at step 8 and continued to step 12."""
     folder = tmp_path_factory.mktemp("runs") / "measured"
     for steps in (8, 12):
         train(folder, "--steps", steps, "--log-every", 2, "--evaluate-every", 4, "--learning-rate", 0.01)

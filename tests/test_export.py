@@ -24,7 +24,7 @@ CLASSES = ("a", "b", "c")
 def lively(name: str, classes: int = 0) -> nn.Layer:
     """A narrow generator whose norms are far from the identity."""
     paddle.seed(0)
-    size = {} if name == "writeup" else {"image_size": 28}
+    size = {} if name == "tutorial" else {"image_size": 28}
     generator = GENERATORS[name](channels=3, width=8, classes=classes, **size)
     for norm in generator.sublayers():
         if isinstance(norm, nn.BatchNorm):
@@ -55,7 +55,7 @@ def test_a_transposed_convolution_is_a_sub_pixel_convolution(size, output_paddin
 @pytest.mark.parametrize("classes", [(), CLASSES])
 @pytest.mark.parametrize("name", GENERATORS)
 def test_every_generator_is_exported_and_makes_the_same_images(name, classes, tmp_path):
-    """Any number of them, with oneDNN, and the network itself is left as it was."""
+    """Any number of images, with oneDNN; the network itself is not changed."""
     generator = lively(name, len(classes))
     before = {key: value.numpy().copy() for key, value in generator.state_dict().items()}
     assert not any(isinstance(part, nn.BatchNorm) for part in folded(generator).sublayers())
@@ -73,8 +73,8 @@ def test_every_generator_is_exported_and_makes_the_same_images(name, classes, tm
 
 
 def test_samples_are_those_of_the_network_to_a_grey_level(tmp_path):
-    """For the same seed and number, over more than one chunk of latents."""
-    generator = lively("writeup", len(CLASSES))
+    """For the same seed and number, with more than one chunk of latents."""
+    generator = lively("tutorial", len(CLASSES))
     export.export(generator, CLASSES, tmp_path / "out", {})
     batches = [generate(source, 260, 3, len(CLASSES)) for source in (generator, export.Exported(tmp_path / "out"))]
     for (images, labels), (other_images, other_labels) in zip(*batches, strict=True):
@@ -83,7 +83,7 @@ def test_samples_are_those_of_the_network_to_a_grey_level(tmp_path):
 
 
 def test_tools_sample_takes_it_in_place_of_a_run(conditional_run, tmp_path):
-    """And refuses what would choose other weights."""
+    """It refuses options that would choose other weights."""
     done = command_line("export", conditional_run, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     target = tmp_path / "s.npz"
@@ -94,9 +94,10 @@ def test_tools_sample_takes_it_in_place_of_a_run(conditional_run, tmp_path):
     assert done.returncode == 2 and "one set of weights" in done.stderr
 
 
-def test_the_readmes_example_runs_without_this_package(exported, tmp_path):
+def test_the_documented_example_runs_without_this_package(exported, tmp_path):
     generator, folder = exported
-    code = re.search(r"```python\n(import numpy.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)[1]
+    text = (ROOT / "docs" / "sampling-and-export.md").read_text(encoding="utf-8")
+    code = re.search(r"```python\n(import numpy.*?)```", text, re.S)[1]
     code = code.replace("RUN/exported", str(folder)) + "numpy.savez('out.npz', latents=latents, images=images)\n"
     assert "paddle_gan" not in code
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
@@ -133,7 +134,7 @@ def _shift(layer):
 
 @pytest.fixture
 def copied(exported, tmp_path):
-    """The exported folder's files in a folder that a test may spoil."""
+    """A copy of the exported folder, which a test may change."""
     for path in exported[1].iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     return tmp_path
@@ -151,7 +152,7 @@ def test_a_flipped_bit_is_noticed(copied, name):
 @pytest.mark.parametrize("harm", ["1.py_func", "1.save_combine", "1.run_program", "2.anything"])
 @pytest.mark.parametrize("inner", [False, True])
 def test_a_program_with_foreign_operations_is_not_run(copied, harm, inner):
-    """With hashes that fit: whoever made the program made the manifest too."""
+    """With matching hashes: the attacker who made the program made the manifest too."""
     program = json.loads((copied / "generator.json").read_text())
     operations = program["program"]["regions"][0]["blocks"][0]["ops"]
     foreign = {"#": harm, "A": [], "I": [], "O": []}
@@ -178,5 +179,5 @@ def sign(folder, program) -> None:
     """Put `program` into an exported folder, with its hash."""
     (folder / "generator.json").write_text(json.dumps(program))
     manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["sha256"]["generator.json"] = export._sha256(folder / "generator.json")
+    manifest["sha256"]["generator.json"] = export.sha256(folder / "generator.json")
     (folder / "manifest.json").write_text(json.dumps(manifest))

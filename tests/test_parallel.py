@@ -1,4 +1,4 @@
-"""Training over two processes, through Paddle's launcher: the same numbers as one, one end for all."""
+"""Training with two processes, by Paddle's launcher: the same numbers as with one, and the same end for all."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,24 +18,25 @@ from safetensors.numpy import load_file
 
 from paddle_gan.networks.blocks import ConvBN, synchronise_norms
 from paddle_gan.system import parallel
-from paddle_gan.training.callbacks import read_metrics
+from paddle_gan.training.log import read_metrics
 
 TIMEOUT = 150
-# Networks without BatchNorm, small enough for the start of the processes to be most of the time.
+# Networks without BatchNorm, so small that the start of the processes takes most of the time.
 PLAIN = (
-    *("--generator", "mlp-plain", "--discriminator", "mlp", "--discriminator-norm", "none"),
-    *("--width", 8, "--discriminator-width", 8, "--batch-size", 8, "--log-every", 1, "--device", "cpu"),
-)
-# The command with what a test does to it, in the process of that number.
+    "--generator mlp-plain --discriminator mlp --discriminator-norm none --width 8 --discriminator-width 8 "
+    "--batch-size 8 --log-every 1 --device cpu"
+).split()
+# The training command, after code that replaces some function in it. Each test gives the code.
 SABOTAGED = """
 import os, sys
-sys.path[:0] = [{root!r}, {tools!r}]
-from train import command, main
+sys.path.insert(0, {root!r})
+from paddle_gan.commands import tool
 from paddle_gan import errors
-from paddle_gan.runs import experiment
+from paddle_gan.datasets import feed
+from paddle_gan.runs import session
 from paddle_gan.system import parallel
 {code}
-main(command)
+tool("train")
 """
 
 
@@ -54,7 +56,7 @@ def launch(logs: Path, *arguments: object, script: Path = ROOT / "tools" / "trai
 
 def sabotaged(folder: Path, code: str) -> Path:
     script = folder / "sabotaged.py"
-    script.write_text(SABOTAGED.format(root=str(ROOT), tools=str(ROOT / "tools"), code=code))
+    script.write_text(SABOTAGED.format(root=str(ROOT), code=code))
     return script
 
 
@@ -70,7 +72,7 @@ def newest_state(run: Path) -> dict[str, np.ndarray]:
 def assert_equal_but_for_rounding(two: Path, one: Path) -> None:
     lines = logged(one)
     assert len(logged(two)) == len(lines) > 0
-    for mine, other in zip(logged(two), lines):
+    for mine, other in zip(logged(two), lines, strict=True):
         assert mine == pytest.approx(other, rel=1e-4, abs=1e-6)
     states = newest_state(two), newest_state(one)
     assert states[0].keys() == states[1].keys()
@@ -89,7 +91,7 @@ def assert_equal_but_for_rounding(two: Path, one: Path) -> None:
     ids=lambda options: options[1],
 )
 def test_two_processes_follow_one_and_go_on_as_one(options, tmp_path):
-    """Two of batch 4 against one of batch 8, with a resume from two to one in it, and one from one to two."""
+    """Two processes with shards of 4 against one with batches of 8; the run of two goes on with one, then with two."""
     options = (*PLAIN, *options)
     train(tmp_path / "one", *options, "--steps", 6)
     log = launch(tmp_path / "log", "--out", tmp_path / "two", *options, "--steps", 2)
@@ -105,17 +107,17 @@ def test_two_processes_follow_one_and_go_on_as_one(options, tmp_path):
 
 
 def test_all_processes_hold_the_same_state_bit_for_bit(tmp_path):
-    """With BatchNorm, whose statistics each has of its own images; also right after a resume."""
+    """With BatchNorm, where each process has the statistics of its own images; also right after a resume."""
     code = f"""
 import numpy as np
-from paddle_gan.training import checkpoint
-run = experiment.train
-def train(state, *rest):
+from paddle_gan.training.state import tensors_of
+run = session.train
+def train(task, *rest):
     for moment in ("before", "after"):
-        arrays = {{name: tensor.numpy() for name, tensor in checkpoint._tensors(state).items()}}
+        arrays = {{name: tensor.numpy() for name, tensor in tensors_of(task).items()}}
         np.savez({str(tmp_path)!r} + f"/{{moment}}-{{parallel.rank()}}.npz", **arrays)
-        moment == "before" and run(state, *rest)
-experiment.train = train
+        moment == "before" and run(task, *rest)
+session.train = train
 """
     script = sabotaged(tmp_path, code)
     train(tmp_path / "run", "--steps", 2)
@@ -130,33 +132,32 @@ experiment.train = train
 
 
 BAD_IMAGE = """
-indices = experiment.batch_indices
-def broken(count, size, seed, number):
-    if number == 3 and os.environ["PADDLE_TRAINER_ID"] == "1":
+indices = feed.batch_indices
+def broken(*, count, batch_size, seed, step):
+    if step == 3 and os.environ["PADDLE_TRAINER_ID"] == "1":
         raise errors.DataError("x.png: not an image")
-    return indices(count, size, seed, number)
-experiment.batch_indices = broken
+    return indices(count=count, batch_size=batch_size, seed=seed, step=step)
+feed.batch_indices = broken
 """
 FULL_DISK = """
 def broken(path, image):
     raise errors.DiskError("cannot write x.png: no space")
-experiment.save_png = broken
+session.save_png = broken
 """
 NOT_A_NUMBER = """
-indices = experiment._batches
-def broken(*arguments):
-    batch = indices(*arguments)
+batch = feed.BatchFeed.__call__
+def broken(self, number):
     nan = float("nan") if os.environ["PADDLE_TRAINER_ID"] == "1" else 1.0
-    return lambda number: (batch(number)[0] * nan, None)
-experiment._batches = broken
+    return batch(self, number).images * nan, None
+feed.BatchFeed.__call__ = broken
 """
 GONE = """
-indices = experiment.batch_indices
-def broken(*arguments):
+indices = feed.batch_indices
+def broken(**arguments):
     if os.environ["PADDLE_TRAINER_ID"] == "1":
         os.kill(os.getpid(), 9)
-    return indices(*arguments)
-experiment.batch_indices = broken
+    return indices(**arguments)
+feed.batch_indices = broken
 """
 
 
@@ -166,7 +167,7 @@ experiment.batch_indices = broken
         (BAD_IMAGE, 2, "error: process 1 has failed: x.png: not an image"),
         pytest.param(FULL_DISK, 5, "error: cannot write x.png: no space", marks=pytest.mark.slow),
         pytest.param(NOT_A_NUMBER, 4, "error: step 1: loss/discriminator = nan", marks=pytest.mark.slow),
-        pytest.param(GONE, 1, "error: process 1 has ended without a word", marks=pytest.mark.slow),
+        pytest.param(GONE, 1, "error: process 1 has ended without an error message", marks=pytest.mark.slow),
     ],
     ids=["in a batch", "disk", "nan", "killed"],
 )
@@ -174,9 +175,9 @@ def test_an_error_in_one_process_ends_all_with_its_message_and_status(code, stat
     script = sabotaged(tmp_path, code)
     log = launch(tmp_path / "log", "--out", tmp_path / "run", *PLAIN, "--steps", 5000, script=script, expect=status)
     assert sentence in log
-    # Since the last word of the process that failed; the five thousand steps would take minutes.
-    last_words = [path.stat().st_mtime for path in (tmp_path / "log").glob("workerlog.*")]
-    assert len(last_words) == 2 and time.time() - min(last_words) < 60
+    # The failed process wrote its last line less than a minute ago; the five thousand steps would take minutes.
+    last_lines = [path.stat().st_mtime for path in (tmp_path / "log").glob("workerlog.*")]
+    assert len(last_lines) == 2 and time.time() - min(last_lines) < 60
 
 
 @pytest.mark.slow
@@ -190,12 +191,12 @@ def test_a_complete_run_is_left_as_it_is(tmp_path):
 def test_process_0_may_be_away_for_longer_than_gloo_waits(tmp_path):
     code = """
 import time
-save = experiment.save_png
+save = session.save_png
 def slow(path, image):
     if path.name == "step-00000002.png":
         time.sleep(35)
     save(path, image)
-experiment.save_png = slow
+session.save_png = slow
 """
     options = ("--out", tmp_path / "run", *PLAIN, "--steps", 4, "--sample-every", 2)
     assert "done: 4 steps" in launch(tmp_path / "log", *options, script=sabotaged(tmp_path, code))
@@ -217,26 +218,28 @@ def test_a_signal_to_the_launcher_stops_all_after_the_same_round_and_saves(numbe
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):
-    from paddle_gan.config.options import TrainConfig
+    from paddle_gan.config.train import TrainConfig
     from paddle_gan.errors import UsageError
     from paddle_gan.runs import experiment
 
     monkeypatch.setattr(parallel, "world_size", lambda: 4)
-    experiment._check_shares(TrainConfig(batch_size=8))
+    experiment.check_batch_size(TrainConfig(batch_size=8))
     for size in (4, 10):
         with pytest.raises(UsageError, match=f"--batch-size {size}: 4 processes share it"):
-            experiment._check_shares(TrainConfig(batch_size=size))
+            experiment.check_batch_size(TrainConfig(batch_size=size))
 
 
-def test_shares_of_a_batch_are_its_rows_in_order(monkeypatch):
+def test_shards_of_a_batch_are_its_rows_in_order(monkeypatch):
     batch = paddle.arange(24).reshape([8, 3])
-    assert parallel.mine(batch) is batch and parallel.whole(8) == 8 and parallel.meet() is False
+    assert parallel.shard(batch) is batch and parallel.global_rows(8) == 8
+    parallel.barrier()
+    assert not parallel.any_process(False) and parallel.any_process(True)
     monkeypatch.setattr(parallel, "world_size", lambda: 4)
     rows = []
     for rank in range(4):
-        monkeypatch.setattr(parallel, "rank", lambda: rank)
-        rows.append(parallel.mine(batch).numpy())
-    assert [len(part) for part in rows] == [2] * 4
+        monkeypatch.setattr(parallel, "rank", partial(int, rank))
+        rows.append(parallel.shard(batch).numpy())
+    assert [len(part) for part in rows] == [2] * 4 and parallel.global_rows(2) == 8
     np.testing.assert_array_equal(np.concatenate(rows), batch.numpy())
 
 
@@ -254,7 +257,7 @@ def test_synchronised_norms_keep_parameters_names_and_order():
 
 
 def test_each_process_takes_its_share_of_the_cores():
-    code = "from paddle_gan.runtime import cpu_count; print(cpu_count())"
+    code = "from paddle_gan.system.runtime import cpu_count; print(cpu_count())"
     counts = []
     for processes in ("1", "2", "1000"):
         environment = os.environ | {"PADDLE_LOCAL_SIZE": processes}
@@ -267,4 +270,4 @@ def test_nothing_of_the_launcher_is_needed_without_it():
     assert (parallel.world_size(), parallel.rank()) == (1, 0)
     with parallel.job("cpu"):
         assert (parallel.world_size(), parallel.rank()) == (1, 0)
-    assert json.loads(parallel.from_first("[1]")) == [1]
+    assert json.loads(parallel.broadcast_text("[1]")) == [1]

@@ -1,4 +1,4 @@
-"""Weights from strangers: what Paddle writes is read exactly, everything else executes nothing and costs nothing."""
+"""Weights from strangers: files that Paddle writes are read exactly; no other file executes or costs anything."""
 
 import builtins
 import codecs
@@ -20,11 +20,11 @@ import pytest
 import safetensors.numpy
 from conftest import ROOT, command_line
 
-from paddle_gan.config.options import SampleConfig
+from paddle_gan.config.results import SampleConfig
 from paddle_gan.errors import CheckpointError, UsageError
-from paddle_gan.runs import experiment
-from paddle_gan.training import checkpoint
+from paddle_gan.runs.generators import generator_with, load_generator
 from paddle_gan.training.pdparams import read_pdparams
+from paddle_gan.training.weights import load_weights, read_weights
 
 RANDOM = np.random.default_rng(0)
 
@@ -49,7 +49,7 @@ def test_a_state_dict_that_paddle_saved(protocol, tmp_path):
 
 @pytest.mark.parametrize("protocol", [2, 3, 4])
 def test_a_dict_of_tensors_and_arrays_that_paddle_saved(protocol, tmp_path):
-    """Paddle writes a tensor as the pair (name, array) where the dict holds other things too."""
+    """Paddle writes a tensor as the pair (name, array) if the dict holds other things too."""
     given = {"tensor": paddle.arange(6).reshape([2, 3]), "array": RANDOM.random((4, 3))}
     paddle.save(given, str(tmp_path / "w.pdparams"), protocol=protocol)
     read = read_pdparams(tmp_path / "w.pdparams")
@@ -60,7 +60,7 @@ def test_a_dict_of_tensors_and_arrays_that_paddle_saved(protocol, tmp_path):
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 @pytest.mark.parametrize("core", [b"numpy._core", b"numpy.core"])
 def test_every_type_shape_and_order(protocol, core, tmp_path):
-    """NumPy 2 and, by the name of its module, NumPy 1; a tensor under two names is one."""
+    """As NumPy 2 and NumPy 1 write it, which differ in a module's name. A tensor with two names is read once."""
     types = ("f2", "f4", "f8", "u2", "i1", "i2", "i4", "i8", "u1", "u4", "u8", "b1")
     given = OrderedDict((name, RANDOM.integers(0, 100, (3, 4, 5)).astype(name)) for name in types)
     given |= {
@@ -91,10 +91,10 @@ def test_bfloat16_as_paddle_writes_it(tmp_path):
     values = np.array([[1.0, -2.5, 0.15625], [3e38, 1e-30, 0.0]], np.float32)
     layer.weight.set_value(values)
     paddle.save(layer.to(dtype="bfloat16").state_dict(), str(tmp_path / "w.pdparams"))
-    read = checkpoint.read_weights(tmp_path / "w.pdparams")
+    read = read_weights(tmp_path / "w.pdparams")
     assert read["weight"].dtype == np.uint16
     other = paddle.nn.Linear(2, 3)
-    checkpoint.load_weights(other, read, tmp_path)
+    load_weights(other, read, tmp_path)
     np.testing.assert_allclose(other.weight.numpy(), values, rtol=2**-8)
     np.testing.assert_array_equal(other.weight.numpy()[0], values[0])  # these have few digits
 
@@ -128,7 +128,7 @@ def array(dtype: np.dtype, shape: tuple, content: bytes) -> bytes:
 
 
 class SameBytes:
-    """Unpickles as an array whose content is that of the first one."""
+    """Unpickles as an array with the content of the first one."""
 
     first: bytes
 
@@ -147,7 +147,7 @@ def zip_file() -> bytes:
 
 
 def attacks(marker: Path) -> dict[str, bytes]:
-    """Hostile files; those that run something make the file `marker`."""
+    """Hostile files; those that execute something create the file `marker`."""
     touch = f"open({str(marker)!r}, 'w').close()"
     shell = f"touch '{marker}'"
     good = pickle.dumps({"weight": np.arange(1000.0)}, 4)
@@ -235,7 +235,7 @@ ATTACKS = list(attacks(Path("marker")))
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory) -> tuple[dict[str, bytes], Path]:
-    """The contents of hostile files, and the file that is made where one is executed."""
+    """The contents of hostile files, and the file that is created if one of them is executed."""
     marker = tmp_path_factory.mktemp("hostile") / "marker"
     return attacks(marker), marker
 
@@ -253,7 +253,7 @@ def test_hostile_file_is_refused_and_nothing_executed(name, hostile, tmp_path):
 
 
 def test_the_attacks_are_attacks(hostile):
-    """Where pickles are trusted they do what they are made for: else refusing them would show nothing."""
+    """They work where pickles are trusted; otherwise it would prove nothing that they are refused."""
     files, marker = hostile
     for name in (
         "os.system",
@@ -272,7 +272,7 @@ def test_the_attacks_are_attacks(hostile):
 
 
 def test_every_attack_costs_less_than_100_mb_beyond_the_file(hostile, tmp_path):
-    """In a process that may not have more address space than that."""
+    """In a process whose address space is limited to that."""
     files, marker = hostile
     for i, content in enumerate(files.values()):
         (tmp_path / f"{i}.pdparams").write_bytes(content)
@@ -301,7 +301,7 @@ print("done", len(files))
 
 
 def test_one_content_under_many_arrays_costs_its_bytes_once(tmp_path):
-    """1,000 arrays of 4 MB out of a file of 4 MB."""
+    """1,000 arrays of 4 MB from a file of 4 MB."""
     path = tmp_path / "w.pdparams"
     content = np.arange(1 << 20, dtype=np.float32).data
     for protocol in (2, 4):
@@ -314,7 +314,7 @@ def test_one_content_under_many_arrays_costs_its_bytes_once(tmp_path):
 
 
 def test_a_damaged_file_is_refused_wherever_it_is_cut_and_never_a_fault_of_the_program(tmp_path):
-    """Cut at every byte of the small one; 500 bytes changed: read as other numbers, or refused."""
+    """Cut at every byte, it is refused; with one of 500 bytes changed, it is refused or read as other numbers."""
     path = tmp_path / "w.pdparams"
     paddle.save(paddle.nn.Linear(2, 3).state_dict(), str(path))
     content = path.read_bytes()
@@ -324,7 +324,7 @@ def test_a_damaged_file_is_refused_wherever_it_is_cut_and_never_a_fault_of_the_p
             read_pdparams(path)
     random = np.random.default_rng(1)
     refused = 0
-    for place, value in zip(random.integers(0, len(content), 500), random.integers(0, 256, 500)):
+    for place, value in zip(random.integers(0, len(content), 500), random.integers(0, 256, 500), strict=True):
         path.write_bytes(content[:place] + bytes([value]) + content[place + 1 :])
         try:
             assert all(isinstance(value, np.ndarray) for value in read_pdparams(path).values())
@@ -348,7 +348,7 @@ def test_what_is_no_file_is_the_users_error(tmp_path):
     os.mkfifo(tmp_path / "pipe.pdparams")
     for name in ("none.pdparams", "pipe.pdparams", "none.safetensors", "weights.npz"):
         with pytest.raises(UsageError, match=name):
-            checkpoint.read_weights(tmp_path / name)
+            read_weights(tmp_path / name)
 
 
 # Into a network
@@ -380,7 +380,7 @@ def test_weights_that_do_not_fit_change_nothing(change, expected, suffix, tmp_pa
     else:
         safetensors.numpy.save_file({name: np.ascontiguousarray(array) for name, array in other.items()}, path)
     with pytest.raises(CheckpointError, match=f"w{suffix}.*{expected}"):
-        checkpoint.load_weights(layer, checkpoint.read_weights(path), path)
+        load_weights(layer, read_weights(path), path)
     for name, tensor in layer.state_dict().items():
         np.testing.assert_array_equal(tensor.numpy(), mine[name])
 
@@ -390,7 +390,7 @@ def test_weights_of_every_float_type_arrive(dtype, tmp_path):
     layer, path = paddle.nn.Linear(2, 3), tmp_path / "w.pdparams"
     given = {"weight": np.arange(6, dtype=dtype).reshape(2, 3) / 8, "bias": -np.ones(3, dtype)}
     paddle.save(given, str(path))
-    checkpoint.load_weights(layer, checkpoint.read_weights(path), path)
+    load_weights(layer, read_weights(path), path)
     for name, tensor in layer.state_dict().items():
         assert tensor.dtype == paddle.float32
         np.testing.assert_array_equal(tensor.numpy(), given[name])
@@ -400,8 +400,8 @@ def test_names_that_would_write_to_the_terminal_are_refused(tmp_path):
     for path in (tmp_path / "w.pdparams", tmp_path / "w.safetensors"):
         arrays = {"weight\x1b[2J": np.ones(2, np.float32)}
         paddle.save(arrays, str(path)) if path.suffix == ".pdparams" else safetensors.numpy.save_file(arrays, path)
-        with pytest.raises(CheckpointError, match=r"'weight\\x1b\[2J' is no name of a weight"):
-            checkpoint.read_weights(path)
+        with pytest.raises(CheckpointError, match=r"'weight\\x1b\[2J' is not a name of a weight"):
+            read_weights(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x04N.", b"\xff" * 100, b'\x08\0\0\0\0\0\0\0{"a":{}}'])
@@ -409,7 +409,7 @@ def test_damaged_safetensors_are_refused(content, tmp_path):
     path = tmp_path / "w.safetensors"
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match="w.safetensors: cannot be read"):
-        checkpoint.read_weights(path)
+        read_weights(path)
 
 
 # Through the experiment and the command line
@@ -420,13 +420,13 @@ def test_a_runs_own_weights_are_those_of_its_checkpoint(which, request, tmp_path
     run = request.getfixturevalue(which)
     state = paddle.load(str(run / "generator.pdparams"), return_numpy=True)
     safetensors.numpy.save_file({name: np.asarray(array) for name, array in state.items()}, tmp_path / "w.safetensors")
-    expected, classes, _ = experiment.load_generator(run, False, print)
+    expected = load_generator(run)
     for weights in (run / "generator.pdparams", tmp_path / "w.safetensors"):
-        generator, names = experiment.generator_with(run, weights, print)
-        assert names == classes and not generator.training
-        assert generator.state_dict().keys() == expected.state_dict().keys()
-        for name, tensor in generator.state_dict().items():
-            np.testing.assert_array_equal(tensor.numpy(), expected.state_dict()[name].numpy())
+        generator = generator_with(run, weights)
+        assert generator.classes == expected.classes and not generator.network.training
+        assert generator.network.state_dict().keys() == expected.network.state_dict().keys()
+        for name, tensor in generator.network.state_dict().items():
+            np.testing.assert_array_equal(tensor.numpy(), expected.network.state_dict()[name].numpy())
 
 
 def sampled(run: Path, out: Path, *arguments: object) -> np.ndarray:
@@ -437,7 +437,7 @@ def sampled(run: Path, out: Path, *arguments: object) -> np.ndarray:
 
 
 def test_samples_of_a_file_of_weights(plain_run, tmp_path):
-    """The run's own weights give the samples of its checkpoint, others give others; config.json is all that a run needs."""
+    """The run's weights give the samples of its checkpoint, other weights give others. A run needs config.json only."""
     expected = sampled(plain_run, tmp_path / "checkpoint.npz")
     weights = plain_run / "generator.pdparams"
     np.testing.assert_array_equal(sampled(plain_run, tmp_path / "own.npz", "--weights", weights), expected)
@@ -464,5 +464,5 @@ def test_refusals_are_one_line_and_a_status(plain_run, conditional_run, hostile,
 
 @pytest.mark.parametrize("choice", [{"raw": True}, {"best": True}])
 def test_a_file_of_weights_has_no_raw_or_best_ones(choice):
-    with pytest.raises(UsageError, match="--weights names the weights"):
+    with pytest.raises(UsageError, match="--weights names a file"):
         SampleConfig(weights="w.pdparams", **choice)

@@ -13,16 +13,20 @@ import paddle
 import paddle.amp.grad_scaler as grad_scaler
 import pytest
 from conftest import command_line, train
-from states import arrays_of, tiny_state, trained
+from states import arrays_of, tiny_task, trained
 
 from paddle_gan.backend import kernels, onednn, precision
-from paddle_gan.backend.precision import Precision, mixed, rounded
-from paddle_gan.config.options import TrainConfig
+from paddle_gan.backend.precision import Precision, mixed
+from paddle_gan.config.train import TrainConfig
 from paddle_gan.errors import NumericalError, UsageError
 from paddle_gan.inference.sampling import generate, read_npz
-from paddle_gan.runs import experiment, resolve
+from paddle_gan.runs.building import precision_of
+from paddle_gan.runs.folder import read_config, refuse_other_run
+from paddle_gan.runs.generators import load_generator
+from paddle_gan.runs.resolve import resolve
 from paddle_gan.training import checkpoint
-from paddle_gan.training import loop as training
+from paddle_gan.training.loop import train as train_loop
+from paddle_gan.training.noise_to_image import discriminator_step, generator_step
 
 needs_rounding = pytest.mark.skipif(not precision.can_round(), reason="oneDNN cannot train in bfloat16 here")
 
@@ -44,15 +48,16 @@ def test_networks_are_cast_and_penalties_are_not(monkeypatch, loss):
         inside.pop()
 
     monkeypatch.setattr(paddle.amp, "auto_cast", auto_cast)
-    state = tiny_state(loss=loss)
-    state.precision = mixed("bfloat16", scaled=False)
-    for name in ("generator", "discriminator"):
-        getattr(state, name).register_forward_pre_hook(lambda *_, name=name: calls.append((name, bool(inside))))
-    training.discriminator_step(state, *images(0), paddle.randn([4, 64]))
+    task = tiny_task(loss=loss)
+    task.precision = mixed("bfloat16", scaled=False)
+    for name, player in task.players.items():
+        player.network.register_forward_pre_hook(lambda *_, name=name: calls.append((name, bool(inside))))
+    real, labels = images(0)
+    discriminator_step(task, real, labels, paddle.randn([4, 64]))
     penalised = {"lsgan": 0, "wgan-gp": 1, "gan-r1-r2": 2}[loss]
     assert calls == [("generator", True), ("discriminator", True), *[("discriminator", False)] * penalised]
     calls.clear()
-    training.generator_step(state, None, paddle.randn([4, 64]))
+    generator_step(task, None, paddle.randn([4, 64]))
     assert calls == [("generator", True), ("discriminator", True)]
     assert all(options == {"dtype": "bfloat16", "level": "O1"} for options in asked) and len(asked) == 4
 
@@ -74,30 +79,30 @@ def on_a_gpu(monkeypatch):
 
 
 def scaled_state(loss="wgan-gp"):
-    """A state whose losses are scaled and whose scales double after seven updates of the discriminator, three of the generator."""
-    state = tiny_state(loss=loss)
-    discriminator_scaler, generator_scaler = paddle.amp.GradScaler(), paddle.amp.GradScaler()
-    discriminator_scaler.set_incr_every_n_steps(7)
-    generator_scaler.set_incr_every_n_steps(3)
-    state.precision = Precision(discriminator_scaler=discriminator_scaler, generator_scaler=generator_scaler)
-    return state
+    """A task with scaled losses; scales double after seven updates of the discriminator, three of the generator."""
+    task = tiny_task(loss=loss)
+    for name, updates in (("discriminator", 7), ("generator", 3)):
+        task.players[name].scaler = paddle.amp.GradScaler()
+        task.players[name].scaler.set_incr_every_n_steps(updates)
+    return task
 
 
-def scales(state) -> dict[str, tuple[float, int]]:
-    states = {name: scaler.state_dict() for name, scaler in state.precision.scalers.items()}
+def scales(task) -> dict[str, tuple[float, int]]:
+    states = {name: player.scaler.state_dict() for name, player in task.players.items()}
     return {name: (float(numbers["scale"][0]), numbers["incr_count"]) for name, numbers in states.items()}
 
 
 def test_float16_scales_and_bfloat16_does_not(on_a_gpu):
-    assert set(mixed("float16", scaled=True).scalers) == {"generator", "discriminator"}
-    assert mixed("bfloat16", scaled=False).scalers == rounded().scalers == Precision().scalers == {}
+    assert mixed("float16", scaled=True).new_scaler().is_enable()
+    for unscaled in (mixed("bfloat16", scaled=False), Precision(factors="bfloat16"), Precision()):
+        assert not unscaled.new_scaler().is_enable()
 
 
 def test_scaled_losses_give_the_same_steps(on_a_gpu):
     """The scale is a power of two: not a bit is lost in float32."""
-    plain, scaled = tiny_state(loss="wgan-gp"), scaled_state()
-    for state in (plain, scaled):
-        training.train(state, images, 3, seed=0, log_every=2)
+    plain, scaled = tiny_task(loss="wgan-gp"), scaled_state()
+    for task in (plain, scaled):
+        train_loop(task, images, 3, seed=0, log_every=2)
     arrays = arrays_of(scaled)
     for name, array in arrays_of(plain).items():
         np.testing.assert_array_equal(array, arrays[name], err_msg=name)
@@ -106,8 +111,8 @@ def test_scaled_losses_give_the_same_steps(on_a_gpu):
 
 def test_resume_brings_back_scales_and_what_has_been_counted(on_a_gpu, tmp_path):
     whole, parts = scaled_state(), scaled_state()
-    training.train(whole, images, 4, seed=0, log_every=9)
-    training.train(parts, images, 2, seed=0, log_every=9)
+    train_loop(whole, images, 4, seed=0, log_every=9)
+    train_loop(parts, images, 2, seed=0, log_every=9)
     checkpoint.save(parts, tmp_path, "data")
     again, notices = scaled_state(), []
     checkpoint.restore(again, tmp_path, "data", notices.append)
@@ -115,7 +120,7 @@ def test_resume_brings_back_scales_and_what_has_been_counted(on_a_gpu, tmp_path)
         "discriminator": (2.0**17, 3),
         "generator": (2.0**16, 2),
     }
-    training.train(again, images, 4, seed=0, log_every=9)
+    train_loop(again, images, 4, seed=0, log_every=9)
     expected = arrays_of(whole)
     assert "generator_scaler/scale" in expected and scales(again) == scales(whole) != scales(parts)
     for name, array in arrays_of(again).items():
@@ -125,34 +130,32 @@ def test_resume_brings_back_scales_and_what_has_been_counted(on_a_gpu, tmp_path)
 def test_checkpoint_of_float16_is_none_of_float32(on_a_gpu, tmp_path):
     checkpoint.save(trained(scaled_state()), tmp_path, "data")
     with pytest.raises(checkpoint.CheckpointError, match="_scaler/"):
-        checkpoint.restore(tiny_state(loss="wgan-gp"), tmp_path, "data", print)
+        checkpoint.restore(tiny_task(loss="wgan-gp"), tmp_path, "data", print)
 
 
 def test_an_overflow_costs_the_update_and_halves_the_scale(on_a_gpu):
-    state, seen = scaled_state("lsgan"), []
-    too_large = state.precision.discriminator_scaler.state_dict() | {"scale": np.float32([3e38])}
-    state.precision.discriminator_scaler.load_state_dict(too_large)
-    state.discriminator.head.weight.set_value(state.discriminator.head.weight * 1000)
-    before = {name: array for name, array in arrays_of(state).items() if name.startswith("discriminator/")}
-    training.train(state, images, 1, 0, 1, [lambda state, values: seen.append(values)])
-    after = arrays_of(state)
-    trainable = {f"discriminator/{name}" for name, p in state.discriminator.named_parameters() if p.trainable}
+    task, seen = scaled_state("lsgan"), []
+    too_large = task.discriminator.scaler.state_dict() | {"scale": np.float32([3e38])}
+    task.discriminator.scaler.load_state_dict(too_large)
+    task.discriminator.network.head.weight.set_value(task.discriminator.network.head.weight * 1000)
+    before = {name: array for name, array in arrays_of(task).items() if name.startswith("discriminator/")}
+    train_loop(task, images, 1, 0, 1, [lambda task, values: seen.append(values)])
+    after = arrays_of(task)
+    trainable = {f"discriminator/{name}" for name, p in task.discriminator.network.named_parameters() if p.trainable}
     for name in trainable:
         np.testing.assert_array_equal(before[name], after[name])
-    assert scales(state)["discriminator"] == (pytest.approx(1.5e38), 0)
+    assert scales(task)["discriminator"] == (pytest.approx(1.5e38), 0)
     assert seen[0]["optimizer/loss_scale_discriminator"] == pytest.approx(1.5e38)
     assert "optimizer/gradient_norm_discriminator" not in seen[0] and "optimizer/gradient_norm_generator" in seen[0]
 
 
 def test_gradients_that_no_scale_can_help_end_the_run(on_a_gpu):
-    state = scaled_state("lsgan")
-    state.precision.discriminator_scaler.load_state_dict(
-        state.precision.discriminator_scaler.state_dict() | {"scale": np.float32([1])}
-    )
+    task = scaled_state("lsgan")
+    task.discriminator.scaler.load_state_dict(task.discriminator.scaler.state_dict() | {"scale": np.float32([1])})
     with paddle.no_grad():
-        state.discriminator.head.weight.set_value(state.discriminator.head.weight * 1e30)
+        task.discriminator.network.head.weight.set_value(task.discriminator.network.head.weight * 1e30)
     with pytest.raises(NumericalError, match="gradient_norm_discriminator"):
-        training.train(state, images, 1, 0, 1)
+        train_loop(task, images, 1, 0, 1)
 
 
 @needs_rounding
@@ -160,38 +163,39 @@ def test_gradients_that_no_scale_can_help_end_the_run(on_a_gpu):
 def test_on_a_cpu_bfloat16_trains_a_little_differently(loss):
     logged = {}
     for name in ("float32", "bfloat16"):
-        state, seen = tiny_state(loss=loss, precision=name), []
-        training.train(state, images, 3, 0, 1, [lambda state, values: seen.append(values)])
+        task, seen = tiny_task(loss=loss, precision=name), []
+        train_loop(task, images, 3, 0, 1, [lambda task, values, seen=seen: seen.append(values)])
         logged[name] = seen
-        assert all(array.dtype == np.float32 for array in arrays_of(state).values())
-    for exact, near in zip(logged["float32"], logged["bfloat16"]):
+        assert all(array.dtype == np.float32 for array in arrays_of(task).values())
+    for exact, near in zip(logged["float32"], logged["bfloat16"], strict=True):
         for name in ("loss/discriminator", "loss/generator"):
             assert near[name] != exact[name]
             assert near[name] == pytest.approx(exact[name], rel=0.05, abs=0.02)
 
 
 @needs_rounding
-def test_rounding_ends_with_the_round_also_where_it_fails():
-    state = trained(tiny_state(precision="bfloat16"), 1)
+def test_networks_in_training_are_rounded_and_the_average_is_not():
+    task = trained(tiny_task(precision="bfloat16"), 1)
     latents = paddle.randn([4, 64])
-    state.average.eval()
-    expected = state.average(latents).numpy()
-    with rounded().around_round():
-        assert np.abs(state.average(latents).numpy() - expected).max() > 1e-6
-    with pytest.raises(ZeroDivisionError), rounded().around_round():
-        1 / 0
-    np.testing.assert_array_equal(state.average(latents).numpy(), expected)
-    assert next(generate(state.average, 4, 0))[0].shape == (4, 28, 28, 1)
+    task.generator.network.eval()
+    task.sampler.set_state_dict(task.generator.network.state_dict())
+    exact, rounded = task.sampler(latents).numpy(), task.generator.network(latents).numpy()
+    assert np.abs(exact - rounded).max() > 1e-6
+    plain = tiny_task()
+    plain.generator.network.set_state_dict(task.generator.network.state_dict())
+    plain.generator.network.eval()
+    np.testing.assert_array_equal(plain.generator.network(latents).numpy(), exact)
+    assert next(generate(task.sampler, 4, 0))[0].shape == (4, 28, 28, 1)
 
 
 @needs_rounding
 def test_bfloat16_resumes_exactly(tmp_path):
-    whole, parts, again = (tiny_state(precision="bfloat16") for _ in range(3))
-    training.train(whole, images, 4, 0, 9)
-    training.train(parts, images, 2, 0, 9)
+    whole, parts, again = (tiny_task(precision="bfloat16") for _ in range(3))
+    train_loop(whole, images, 4, 0, 9)
+    train_loop(parts, images, 2, 0, 9)
     checkpoint.save(parts, tmp_path, "data")
     checkpoint.restore(again, tmp_path, "data", print)
-    training.train(again, images, 4, 0, 9)
+    train_loop(again, images, 4, 0, 9)
     expected = arrays_of(whole)
     for name, array in arrays_of(again).items():
         np.testing.assert_array_equal(array, expected[name], err_msg=name)
@@ -201,14 +205,13 @@ def test_bfloat16_resumes_exactly(tmp_path):
 def test_precision_belongs_to_the_run_and_its_samples_are_float32(tmp_path):
     run = tmp_path / "run"
     train(run, "--steps", 2, "--precision", "bfloat16")
-    mine = experiment.read_config(run)
+    mine = read_config(run)
     assert mine.precision == "bfloat16"
     with pytest.raises(UsageError, match="holds another run .*precision bfloat16 -> float32"):
-        experiment._refuse_other_run(replace(mine, precision="float32"), run)
+        refuse_other_run(replace(mine, precision="float32"), run)
     done = command_line("sample", run, "--num", 4, "--npz", tmp_path / "samples.npz", "--device", "cpu")
     assert done.returncode == 0, done.stderr
-    generator, _, _ = experiment.load_generator(run, False, print)
-    exact = next(generate(generator, 4, 0))[0]
+    exact = next(generate(load_generator(run).network, 4, 0))[0]
     np.testing.assert_allclose(read_npz(tmp_path / "samples.npz").astype(int), exact, atol=1)
 
 
@@ -218,20 +221,20 @@ def test_what_the_device_cannot_do_is_refused(tmp_path, monkeypatch):
     float16, bfloat16 = TrainConfig(precision="float16"), TrainConfig(precision="bfloat16")
     monkeypatch.setattr(precision, "can_round", lambda: False)
     with pytest.raises(UsageError, match="this processor"):
-        resolve.precision_of(bfloat16, "cpu")
+        precision_of(bfloat16, "cpu")
     for config in (float16, bfloat16):
         monkeypatch.setattr(paddle.amp, f"is_{config.precision}_supported", lambda: False)
         with pytest.raises(UsageError, match=f"--precision {config.precision}: this GPU"):
-            resolve.precision_of(config, "gpu:0")
-        assert resolve.resolve(config, "cpu")[0].precision == config.precision  # such a run can be sampled anywhere
+            precision_of(config, "gpu:0")
+        assert resolve(config, "cpu").config.precision == config.precision  # such a run can be sampled anywhere
 
 
 def test_a_gpu_gets_what_was_asked_for(on_a_gpu, monkeypatch):
     for name in ("float16", "bfloat16"):
         monkeypatch.setattr(paddle.amp, f"is_{name}_supported", lambda: True)
-        chosen = resolve.precision_of(TrainConfig(precision=name), "gpu:0")
+        chosen = precision_of(TrainConfig(precision=name), "gpu:0")
         assert chosen.around_forward.keywords == {"dtype": name, "level": "O1"}
-        assert bool(chosen.scalers) == (name == "float16")
+        assert chosen.new_scaler().is_enable() == (name == "float16")
 
 
 def test_a_processor_that_cannot_is_found_out(monkeypatch):

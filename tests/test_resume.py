@@ -11,14 +11,16 @@ import paddle
 import pytest
 from conftest import ROOT, newest_manifest, start, train, wait_for
 from paddle.utils import unique_name
-from states import arrays_of, tiny_state, trained
+from states import arrays_of, tiny_task, trained
 
 from paddle_gan.errors import CheckpointError, NumericalError
-from paddle_gan.objectives.objective import OBJECTIVES
+from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.objectives.optimizers import OPTIMIZERS
 from paddle_gan.training import checkpoint
-from paddle_gan.training.callbacks import read_metrics
-from paddle_gan.training.loop import TrainState, update_average
+from paddle_gan.training.log import read_metrics
+from paddle_gan.training.noise_to_image import NoiseToImage
+from paddle_gan.training.task import Player
+from paddle_gan.training.update import update_average
 
 STEPS = 60
 
@@ -63,14 +65,14 @@ def test_a_run_goes_on_with_more_steps_and_from_its_folder_alone(tmp_path):
 
 @pytest.mark.parametrize("loss", ["lsgan", "wgan"])
 def test_restore_brings_back_every_tensor_in_a_process_that_made_other_layers_before(tmp_path, loss):
-    state = trained(tiny_state(loss=loss))
-    checkpoint.save(state, tmp_path, "data")
+    task = trained(tiny_task(loss=loss))
+    checkpoint.save(task, tmp_path, "data")
     paddle.nn.Conv2D(1, 1, 1)
-    other = tiny_state(loss=loss)
+    other = tiny_task(loss=loss)
     notices = []
     checkpoint.restore(other, tmp_path, "data", notices.append)
     assert notices == [] and other.step == 2
-    before, after = arrays_of(state), arrays_of(other)
+    before, after = arrays_of(task), arrays_of(other)
     assert before.keys() == after.keys()
     assert any("moment" in name or "mean_square" in name for name in before)
     for name, array in before.items():
@@ -78,7 +80,7 @@ def test_restore_brings_back_every_tensor_in_a_process_that_made_other_layers_be
 
 
 class Chain(paddle.nn.Layer):
-    """Linear maps of one shape, made in any order: generated names would take one for another, and nothing would say so."""
+    """Linear maps of one shape, made in any order: generated names would take one for another without an error."""
 
     NAMES = ("first", "second", "third")
 
@@ -92,35 +94,43 @@ class Chain(paddle.nn.Layer):
         return self.third(paddle.tanh(self.second(paddle.tanh(self.first(x)))))
 
 
-def chains(optimizer: str, backwards: bool, others: int) -> TrainState:
-    """A state in a process of its own, as far as names go, that made so many other layers before."""
+def chains(optimizer: str, backwards: bool, others: int) -> NoiseToImage:
+    """A task in a process of its own, as far as names go, that made so many other layers before."""
     order = ("generator", "discriminator", "average")
     with unique_name.guard():
         for _ in range(others):
             paddle.nn.Linear(4, 4)
         networks = {name: Chain(backwards) for name in (reversed(order) if backwards else order)}
-    parts = {}
+    optimizers = {}
     for name in ("discriminator", "generator") if backwards else ("generator", "discriminator"):
         parameters = networks[name].parameters()
-        parts[f"{name}_optimizer"] = OPTIMIZERS[optimizer]().build(parameters[::-1] if backwards else parameters, None)
-    return TrainState(**networks, **parts, objective=OBJECTIVES["gan"])
+        optimizers[name] = OPTIMIZERS[optimizer]().build(parameters[::-1] if backwards else parameters, None)
+    return NoiseToImage(
+        Player(networks["generator"], optimizers["generator"], networks["average"]),
+        Player(networks["discriminator"], optimizers["discriminator"]),
+        OBJECTIVES["gan"],
+    )
 
 
-def advanced(state: TrainState, steps: int) -> TrainState:
-    """`state` itself, after steps with gradients that differ from layer to layer and from step to step."""
+def networks_of(task: NoiseToImage) -> dict[str, paddle.nn.Layer]:
+    return {"generator": task.generator.network, "discriminator": task.discriminator.network, "average": task.sampler}
+
+
+def advanced(task: NoiseToImage, steps: int) -> NoiseToImage:
+    """`task` itself, after steps with gradients that differ from layer to layer and from step to step."""
     for _ in range(steps):
-        state.step += 1
-        x = paddle.to_tensor(np.random.default_rng(state.step).normal(size=(8, 4)).astype(np.float32))
-        for name in ("generator", "discriminator"):
-            (getattr(state, name)(x) - x.roll(1)).square().sum().backward()
-            getattr(state, f"{name}_optimizer").step()
-            getattr(state, f"{name}_optimizer").clear_grad()
-        update_average(state)
-    return state
+        task.step += 1
+        x = paddle.to_tensor(np.random.default_rng(task.step).normal(size=(8, 4)).astype(np.float32))
+        for player in task.players.values():
+            (player.network(x) - x.roll(1)).square().sum().backward()
+            player.optimizer.step()
+            player.optimizer.clear_grad()
+        update_average(task.generator, task.step)
+    return task
 
 
-def digest(state: TrainState) -> str:
-    arrays = arrays_of(state)
+def digest(task: NoiseToImage) -> str:
+    arrays = arrays_of(task)
     return hashlib.sha256(b"".join(name.encode() + arrays[name].tobytes() for name in sorted(arrays))).hexdigest()
 
 
@@ -130,26 +140,23 @@ def test_weights_moments_and_average_come_back_whatever_order_the_layers_were_ma
     tmp_path, optimizer, backwards, others
 ):
     """And the next steps are the same too."""
-    state, other = advanced(chains(optimizer, False, 0), 3), chains(optimizer, backwards, others)
-    names = [
-        [p.name for n in ("generator", "discriminator", "average") for p in getattr(s, n).parameters()]
-        for s in (state, other)
-    ]
+    task, other = advanced(chains(optimizer, False, 0), 3), chains(optimizer, backwards, others)
+    names = [[p.name for network in networks_of(s).values() for p in network.parameters()] for s in (task, other)]
     if backwards and not others:  # each weight has the name of another: of the last the first, and so on
         assert names[1][::2] == names[0][::2][::-1]
     assert (names[0] == names[1]) == (not backwards and not others)
-    checkpoint.save(state, tmp_path, "data")
+    checkpoint.save(task, tmp_path, "data")
     checkpoint.restore(other, tmp_path, "data", print)
-    assert other.step == 3 and digest(other) == digest(state)
-    assert any("moment" in name or "mean_square" in name for name in arrays_of(state))
-    assert digest(advanced(other, 2)) == digest(advanced(state, 2))
+    assert other.step == 3 and digest(other) == digest(task)
+    assert any("moment" in name or "mean_square" in name for name in arrays_of(task))
+    assert digest(advanced(other, 2)) == digest(advanced(task, 2))
 
 
 @pytest.fixture
 def two_checkpoints(tmp_path):
-    state = tiny_state()
+    task = tiny_task()
     for steps in (1, 2, 3):
-        checkpoint.save(trained(state, steps), tmp_path, "data")
+        checkpoint.save(trained(task, steps), tmp_path, "data")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000002", "step-00000003"]
     return tmp_path
 
@@ -171,9 +178,9 @@ def damage_bit(path):
 def test_damaged_checkpoint_is_passed_over_for_the_one_before(two_checkpoints, name, damage):
     path = two_checkpoints / "step-00000003" / name
     damage(path)
-    state, notices = tiny_state(), []
-    checkpoint.restore(state, two_checkpoints, "data", notices.append)
-    assert state.step == 2
+    task, notices = tiny_task(), []
+    checkpoint.restore(task, two_checkpoints, "data", notices.append)
+    assert task.step == 2
     assert len(notices) == 1 and "step-00000003" in notices[0]
 
 
@@ -181,27 +188,27 @@ def test_no_whole_checkpoint_is_an_error_not_a_new_start(two_checkpoints):
     for path in two_checkpoints.glob("*/state.safetensors"):
         path.write_bytes(b"")
     with pytest.raises(CheckpointError, match="no usable checkpoint"):
-        checkpoint.restore(tiny_state(), two_checkpoints, "data", print)
+        checkpoint.restore(tiny_task(), two_checkpoints, "data", print)
 
 
 def test_checkpoint_of_another_network_is_refused_and_changes_nothing(two_checkpoints):
-    state = tiny_state(latent_dim=32)
-    names = ("generator", "discriminator", "average")
-    before = {name: {k: v.numpy().copy() for k, v in getattr(state, name).state_dict().items()} for name in names}
+    task = tiny_task(latent_dim=32)
+    networks = networks_of(task)
+    before = {name: {k: v.numpy().copy() for k, v in layer.state_dict().items()} for name, layer in networks.items()}
     with pytest.raises(CheckpointError, match=r"another network.*linear.weight.*\[64, 392\] \(expected \[32, 392\]\)"):
-        checkpoint.restore(state, two_checkpoints, "data", print)
-    for name in names:
-        for key, value in getattr(state, name).state_dict().items():
+        checkpoint.restore(task, two_checkpoints, "data", print)
+    for name, layer in networks.items():
+        for key, value in layer.state_dict().items():
             np.testing.assert_array_equal(value.numpy(), before[name][key])
-    assert state.step == 0
+    assert task.step == 0
 
 
 def test_a_manifest_of_another_step_is_damaged(two_checkpoints):
     path = two_checkpoints / "step-00000003" / "manifest.json"
     path.write_text(path.read_text().replace('"step": 3', '"step": 7'))
-    state, notices = tiny_state(), []
-    checkpoint.restore(state, two_checkpoints, "data", notices.append)
-    assert state.step == 2 and "step 7" in notices[0]
+    task, notices = tiny_task(), []
+    checkpoint.restore(task, two_checkpoints, "data", notices.append)
+    assert task.step == 2 and "step 7" in notices[0]
 
 
 def test_what_others_leave_in_the_folders_does_no_harm(two_checkpoints):
@@ -209,9 +216,9 @@ def test_what_others_leave_in_the_folders_does_no_harm(two_checkpoints):
     (two_checkpoints / "step-00000003-Copy1").mkdir()
     (two_checkpoints / ".step-00000009.partial").mkdir()  # of a process killed while it saved
     (two_checkpoints / "step-00000002" / ".ipynb_checkpoints").mkdir()
-    state = tiny_state()
-    checkpoint.restore(state, two_checkpoints, "data", print)
-    checkpoint.save(trained(state, 4), two_checkpoints, "data")
+    task = tiny_task()
+    checkpoint.restore(task, two_checkpoints, "data", print)
+    checkpoint.save(trained(task, 4), two_checkpoints, "data")
     assert sorted(path.name for path in two_checkpoints.iterdir()) == [
         "step-00000003",
         "step-00000003-Copy1",
@@ -223,19 +230,19 @@ def test_newer_format_is_refused(two_checkpoints):
     for path in two_checkpoints.glob("*/manifest.json"):
         path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
     with pytest.raises(CheckpointError, match="format 99"):
-        checkpoint.restore(tiny_state(), two_checkpoints, "data", print)
+        checkpoint.restore(tiny_task(), two_checkpoints, "data", print)
 
 
 def test_other_data_is_said(two_checkpoints):
     notices = []
-    checkpoint.restore(tiny_state(), two_checkpoints, "other data", notices.append)
+    checkpoint.restore(tiny_task(), two_checkpoints, "other data", notices.append)
     assert len(notices) == 1 and "data" in notices[0]
 
 
 def test_state_with_nan_is_never_saved(two_checkpoints):
-    state = trained(tiny_state())
-    state.average.stages[-1].conv.bias.set_value(np.array([np.nan], np.float32))
-    state.step = 9
-    with pytest.raises(NumericalError, match="average/"):
-        checkpoint.save(state, two_checkpoints, "data")
+    task = trained(tiny_task())
+    task.sampler.stages[-1].conv.bias.set_value(np.array([np.nan], np.float32))
+    task.step = 9
+    with pytest.raises(NumericalError, match="generator_average/"):
+        checkpoint.save(task, two_checkpoints, "data")
     assert not list(two_checkpoints.glob("*9"))

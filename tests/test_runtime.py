@@ -1,16 +1,17 @@
-"""What is set before Paddle is imported, and the seeds."""
+"""What is set before Paddle is imported."""
 
 import os
 import subprocess
 import sys
 
-import numpy as np
 import paddle
 import pytest
 from conftest import ROOT
 
 from paddle_gan.errors import UsageError
-from paddle_gan.system.runtime import cpu_environment, seed_all, select_device
+from paddle_gan.system.device import select_device
+from paddle_gan.system.installation import check_paddle
+from paddle_gan.system.runtime import cpu_environment
 
 AMD = "processor\t: 0\nvendor_id\t: AuthenticAMD\nflags\t\t: fpu {}\n"
 
@@ -39,24 +40,13 @@ def environment_after_import(**given) -> dict[str, str]:
     done = subprocess.run(
         [sys.executable, "-c", code], env=clean | given, cwd=ROOT, capture_output=True, text=True, check=True
     )
-    return dict(zip(names, done.stdout.split()))
+    return dict(zip(names, done.stdout.split(), strict=True))
 
 
 def test_importing_the_package_sets_threads_but_never_over_the_users():
     assert environment_after_import()["OMP_NUM_THREADS"] == "1"
     assert int(environment_after_import()["MKL_NUM_THREADS"]) >= 1
     assert environment_after_import(OMP_NUM_THREADS="3")["OMP_NUM_THREADS"] == "3"
-
-
-def test_seeds():
-    draws = []
-    for entropy in (("a", 0, 1), ("a", 0, 1), ("a", 1, 0), ("a", 0, 2), ("b", 0, 1)):
-        seed_all(*entropy)
-        draws.append(paddle.randn([100]).numpy())
-    np.testing.assert_array_equal(draws[0], draws[1])
-    for i in range(1, 5):
-        for j in range(i + 1, 5):
-            assert abs(np.corrcoef(draws[i], draws[j])[0, 1]) < 0.4
 
 
 def test_device():
@@ -85,3 +75,109 @@ def test_convolutions_are_searched_for_on_a_gpu_unless_the_user_says_otherwise(
     assert flags == ({"FLAGS_cudnn_exhaustive_search": True} if searched else {})
     flags.clear()
     assert select_device("cpu") == "cpu" and flags == {}
+
+
+def test_the_environment_of_the_user_is_kept_and_preparing_twice_is_preparing_once():
+    code = (
+        "import os; os.environ.pop('OMP_NUM_THREADS', None)\n"
+        "import paddle_gan; from paddle_gan.system import runtime\n"
+        "print('OMP_NUM_THREADS' in runtime.ENVIRONMENT, os.environ['OMP_NUM_THREADS'], runtime.prepare())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "False 1 ()\n"
+
+
+def test_variables_that_came_too_late_are_named():
+    code = (
+        "import os, sys, types; os.environ.pop('OMP_NUM_THREADS', None); os.environ['MKL_NUM_THREADS'] = '1'\n"
+        "sys.modules['paddle'] = types.ModuleType('paddle')\n"
+        "import paddle_gan; from paddle_gan.system import runtime\n"
+        "late = runtime.prepare()\n"
+        "print('OMP_NUM_THREADS' in os.environ, 'OMP_NUM_THREADS' in late, 'MKL_NUM_THREADS' in late)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "False True False\n"
+
+
+def check(importable: bool = True, **versions: str) -> None:
+    found = {name.replace("_", "-"): version for name, version in versions.items()}
+    check_paddle(found.get, lambda: importable)
+
+
+@pytest.mark.parametrize(
+    "versions",
+    [
+        {"paddlepaddle": "3.0.0"},
+        {"paddlepaddle": "3.3.1"},
+        {"paddlepaddle_gpu": "3.3.1.post126"},
+        {"paddlepaddle_gpu": "0.0.0"},  # built from the development branch
+        {"paddlepaddle": "10.0"},
+        {},  # a build for another device, of another name
+    ],
+)
+def test_paddle_3_is_accepted(versions):
+    check(**versions)
+
+
+@pytest.mark.parametrize(
+    ("versions", "importable", "message"),
+    [
+        ({"paddlepaddle": "2.6.2"}, True, "needs Paddle 3, and paddlepaddle 2.6.2 is installed; pip install"),
+        ({"paddlepaddle_gpu": "2.6.2.post120"}, True, "needs Paddle 3, and paddlepaddle-gpu 2.6.2.post120 is"),
+        ({"paddlepaddle": "1.8.5"}, True, "needs Paddle 3, and paddlepaddle 1.8.5"),
+        ({}, False, "needs Paddle 3, and no Paddle is installed; pip install"),
+        (
+            {"paddlepaddle": "3.3.1", "paddlepaddle_gpu": "3.3.1"},
+            True,
+            "paddlepaddle 3.3.1 and paddlepaddle-gpu 3.3.1 are both installed",
+        ),
+    ],
+)
+def test_another_paddle_is_refused_in_one_line(versions, importable, message):
+    with pytest.raises(UsageError) as refusal:
+        check(importable, **versions)
+    assert message in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("installed", "message"),
+    [
+        (("paddlepaddle-2.6.2",), "paddle_gan needs Paddle 3, and paddlepaddle 2.6.2 is installed"),
+        (("paddlepaddle-3.3.1", "paddlepaddle_gpu-3.3.1"), "are both installed"),
+        ((), "no Paddle is installed"),
+    ],
+)
+def test_another_paddle_ends_a_command_with_status_2_before_anything_is_loaded(tmp_path, installed, message):
+    """And is the same error in Python. With a Python that finds no other packages than these."""
+    for name in installed:
+        folder = tmp_path / f"{name}.dist-info"
+        folder.mkdir()
+        distribution, version = name.split("-")
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+    environment = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}", "PATH": os.environ["PATH"]}
+    python = [sys.executable, "-S"]
+    command = [*python, "-m", "paddle_gan", "train", "--steps", "1"]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ") and message in done.stderr and done.stderr.count("\n") == 1
+    code = (
+        "import paddle_gan; from paddle_gan.errors import UsageError; paddle_gan.TrainConfig()\n"
+        "try: paddle_gan.train\nexcept UsageError as error: print(error)"
+    )
+    done = subprocess.run([*python, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert message in done.stdout, done.stderr
+
+
+def test_the_front_door_is_quick_and_knows_its_names():
+    code = (
+        "import sys, paddle_gan\n"
+        "assert not {'paddle', 'numpy', 'argparse'} & set(sys.modules)\n"
+        "assert set(paddle_gan.__all__) <= set(dir(paddle_gan))\n"
+        "from paddle_gan import *\n"
+        "from paddle_gan.runs import experiment\n"
+        "assert train is experiment.run and TrainConfig().loss == 'lsgan' and callable(load_generator)\n"
+        "assert all(getattr(paddle_gan, name) is not None for name in paddle_gan.__all__)\n"
+        "try: paddle_gan.nothing\nexcept AttributeError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "module 'paddle_gan' has no attribute 'nothing'\n", done.stderr

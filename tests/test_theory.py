@@ -1,4 +1,4 @@
-"""The theory against closed forms and independent implementations; what is trained, against the theory."""
+"""The theory agrees with closed forms and independent implementations, and trained networks agree with the theory."""
 
 import json
 import math
@@ -12,10 +12,10 @@ import scipy.stats
 from conftest import command_line
 from PIL import Image
 
-from paddle_gan.objectives.objective import OBJECTIVES
+from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.studies import theory
 
-WEIGHT = OBJECTIVES["wgan-gp"].penalty_weight
+WEIGHT = OBJECTIVES["wgan-gp"].penalties[0].weight
 
 
 def test_divergences_of_a_fair_and_a_biased_coin():
@@ -74,7 +74,7 @@ def test_value_of_the_game_with_the_optimal_discriminator():
 
 @pytest.mark.parametrize("theta", [-1.5, -0.2, 0.4, 1.0, 3.0])
 def test_gradients_with_the_optimal_discriminator_are_those_of_the_divergences(theta):
-    """Of 2 JS, and of KL − 2 JS (Arjovsky and Bottou 2017, theorem 2.5), by finite differences."""
+    """They are those of 2 JS and of KL − 2 JS (Arjovsky and Bottou 2017, theorem 2.5), by finite differences."""
     sigma, step = 0.5, 1e-4
     above, below = (theory.gaussian_divergences(theta + move, sigma) for move in (step, -step))
     js, kl = (above.js - below.js) / (2 * step), (above.kl - below.kl) / (2 * step)
@@ -103,7 +103,7 @@ def test_points_of_a_segment():
 
 @pytest.mark.parametrize("theta", [-0.5, 1.0, 2.0])
 def test_wasserstein_distance_of_samples_in_the_plane(theta):
-    """By optimal transport between points: |θ|, a little more where the heights are not the same."""
+    """By optimal transport between points: |θ|, or a little more if the heights are not the same."""
     latents = np.random.default_rng(1).normal(size=(2, 300, 1))
     real, same, other = points(0.0, latents[0]), points(theta, latents[0]), points(theta, latents[1])
 
@@ -141,7 +141,7 @@ def test_same_seed_same_numbers(trace):
 
 @pytest.mark.parametrize("theta", [-1.0, 0.5, 2.0])
 def test_critic_with_penalty_finds_the_distance(theta):
-    """And a generator's gradient of size 1, each but for what the penalty's finite weight adds."""
+    """The generator's gradient is 1. Both differ by what the finite weight of the penalty adds."""
     found = theory.critic_estimate(theta, steps=300)
     assert found.distance == pytest.approx(theory.penalised_distance(theta, WEIGHT), rel=0.01)
     assert found.distance == pytest.approx(abs(theta), rel=0.11)

@@ -1,4 +1,4 @@
-"""VisualDL as the summary says to start it: in a browser, and for one that sends no language."""
+"""VisualDL, started by the command in the summary: in a browser, and for a browser that sends no language."""
 
 import contextlib
 import json
@@ -27,13 +27,15 @@ def test_scalars_samples_and_hyper_parameters_are_written(plain_run):
     reader = LogReader(file_path=str(next((plain_run / "visualdl").glob("vdlrecords*"))))
     tags = reader.get_tags()
     for tag in (
-        *("loss/discriminator", "loss/generator", "mean_logit/real", "mean_logit/fake", "speed/images_per_second"),
-        *(
-            "optimizer/gradient_norm_discriminator",
-            "optimizer/gradient_norm_generator",
-            "optimizer/learning_rate_generator",
-            "optimizer/learning_rate_discriminator",
-        ),
+        "loss/discriminator",
+        "loss/generator",
+        "mean_logit/real",
+        "mean_logit/fake",
+        "speed/images_per_second",
+        "optimizer/gradient_norm_discriminator",
+        "optimizer/gradient_norm_generator",
+        "optimizer/learning_rate_generator",
+        "optimizer/learning_rate_discriminator",
     ):
         assert [step for step, _ in scalars(plain_run, tag)] == [1, 4, 8, 12], tag
     assert tags["image"] == ["samples"]
@@ -52,7 +54,7 @@ def test_curves_survive_a_resume(tmp_path):
 
 @pytest.fixture(scope="module")
 def page(plain_run):
-    """Base address of VisualDL started with the very command that the summary prints."""
+    """The address of VisualDL, started with the command that the summary prints."""
     done = train(plain_run, "--steps", 12, "--log-every", 4, "--sample-every", 6, "--checkpoint-every", 5)
     command = shlex.split(re.search(r"curves +(.*)", done.stdout)[1])
     server = subprocess.Popen([*command, "--port", "0"], stdout=subprocess.PIPE, text=True)
@@ -76,7 +78,7 @@ def test_page_is_served_whatever_language_the_browser_sends(page, headers):
 
 
 def browse(*arguments: str) -> str:
-    """What Chromium prints; on a busy machine it may hang with its virtual clock, so it is started up to three times."""
+    """The output of Chromium, started up to three times: on a busy machine it may hang with its virtual clock."""
     for _ in range(2):
         with contextlib.suppress(subprocess.TimeoutExpired):
             return subprocess.run([CHROMIUM, *arguments], capture_output=True, timeout=60, text=True, check=True).stdout

@@ -1,8 +1,8 @@
-"""The oneDNN library that Paddle brings along, through its C interface: layouts, memory, and calls of its primitives.
+"""The oneDNN library inside Paddle, through its C interface: memory descriptors, memory objects, primitives.
 
-The library is in the process already (oneDNN 3, `libdnnl.so.3`). So there is nothing to compile: a few C
-functions and numbers of `dnnl_types.h`, which stay the same throughout a major version. Which primitives
-there are is `onednn`'s business.
+Paddle has already loaded the library into the process (oneDNN 3, `libdnnl.so.3`). So nothing is compiled: this module
+calls a few C functions with numbers from `dnnl_types.h`, which stay the same within a major version. Not about which
+primitives there are: see `onednn` and `norm`.
 """
 
 import ctypes
@@ -11,37 +11,67 @@ import os
 import platform
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ctypes import byref, c_int, c_int64, c_size_t, c_void_p
-from functools import cache
+from enum import IntEnum
+from functools import cache, wraps
 from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import paddle
 from paddle import Tensor
 
+from paddle_gan.backend.layout import Layout, Shape, empty
 from paddle_gan.system.runtime import cpu_count
 
 _LIBRARIES = Path(paddle.__file__).parent / "libs"
-# Numbers of dnnl_types.h.
+# Numbers of dnnl_types.h: dnnl_cpu, dnnl_stream_in_order, dnnl_format_tag_any, dnnl_data_type_t.
 _CPU, _IN_ORDER, _ANY_LAYOUT = 1, 1, 1
 _TYPES = {"bfloat16": 2, "float32": 3}
-_QUERY = {"x": 129, "dx": 130, "w": 131, "dw": 132, "y": 133, "dy": 134}
-_ARGUMENT = {
-    **{"x": 1, "y": 17, "w": 33, "b": 41, "mean": 49, "variance": 50, "scale": 51, "shift": 52},
-    **{"dx": 129, "dy": 145, "dw": 161, "dscale": 255, "dshift": 256},
-}
 
-_ALIGNMENT = 64  # bytes; a cache line, and a vector register
+_ALIGNMENT = 64  # bytes: a cache line, and a vector register
 
-# The memory objects of an operation are its own, so one call at a time.
+# The memory objects of a function are used by each of its calls, so only one call runs at a time.
 _lock = threading.Lock()
+
+# A primitive with its memory: from the tensors of its inputs to those of its results, see `primitive_function`.
+Function = Callable[..., list[Tensor]]
+Result = TypeVar("Result")
+
+
+class Argument(IntEnum):
+    """The role of a tensor in a primitive, under oneDNN's names (DNNL_ARG_*)."""
+
+    SOURCE = 1
+    DESTINATION = 17
+    WEIGHTS = 33
+    BIAS = 41
+    MEAN = 49
+    VARIANCE = 50
+    SCALE = 51
+    SHIFT = 52
+    DIFF_SOURCE = 129
+    DIFF_DESTINATION = 145
+    DIFF_WEIGHTS = 161
+    DIFF_SCALE = 255
+    DIFF_SHIFT = 256
+
+
+# Numbers that ask a primitive descriptor for the memory descriptor of an argument (dnnl_query_src_md, ...).
+_QUERIES = {
+    Argument.SOURCE: 129,
+    Argument.DIFF_SOURCE: 130,
+    Argument.WEIGHTS: 131,
+    Argument.DIFF_WEIGHTS: 132,
+    Argument.DESTINATION: 133,
+    Argument.DIFF_DESTINATION: 134,
+}
 
 
 @cache
 def available() -> bool:
-    """Whether this build of Paddle has the library: version 3, on Linux and x86-64."""
+    """Whether this build of Paddle contains the library: version 3, on Linux and x86-64."""
     try:
         _library()
     except OSError:
@@ -50,7 +80,7 @@ def available() -> bool:
 
 
 def version() -> str:
-    """Of the library, such as "3.6.2"."""
+    """The version of the library, such as "3.6.2"."""
     numbers = _library().dnnl_version().contents
     return f"{numbers.major}.{numbers.minor}.{numbers.patch}"
 
@@ -59,34 +89,46 @@ class _Version(ctypes.Structure):
     _fields_ = [("major", c_int), ("minor", c_int), ("patch", c_int)]
 
 
-class _Argument(ctypes.Structure):
-    _fields_ = [("number", c_int), ("memory", c_void_p)]
+class _ArgumentMemory(ctypes.Structure):
+    _fields_ = [("argument", c_int), ("memory", c_void_p)]
+
+
+def _once(function: Callable[[], Result]) -> Callable[[], Result]:
+    """`function`, called a single time in the process, even if two threads ask at once: both get the same object."""
+    lock, cached = threading.Lock(), cache(function)
+
+    @wraps(function)
+    def locked() -> Result:
+        with lock:
+            return cached()
+
+    return locked
 
 
 @cache
 def _openmp() -> ctypes.CDLL:
-    """The OpenMP runtime that MKL brings, whose threads oneDNN uses too."""
+    """The OpenMP runtime that comes with MKL. oneDNN uses its threads too."""
     return ctypes.CDLL(str(_LIBRARIES / "libiomp5.so"))
 
 
 @cache
-def _threads() -> int:
+def _thread_count() -> int:
     given = os.environ.get("MKL_NUM_THREADS", "")
     return int(given) if given.isdecimal() and int(given) else cpu_count()
 
 
 def _use_threads() -> None:
-    """Let the calling thread have as many helpers as MKL has, both when an operation is planned and when it is run.
+    """Give oneDNN, called from this thread, as many OpenMP threads as MKL has: when it plans and when it computes.
 
-    The environment says one, for Paddle's own loops, see `runtime`.
+    The environment variable OMP_NUM_THREADS says one, for the sake of Paddle's own loops: see `runtime`.
     """
-    _openmp().omp_set_num_threads(_threads())
+    _openmp().omp_set_num_threads(_thread_count())
 
 
 @cache
 def _library() -> ctypes.CDLL:
     if sys.platform != "linux" or platform.machine() != "x86_64":
-        raise OSError("Paddle brings oneDNN along on Linux and x86-64 only")
+        raise OSError("Paddle contains oneDNN on Linux and x86-64 only")
     library = ctypes.CDLL(str(_LIBRARIES / "libdnnl.so.3"))
     _openmp()
     library.dnnl_version.restype = ctypes.POINTER(_Version)
@@ -105,190 +147,183 @@ def _check(name: str, status: int) -> None:
 
 
 def make(name: str, *arguments) -> c_void_p:
-    """The object that dnnl_`name` writes to its first argument. Objects live as long as the process."""
+    """The object that the C function dnnl_`name` writes to its first argument. Objects live as long as the process."""
     made = c_void_p()
     _use_threads()
     _check(name, getattr(_library(), f"dnnl_{name}")(byref(made), *arguments))
     return made
 
 
-@cache
+@_once
 def engine() -> c_void_p:
-    """The processor, for oneDNN."""
+    """oneDNN's engine: the processor."""
     return make("engine_create", _CPU, c_size_t(0))
 
 
-@cache
+@_once
 def _stream() -> c_void_p:
     return make("stream_create", engine(), _IN_ORDER)
 
 
-def integers(values) -> ctypes.Array:
-    """What oneDNN takes for shapes and steps."""
+def integers(values: Sequence[int]) -> ctypes.Array:
+    """Shapes, strides or paddings in the form that oneDNN takes."""
     return (c_int64 * len(values))(*values)
 
 
-Shape = tuple[int, ...]
-
-# oneDNN computes for blocks of sixteen channels; what has so few, as images have, is a case of its own.
-FEW_CHANNELS = 3
-
-
-class Layout(NamedTuple):
-    """How the values of a tensor lie in memory: what oneDNN needs to know of it besides their address."""
-
-    shape: Shape
-    strides: Shape
-
-
-@cache
-def in_a_row(shape: Shape) -> Layout:
-    """As Paddle lays a tensor out."""
-    return Layout(shape, tuple(math.prod(shape[i + 1 :]) for i in range(len(shape))))
-
-
-@cache
-def channels_last(shape: Shape) -> Layout:
-    """[N, C, H, W] with the channels of a pixel side by side, on which oneDNN works without rearranging anything.
-
-    With a few channels its vectors would stay half empty: such images lie in a row.
-    """
-    n, c, h, w = shape
-    return Layout(shape, (h * w * c, 1, w * c, c)) if c > FEW_CHANNELS and h * w > 1 else in_a_row(shape)
-
-
-def layout_of(tensor: Tensor) -> Layout:
-    """How `tensor` lies: channels last, or in a row; so it does afterwards if it did neither."""
-    layout = Layout(tuple(tensor.shape), tuple(tensor.strides))
-    if layout == in_a_row(layout.shape) or (len(layout.shape) == 4 and layout == channels_last(layout.shape)):
-        return layout
-    tensor.contiguous()  # moves the values of this tensor itself
-    return in_a_row(layout.shape)
-
-
-def empty(layout: Layout) -> Tensor:
-    """A tensor that lies so, without values."""
-    if layout == in_a_row(layout.shape):
-        return paddle.empty(layout.shape)
-    n, c, h, w = layout.shape
-    return paddle.empty([n, h, w, c]).transpose([0, 3, 1, 2])
-
-
-def described(layout: Layout, precision: str = "float32") -> c_void_p:
-    """For oneDNN."""
+def memory_descriptor(layout: Layout, dtype: str = "float32") -> c_void_p:
+    """oneDNN's descriptor of a layout, for values of type "float32" or "bfloat16"."""
     shape, strides = layout
-    return make("memory_desc_create_with_strides", len(shape), integers(shape), _TYPES[precision], integers(strides))
+    return make("memory_desc_create_with_strides", len(shape), integers(shape), _TYPES[dtype], integers(strides))
 
 
-def undecided(shape: Shape, precision: str) -> c_void_p:
-    """For oneDNN, which may choose how the values lie."""
-    return make("memory_desc_create_with_tag", len(shape), integers(shape), _TYPES[precision], _ANY_LAYOUT)
+def any_layout_descriptor(shape: Shape, dtype: str) -> c_void_p:
+    """oneDNN's descriptor of a shape for which the primitive chooses the layout."""
+    return make("memory_desc_create_with_tag", len(shape), integers(shape), _TYPES[dtype], _ANY_LAYOUT)
 
 
-def decided(primitive: c_void_p, role: str) -> c_void_p:
-    """How oneDNN wants the values of an operand."""
-    return c_void_p(_library().dnnl_primitive_desc_query_md(primitive, _QUERY[role], 0))
+def required_descriptor(primitive_descriptor: c_void_p, argument: Argument) -> c_void_p:
+    """The memory descriptor, type and layout, that a primitive requires of an argument."""
+    return c_void_p(_library().dnnl_primitive_desc_query_md(primitive_descriptor, _QUERIES[argument], 0))
 
 
 class Operand(NamedTuple):
-    """A tensor of an operation: how it lies, and how oneDNN wants it."""
+    """A tensor that a primitive reads or writes.
 
-    role: str
+    Attributes:
+        argument: its role.
+        layout: of the tensor.
+        required: memory descriptor that the primitive requires; values are reordered if `layout` is another.
+    """
+
+    argument: Argument
     layout: Layout
-    wanted: c_void_p
+    required: c_void_p
 
 
-class _Place(NamedTuple):
-    """Memory objects of an operand; `own` and `reorder` where oneDNN wants the values in another way."""
-
-    outer: c_void_p
-    own: c_void_p | None
-    own_bytes: int
-    reorder: Callable[[], None] | None
+def as_it_is(argument: Argument, layout: Layout) -> Operand:
+    """An operand that the primitive takes in its own layout."""
+    return Operand(argument, layout, memory_descriptor(layout))
 
 
-def _memory(md: c_void_p) -> c_void_p:
-    """A memory object that is told later where its values are."""
-    return make("memory_create", md, engine(), None)
+class _OperandMemory(NamedTuple):
+    """The memory objects of an operand.
+
+    Attributes:
+        tensor: memory object for the values of the tensor.
+        scratch: memory object in the layout that the primitive requires; None if the tensor has this layout.
+        scratch_bytes: that the latter needs.
+        reorder: copies between the two, in the direction that the operand needs.
+    """
+
+    tensor: c_void_p
+    scratch: c_void_p | None = None
+    scratch_bytes: int = 0
+    reorder: Callable[[], None] | None = None
 
 
-def _execution(primitive: c_void_p, arguments: list[tuple[str, c_void_p]]) -> Callable[[], None]:
-    array = (_Argument * len(arguments))(*(_Argument(_ARGUMENT[role], memory) for role, memory in arguments))
+def _memory(descriptor: c_void_p) -> c_void_p:
+    """A memory object without an address: each call sets it."""
+    return make("memory_create", descriptor, engine(), None)
+
+
+def _execution(primitive: c_void_p, memories: list[tuple[Argument, c_void_p]]) -> Callable[[], None]:
+    array = (_ArgumentMemory * len(memories))(*(_ArgumentMemory(argument, memory) for argument, memory in memories))
     execute, stream, count = _library().dnnl_primitive_execute, _stream(), len(array)
     return lambda: _check("primitive_execute", execute(primitive, stream, count, array))
 
 
-def _reorder(source: c_void_p, target: c_void_p, memories: tuple[c_void_p, c_void_p]) -> Callable[[], None]:
-    planned = make("reorder_primitive_desc_create", source, engine(), target, engine(), None)
-    return _execution(make("primitive_create", planned), list(zip("xy", memories)))
+class _Described(NamedTuple):
+    """A memory object with its descriptor."""
+
+    descriptor: c_void_p
+    memory: c_void_p
 
 
-def _place(operand: Operand, is_result: bool) -> _Place:
-    outer_md = described(operand.layout)
-    outer = _memory(outer_md)
-    if _library().dnnl_memory_desc_equal(outer_md, operand.wanted):
-        return _Place(outer, None, 0, None)
-    own = _memory(operand.wanted)
-    size = math.ceil(_library().dnnl_memory_desc_get_size(operand.wanted) / _ALIGNMENT) * _ALIGNMENT
-    if is_result:
-        return _Place(outer, own, size, _reorder(operand.wanted, outer_md, (own, outer)))
-    return _Place(outer, own, size, _reorder(outer_md, operand.wanted, (outer, own)))
+def _reorder(source: _Described, destination: _Described) -> Callable[[], None]:
+    planned = make("reorder_primitive_desc_create", source.descriptor, engine(), destination.descriptor, engine(), None)
+    memories = [(Argument.SOURCE, source.memory), (Argument.DESTINATION, destination.memory)]
+    return _execution(make("primitive_create", planned), memories)
 
 
-def operation(primitive: c_void_p, inputs: list[Operand], results: list[Operand]) -> Callable[..., list[Tensor]]:
-    """What a planned primitive computes, as a function of the tensors of its inputs; they lie as said here.
+def _operand_memory(operand: Operand, is_result: bool) -> _OperandMemory:
+    descriptor = memory_descriptor(operand.layout)
+    tensor = _Described(descriptor, _memory(descriptor))
+    if _library().dnnl_memory_desc_equal(descriptor, operand.required):
+        return _OperandMemory(tensor.memory)
+    scratch = _Described(operand.required, _memory(operand.required))
+    size = math.ceil(_library().dnnl_memory_desc_get_size(operand.required) / _ALIGNMENT) * _ALIGNMENT
+    reorder = _reorder(scratch, tensor) if is_result else _reorder(tensor, scratch)
+    return _OperandMemory(tensor.memory, scratch.memory, size, reorder)
 
-    The function takes as `into` tensors that the first results are written to; the others are made.
+
+def primitive_function(primitive_descriptor: c_void_p, inputs: list[Operand], results: list[Operand]) -> Function:
+    """A primitive as a function: it takes tensors of the layouts of `inputs` and returns those of `results`.
+
+    The function writes its first results to the tensors in the keyword argument `into`, if there are any, and makes
+    tensors for the others.
     """
     operands = [*inputs, *results]
-    places = [_place(operand, operand in results) for operand in operands]
-    named = [(operand.role, place.own or place.outer) for operand, place in zip(operands, places)]
-    return _function(_execution(make("primitive_create", primitive), named), places, [made.layout for made in results])
+    memories = [_operand_memory(operand, is_result=operand in results) for operand in operands]
+    arguments = [
+        (operand.argument, memory.scratch or memory.tensor) for operand, memory in zip(operands, memories, strict=True)
+    ]
+    execute = _execution(make("primitive_create", primitive_descriptor), arguments)
+    return _function(execute, memories, [result.layout for result in results])
 
 
 @cache
-def rearrangement(source: Layout, target: Layout, result: Layout) -> Callable[..., list[Tensor]]:
-    """A copy of the values that `source` describes to where `target` does, of a tensor of which `result` is the layout."""
-    mds = described(source), described(target)
-    memories = _memory(mds[0]), _memory(mds[1])
-    return _function(_reorder(*mds, memories), [_Place(memory, None, 0, None) for memory in memories], [result])
+def reorder_function(source: Layout, destination: Layout, result: Layout) -> Function:
+    """A function that copies the values at `source`, in its argument, to `destination`, in its result.
+
+    Args:
+        source, destination: layouts of one shape, relative to the addresses of argument and result. They may cover
+            parts of these, or have more axes.
+        result: layout of the tensor that the function makes unless it is given one by `into`.
+    """
+    source_descriptor, destination_descriptor = memory_descriptor(source), memory_descriptor(destination)
+    copied = _Described(source_descriptor, _memory(source_descriptor))
+    written = _Described(destination_descriptor, _memory(destination_descriptor))
+    return _function(
+        _reorder(copied, written), [_OperandMemory(copied.memory), _OperandMemory(written.memory)], [result]
+    )
 
 
+# One buffer, as large as the largest call so far needed. The lock makes it belong to one call at a time.
 _scratch: list[Tensor] = []
 
 
-def _scratch_of(size: int) -> int:
-    """Address of that many bytes, for one call at a time; the most that was ever asked for is kept."""
+def _scratch_address(size: int) -> int:
     if not _scratch or _scratch[0].shape[0] < size:
         _scratch[:] = [paddle.empty([size], "uint8")]
     return _scratch[0].data_ptr()
 
 
-def _function(execute: Callable[[], None], places: list[_Place], made: list[Layout]) -> Callable[..., list[Tensor]]:
-    set_data, wait, stream = _library().dnnl_memory_set_data_handle, _library().dnnl_stream_wait, _stream()
-    outer = [place.outer for place in places]
-    own = [place for place in places if place.own]
-    offsets = list(accumulate((place.own_bytes for place in own), initial=0))
-    inputs = len(places) - len(made)
-    before = [place.reorder for place in places[:inputs] if place.reorder]
-    after = [place.reorder for place in places[inputs:] if place.reorder]
+def _function(execute: Callable[[], None], memories: list[_OperandMemory], results: list[Layout]) -> Function:
+    set_address, wait, stream = _library().dnnl_memory_set_data_handle, _library().dnnl_stream_wait, _stream()
+    tensor_memories = [memory.tensor for memory in memories]
+    scratches = [memory for memory in memories if memory.scratch]
+    *offsets, scratch_bytes = accumulate((memory.scratch_bytes for memory in scratches), initial=0)
+    scratch_offsets = [(memory.scratch, offset) for memory, offset in zip(scratches, offsets, strict=True)]
+    inputs = len(memories) - len(results)
+    reorders_before = [memory.reorder for memory in memories[:inputs] if memory.reorder]
+    reorders_after = [memory.reorder for memory in memories[inputs:] if memory.reorder]
 
     def run(*tensors: Tensor, into: tuple[Tensor, ...] = ()) -> list[Tensor]:
-        results = [*into, *(empty(layout) for layout in made[len(into) :])]
+        made = [*into, *(empty(layout) for layout in results[len(into) :])]
         with _lock:
             _use_threads()
-            for memory, tensor in zip(outer, (*tensors, *results)):
-                set_data(memory, tensor.data_ptr())
-            if own:
-                start = _scratch_of(offsets[-1])
-                for place, offset in zip(own, offsets):
-                    set_data(place.own, start + offset)
-            for reorder in before:
+            for memory, tensor in zip(tensor_memories, (*tensors, *made), strict=True):
+                set_address(memory, tensor.data_ptr())
+            if scratch_offsets:
+                start = _scratch_address(scratch_bytes)
+                for memory, offset in scratch_offsets:
+                    set_address(memory, start + offset)
+            for reorder in reorders_before:
                 reorder()
             execute()
-            for reorder in after:
+            for reorder in reorders_after:
                 reorder()
             _check("stream_wait", wait(stream))
-        return results
+        return made
 
     return run

@@ -1,52 +1,48 @@
-"""Operations of convolutional networks by oneDNN, on float32 tensors that lie on the CPU. Gradients are `kernels`' business.
+"""Convolution, leaky ReLU, pixel shuffle and flattening by oneDNN, for float32 tensors on the CPU, without gradients.
 
-Paddle's own kernels reach a third of a CPU's rate and run, but for products, on one thread. What is made
-here lies with the channels last, where it has more than a few: between two of these operations nothing
-need be rearranged. To Paddle it is a tensor [N, C, H, W] as any other, with other strides. A gradient
-lies as what it is the gradient of.
+Paddle's own kernels reach a third of a CPU's speed, and except for matrix products they run on one thread. The feature
+maps that are made here are channels-last if they have more than a few channels, so nothing need be reordered between
+two of these operations. A gradient has the layout of the tensor that it is the gradient in. Batch normalisation is in
+`norm`; `contraction` and `differentiable` add the gradients.
 """
 
-import ctypes
-from collections.abc import Callable
+from ctypes import c_float, c_void_p
 from functools import cache
 from typing import NamedTuple
 
 from paddle import Tensor
 
 from paddle_gan.backend.dnnl import (
-    Layout,
+    Argument,
+    Function,
     Operand,
-    channels_last,
-    decided,
-    described,
-    empty,
+    any_layout_descriptor,
+    as_it_is,
     engine,
-    in_a_row,
     integers,
-    layout_of,
     make,
-    operation,
-    rearrangement,
-    undecided,
+    memory_descriptor,
+    primitive_function,
+    reorder_function,
+    required_descriptor,
 )
+from paddle_gan.backend.layout import Layout, channels_last, contiguous, layout_of
 
-# Channels that oneDNN takes at once. With a remainder it is told to choose the layout itself: with the channels last,
-# the gradient in the filters writes to memory that is not its own then (oneDNN 3.6.2).
+# oneDNN computes in blocks of so many channels. With a remainder, oneDNN chooses the layout: given channels-last
+# layouts, its gradient in the filters would write outside its own memory (oneDNN 3.6.2).
 _BLOCK = 16
-# Numbers of dnnl_types.h.
-_DIRECT, _RELU = 1, 32
-_TRAINING, _INFERENCE, _BACKWARD = 64, 96, 128
-_GLOBAL_STATISTICS, _SCALE_AND_SHIFT = 1, 2 | 4
+# Numbers of dnnl_types.h: dnnl_convolution_direct, dnnl_eltwise_relu, dnnl_forward_training.
+_DIRECT, _RELU, _TRAINING = 1, 32, 64
 
 
 class Geometry(NamedTuple):
-    """Of a convolution.
+    """Shapes, stride and padding of a convolution.
 
     Attributes:
         images: [N, C, H, W].
         filters: [K, C, R, S].
         stride: along both axes.
-        padding: rows and columns of zeros at the top, left, bottom and right.
+        padding: rows and columns of zeros at the top, left, bottom and right of the images.
     """
 
     images: tuple[int, int, int, int]
@@ -63,223 +59,267 @@ class Geometry(NamedTuple):
         return self.images[0], self.filters[0], height, width
 
     @property
-    def seen_from_the_outputs(self) -> "Geometry":
-        """Of the convolution, of stride 1, with mirrored filters that is the adjoint of this one in the images."""
+    def adjoint(self) -> "Geometry":
+        """Geometry of the convolution from outputs to images, with mirrored filters; for stride 1.
+
+        It is the adjoint of this convolution in the images.
+        """
         k, c, rows, columns = self.filters
         top, left, bottom, right = self.padding
-        outside = (rows - 1 - top, columns - 1 - left, rows - 1 - bottom, columns - 1 - right)
-        return Geometry(self.outputs, (c, k, rows, columns), 1, outside)
+        complement = (rows - 1 - top, columns - 1 - left, rows - 1 - bottom, columns - 1 - right)
+        return Geometry(self.outputs, (c, k, rows, columns), 1, complement)
 
 
-def convolve(x: Tensor, w: Tensor, bias: Tensor | None, geometry: Geometry, precision: str) -> Tensor:
-    """Cross-correlation of x [N, C, H, W] with w [K, C, R, S], plus bias [K] if there is one: y [N, K, P, Q].
+def convolve(images: Tensor, filters: Tensor, bias: Tensor | None, geometry: Geometry, factors: str) -> Tensor:
+    """Cross-correlation.
 
     Args:
-        precision: to which the factors are rounded, "float32" or "bfloat16"; sums and results are float32.
+        images: [N, C, H, W].
+        filters: [K, C, R, S].
+        bias: [K], added to each output, or None.
+        geometry: of the convolution.
+        factors: type to which images and filters are rounded before they are multiplied, "float32" or "bfloat16".
+            Sums and results are float32.
+
+    Returns:
+        [N, K, P, Q].
     """
-    given = (x, w) if bias is None else (x, w, bias)
-    return _convolution("forward", geometry, precision, *map(layout_of, given))(*given)[0]
+    if bias is None:
+        return _forward(geometry, factors, layout_of(images), layout_of(filters))(images, filters)[0]
+    function = _forward(geometry, factors, layout_of(images), layout_of(filters), layout_of(bias))
+    return function(images, filters, bias)[0]
 
 
-def image_gradient(dy: Tensor, w: Tensor, geometry: Geometry, precision: str) -> Tensor:
-    """The adjoint in the images: what dy [N, K, P, Q] is worth at each pixel, [N, C, H, W]. A transposed convolution."""
-    return _convolution("backward_data", geometry, precision, layout_of(dy), layout_of(w))(dy, w)[0]
+def image_gradient(output_gradients: Tensor, filters: Tensor, geometry: Geometry, factors: str) -> Tensor:
+    """The adjoint of `convolve` in the images, which is a transposed convolution.
+
+    Args:
+        output_gradients: [N, K, P, Q].
+        filters: [K, C, R, S].
+        geometry, factors: as for `convolve`.
+
+    Returns:
+        [N, C, H, W].
+    """
+    function = _backward_data(geometry, factors, layout_of(output_gradients), layout_of(filters))
+    return function(output_gradients, filters)[0]
 
 
-def filter_gradient(x: Tensor, dy: Tensor, geometry: Geometry, precision: str) -> Tensor:
-    """The adjoint in the filters: the correlation of x with dy [N, K, P, Q], [K, C, R, S]."""
-    return _convolution("backward_weights", geometry, precision, layout_of(x), layout_of(dy))(x, dy)[0]
+def filter_gradient(images: Tensor, output_gradients: Tensor, geometry: Geometry, factors: str) -> Tensor:
+    """The adjoint of `convolve` in the filters, which correlates images and gradients.
+
+    Args:
+        images: [N, C, H, W].
+        output_gradients: [N, K, P, Q].
+        geometry, factors: as for `convolve`.
+
+    Returns:
+        [K, C, R, S].
+    """
+    function = _backward_weights(geometry, factors, layout_of(images), layout_of(output_gradients))
+    return function(images, output_gradients)[0]
 
 
 def leaky_relu(x: Tensor, slope: float, into: tuple[Tensor, ...] = ()) -> Tensor:
-    """x where it is positive, slope · x elsewhere; written to a tensor that lies as x, or x itself, if there is one."""
+    """x where it is positive, slope · x elsewhere.
+
+    Args:
+        x: of any shape.
+        slope: at negative values.
+        into: a tensor of the layout of x that the result is written to, which may be x itself; or nothing.
+    """
     return _leaky_relu(layout_of(x), slope)(x, into=into)[0]
 
 
-def rectify(dy: Tensor, x: Tensor, slope: float) -> Tensor:
-    """dy where x > 0 and slope · dy elsewhere, of one shape: the gradient of a leaky ReLU of x."""
-    return _rectifier(layout_of(dy), layout_of(x), slope)(dy, x)[0]
-
-
-def normalise(x: Tensor, scale: Tensor, shift: Tensor, epsilon: float, parts: int) -> tuple[Tensor, list[list[Tensor]]]:
-    """Batch normalisation of x [N, C, H, W], of each of so many equal parts of the batch by itself.
-
-    Returns:
-        y of the shape of x; mean and (biased) variance of each channel, [C], of each part.
-    """
-    y = empty(channels_last(tuple(x.shape)))
-    return y, [
-        _norm(layout_of(x_part), epsilon)(x_part, scale, shift, into=(y_part,))[1:]
-        for x_part, y_part in zip(_split(x, parts), _split(y, parts))
-    ]
-
-
-def normalise_as(x: Tensor, mean: Tensor, variance: Tensor, scale: Tensor, shift: Tensor, epsilon: float) -> Tensor:
-    """The norm of x [N, C, H, W] by known statistics instead of its own."""
-    return _fixed_norm(layout_of(x), epsilon)(x, mean, variance, scale, shift)[0]
-
-
-def norm_gradients(
-    dy: Tensor, x: Tensor, statistics: list[list[Tensor]], scale: Tensor, epsilon: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients of `normalise` in x, scale and shift, given the statistics that it returned."""
-    dx, parts = empty(layout_of(x)), len(statistics)
-    made = [
-        _norm_gradients(layout_of(dy_part), layout_of(x_part), epsilon)(dy_part, x_part, *known, scale, into=(dx_part,))
-        for dy_part, x_part, dx_part, known in zip(_split(dy, parts), _split(x, parts), _split(dx, parts), statistics)
-    ]
-    (_, dscale, dshift), *others = made
-    for _, more_scale, more_shift in others:
-        dscale, dshift = dscale + more_scale, dshift + more_shift
-    return dx, dscale, dshift
+def leaky_relu_gradient(gradient: Tensor, x: Tensor, slope: float) -> Tensor:
+    """The gradient of a leaky ReLU in x: `gradient` where x > 0, slope · gradient elsewhere; both of one shape."""
+    return _leaky_relu_gradient(layout_of(gradient), layout_of(x), slope)(gradient, x)[0]
 
 
 def pixel_shuffle(x: Tensor, factor: int) -> Tensor:
-    """[N, factor² C, H, W] to [N, C, factor H, factor W]: the channels of a pixel as a square of pixels (Shi et al. 2016)."""
+    """[N, factor² C, H, W] to [N, C, factor H, factor W]: channels become squares of pixels (Shi et al. 2016)."""
     return _shuffle(layout_of(x), factor)(x)[0]
 
 
 def pixel_unshuffle(y: Tensor, factor: int) -> Tensor:
-    """Back from `pixel_shuffle`."""
+    """The inverse of `pixel_shuffle`."""
     return _unshuffle(layout_of(y), factor)(y)[0]
 
 
 def flatten(x: Tensor) -> Tensor:
     """[N, C, H, W] to [N, C · H · W]."""
-    row = in_a_row(tuple(x.shape))
-    return rearrangement(layout_of(x), row, row)(x)[0].reshape([x.shape[0], -1])
+    row = contiguous(tuple(x.shape))
+    return reorder_function(layout_of(x), row, row)(x)[0].reshape([x.shape[0], -1])
 
 
-@cache
-def _convolution(kind: str, geometry: Geometry, precision: str, *layouts: Layout) -> Callable[..., list[Tensor]]:
-    """One kind of convolution of one geometry, for tensors that lie so; a third of them is a bias."""
-    shapes = {"x": geometry.images, "w": geometry.filters, "y": geometry.outputs}
-    own = {role: undecided(shape, precision) for role, shape in shapes.items()}
+class _Convolution(NamedTuple):
+    """Memory descriptors and parameters of a convolution, as oneDNN takes them, and its forward primitive."""
+
+    source: c_void_p
+    weights: c_void_p
+    destination: c_void_p
+    strides: object
+    dilations: object
+    padding_before: object
+    padding_after: object
+    forward: c_void_p
+
+
+def _convolution(geometry: Geometry, factors: str, bias: c_void_p | None = None) -> _Convolution:
+    source = any_layout_descriptor(geometry.images, factors)
+    weights = any_layout_descriptor(geometry.filters, factors)
+    destination = any_layout_descriptor(geometry.outputs, factors)
     if all(channels % _BLOCK == 0 for channels in geometry.filters[:2]):
-        own.update({role: described(channels_last(shapes[role]), precision) for role in "xy"})
-    x, w, y = own.values()
+        source = memory_descriptor(channels_last(geometry.images), factors)
+        destination = memory_descriptor(channels_last(geometry.outputs), factors)
     top, left, bottom, right = geometry.padding
-    steps = [integers(pair) for pair in ([geometry.stride] * 2, (0, 0), (top, left), (bottom, right))]
-    bias = described(layouts[2]) if len(layouts) > 2 else None
+    strides, dilations = integers([geometry.stride] * 2), integers((0, 0))
+    before, after = integers((top, left)), integers((bottom, right))
     forward = make(
-        "convolution_forward_primitive_desc_create", engine(), _TRAINING, _DIRECT, x, w, bias, y, *steps, None
+        "convolution_forward_primitive_desc_create",
+        engine(),
+        _TRAINING,
+        _DIRECT,
+        source,
+        weights,
+        bias,
+        destination,
+        strides,
+        dilations,
+        before,
+        after,
+        None,
     )
-    if kind == "forward":
-        planned, roles = forward, ["x", "w", "y"]
-    else:
-        mds, roles = {
-            "backward_data": ((x, w, y), ["dy", "w", "dx"]),
-            "backward_weights": ((x, w, None, y), ["x", "dy", "dw"]),
-        }[kind]
-        planned = make(f"convolution_{kind}_primitive_desc_create", engine(), _DIRECT, *mds, *steps, forward, None)
-    *given, made = roles
-    inputs = [Operand(role, layout, decided(planned, role)) for role, layout in zip(given, layouts)]
-    if bias:
-        inputs.append(Operand("b", layouts[2], bias))
-    result = in_a_row(geometry.filters) if made == "dw" else channels_last(shapes[made[-1]])
-    return operation(planned, inputs, [Operand(made, result, decided(planned, made))])
+    return _Convolution(source, weights, destination, strides, dilations, before, after, forward)
+
+
+def _required(planned: c_void_p, argument: Argument, layout: Layout) -> Operand:
+    return Operand(argument, layout, required_descriptor(planned, argument))
 
 
 @cache
-def _leaky_relu(layout: Layout, slope: float) -> Callable[..., list[Tensor]]:
-    md = described(layout)
-    return operation(_rectification(md, slope), _described(layout, "x"), _described(layout, "y"))
+def _forward(geometry: Geometry, factors: str, images: Layout, filters: Layout, bias: Layout | None = None) -> Function:
+    bias_operands = [] if bias is None else [as_it_is(Argument.BIAS, bias)]
+    planned = _convolution(geometry, factors, bias_operands[0].required if bias_operands else None).forward
+    inputs = [_required(planned, Argument.SOURCE, images), _required(planned, Argument.WEIGHTS, filters)]
+    result = _required(planned, Argument.DESTINATION, channels_last(geometry.outputs))
+    return primitive_function(planned, [*inputs, *bias_operands], [result])
 
 
 @cache
-def _rectifier(dy: Layout, x: Layout, slope: float) -> Callable[..., list[Tensor]]:
-    md = described(x)
+def _backward_data(geometry: Geometry, factors: str, output_gradients: Layout, filters: Layout) -> Function:
+    convolution = _convolution(geometry, factors)
+    planned = make(
+        "convolution_backward_data_primitive_desc_create",
+        engine(),
+        _DIRECT,
+        convolution.source,
+        convolution.weights,
+        convolution.destination,
+        convolution.strides,
+        convolution.dilations,
+        convolution.padding_before,
+        convolution.padding_after,
+        convolution.forward,
+        None,
+    )
+    inputs = [
+        _required(planned, Argument.DIFF_DESTINATION, output_gradients),
+        _required(planned, Argument.WEIGHTS, filters),
+    ]
+    result = _required(planned, Argument.DIFF_SOURCE, channels_last(geometry.images))
+    return primitive_function(planned, inputs, [result])
+
+
+@cache
+def _backward_weights(geometry: Geometry, factors: str, images: Layout, output_gradients: Layout) -> Function:
+    convolution, no_bias = _convolution(geometry, factors), None
+    planned = make(
+        "convolution_backward_weights_primitive_desc_create",
+        engine(),
+        _DIRECT,
+        convolution.source,
+        convolution.weights,
+        no_bias,
+        convolution.destination,
+        convolution.strides,
+        convolution.dilations,
+        convolution.padding_before,
+        convolution.padding_after,
+        convolution.forward,
+        None,
+    )
+    inputs = [
+        _required(planned, Argument.SOURCE, images),
+        _required(planned, Argument.DIFF_DESTINATION, output_gradients),
+    ]
+    result = _required(planned, Argument.DIFF_WEIGHTS, contiguous(geometry.filters))
+    return primitive_function(planned, inputs, [result])
+
+
+@cache
+def _leaky_relu(layout: Layout, slope: float) -> Function:
+    planned = _leaky_relu_forward(memory_descriptor(layout), slope)
+    return primitive_function(planned, [as_it_is(Argument.SOURCE, layout)], [as_it_is(Argument.DESTINATION, layout)])
+
+
+@cache
+def _leaky_relu_gradient(gradient: Layout, x: Layout, slope: float) -> Function:
+    descriptor = memory_descriptor(x)
+    forward = _leaky_relu_forward(descriptor, slope)
     planned = make(
         "eltwise_backward_primitive_desc_create",
-        *(engine(), _RELU, md, md, md, ctypes.c_float(slope), ctypes.c_float(0.0)),
-        *(_rectification(md, slope), None),
+        engine(),
+        _RELU,
+        descriptor,
+        descriptor,
+        descriptor,
+        c_float(slope),
+        c_float(0.0),
+        forward,
+        None,
     )
-    return operation(planned, [Operand("dy", dy, md), Operand("x", x, md)], [Operand("dx", x, md)])
+    inputs = [Operand(Argument.DIFF_DESTINATION, gradient, descriptor), Operand(Argument.SOURCE, x, descriptor)]
+    return primitive_function(planned, inputs, [Operand(Argument.DIFF_SOURCE, x, descriptor)])
 
 
-def _rectification(md: ctypes.c_void_p, slope: float) -> ctypes.c_void_p:
-    numbers = ctypes.c_float(slope), ctypes.c_float(0.0)
-    return make("eltwise_forward_primitive_desc_create", engine(), _TRAINING, _RELU, md, md, *numbers, None)
-
-
-@cache
-def _norm(x: Layout, epsilon: float) -> Callable[..., list[Tensor]]:
-    own = channels_last(x.shape)
-    parameters = in_a_row(x.shape[1:2])
-    inputs = [Operand("x", x, described(own)), *_described(parameters, "scale", "shift")]
-    results = _described(own, "y") + _described(parameters, "mean", "variance")
-    return operation(_norm_forward(own, epsilon), inputs, results)
-
-
-@cache
-def _fixed_norm(x: Layout, epsilon: float) -> Callable[..., list[Tensor]]:
-    own = channels_last(x.shape)
-    inputs = [Operand("x", x, described(own))]
-    inputs += _described(in_a_row(x.shape[1:2]), "mean", "variance", "scale", "shift")
-    planned = _norm_forward(own, epsilon, _INFERENCE, _GLOBAL_STATISTICS | _SCALE_AND_SHIFT)
-    return operation(planned, inputs, _described(own, "y"))
-
-
-@cache
-def _norm_gradients(dy: Layout, x: Layout, epsilon: float) -> Callable[..., list[Tensor]]:
-    own = channels_last(x.shape)
-    md, parameters = described(own), in_a_row(x.shape[1:2])
-    forward = _norm_forward(own, epsilon)
-    planned = make(
-        "batch_normalization_backward_primitive_desc_create",
-        *(engine(), _BACKWARD, md, md, md, ctypes.c_float(epsilon), _SCALE_AND_SHIFT, forward, None),
-    )
-    inputs = [Operand("dy", dy, md), Operand("x", x, md)]
-    inputs += _described(parameters, "mean", "variance", "scale")
-    results = [Operand("dx", x, md), *_described(parameters, "dscale", "dshift")]
-    return operation(planned, inputs, results)
-
-
-def _norm_forward(
-    images: Layout, epsilon: float, kind: int = _TRAINING, flags: int = _SCALE_AND_SHIFT
-) -> ctypes.c_void_p:
-    md = described(images)
+def _leaky_relu_forward(descriptor: c_void_p, slope: float) -> c_void_p:
     return make(
-        "batch_normalization_forward_primitive_desc_create",
-        *(engine(), kind, md, md, ctypes.c_float(epsilon), flags, None),
+        "eltwise_forward_primitive_desc_create",
+        engine(),
+        _TRAINING,
+        _RELU,
+        descriptor,
+        descriptor,
+        c_float(slope),
+        c_float(0.0),
+        None,
     )
 
 
-def _split(x: Tensor, parts: int) -> list[Tensor]:
-    """Equal parts of a batch, where they lie."""
-    size = x.shape[0] // parts
-    return [x] if parts == 1 else [x[i * size : (i + 1) * size] for i in range(parts)]
-
-
-def _described(layout: Layout, *roles: str) -> list[Operand]:
-    """Operands that oneDNN takes as they lie."""
-    return [Operand(role, layout, described(layout)) for role in roles]
-
-
 @cache
-def _shuffle(x: Layout, factor: int) -> Callable[..., list[Tensor]]:
+def _shuffle(x: Layout, factor: int) -> Function:
     n, c, h, w = x.shape
     y = channels_last((n, c // factor**2, h * factor, w * factor))
-    return rearrangement(_deep(x, factor), _wide(y, factor), y)
+    return reorder_function(_before_shuffle(x, factor), _after_shuffle(y, factor), y)
 
 
 @cache
-def _unshuffle(y: Layout, factor: int) -> Callable[..., list[Tensor]]:
+def _unshuffle(y: Layout, factor: int) -> Function:
     n, c, h, w = y.shape
     x = channels_last((n, c * factor**2, h // factor, w // factor))
-    return rearrangement(_wide(y, factor), _deep(x, factor), x)
+    return reorder_function(_after_shuffle(y, factor), _before_shuffle(x, factor), x)
 
 
-def _deep(x: Layout, factor: int) -> Layout:
-    """Images before a pixel shuffle, by [N, C, row in the square, column in it, H, W]."""
+def _before_shuffle(x: Layout, factor: int) -> Layout:
+    """A tensor before a pixel shuffle, with axes [N, C, row in the square, column in the square, H, W]."""
     (n, c, h, w), (image, channel, row, column) = x
     strides = (image, channel * factor**2, channel * factor, channel, row, column)
     return Layout((n, c // factor**2, factor, factor, h, w), strides)
 
 
-def _wide(y: Layout, factor: int) -> Layout:
-    """Images after a pixel shuffle, by the same."""
+def _after_shuffle(y: Layout, factor: int) -> Layout:
+    """A tensor after a pixel shuffle, with the same axes."""
     (n, c, h, w), (image, channel, row, column) = y
-    return Layout(
-        (n, c, factor, factor, h // factor, w // factor), (image, channel, row, column, row * factor, column * factor)
-    )
+    strides = (image, channel, row, column, row * factor, column * factor)
+    return Layout((n, c, factor, factor, h // factor, w // factor), strides)

@@ -1,15 +1,14 @@
-"""In which type a training step multiplies: float32, or bfloat16 and float16 where those are quicker.
+"""In which type training multiplies: float32, or bfloat16 and float16 where those are quicker.
 
-Weights, averages, optimisers, losses and logs are float32 in all of them. On a GPU the forward passes of
-both networks run under Paddle's automatic mixed precision (level O1: convolutions and products in the lower
-type, the rest where it is safe), and penalties, which take second gradients, in float32. On a CPU the
-factors of convolutions are rounded to bfloat16, in penalties too, and sums are float32: see `kernels`.
+Weights, averages, optimisers, losses and logs are float32 in all of them. On a GPU the forward passes of the networks
+run under Paddle's automatic mixed precision (level O1: convolutions and products in the lower type, the rest where it
+is safe), and penalties, which take second gradients, in float32. On a CPU convolutions round what they multiply to
+bfloat16, in penalties too, and add in float32 (see `kernels`).
 """
 
-import math
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from functools import cache, partial
 
 import paddle
@@ -20,81 +19,57 @@ from paddle.amp import GradScaler
 from paddle_gan.backend import kernels, onednn
 from paddle_gan.backend.compiled import Call
 
-Context = Callable[[], AbstractContextManager]
-
 
 def call(network: nn.Layer, inputs: Tensor, labels: Tensor | None) -> Tensor:
-    """The network itself."""
+    """Run the network as it stands."""
     return network(inputs, labels)
 
 
 def unscaled() -> GradScaler:
-    """One whose every method does as if it were not there."""
+    """A scaler that does nothing."""
     return GradScaler(enable=False)
 
 
 @dataclass(frozen=True)
 class Precision:
-    """What a step puts around its parts; by default nothing, which is float32.
+    """How the networks of a training run are computed; by default in float32, as they stand.
 
     Attributes:
-        around_round: of all steps of a round.
-        around_forward: of a network's forward pass, but not in a penalty.
-        discriminator_scaler, generator_scaler: scale the losses up, so that small gradients do not vanish in
-            float16, and leave an update out when large ones overflow; they halve and double their scale by themselves.
+        factors: type to which convolutions on a CPU round what they multiply, "float32" or "bfloat16".
+        around_forward: context of a network's forward pass, but not of a penalty.
+        new_scaler: makes the scaler of one network's loss. For float16 it scales the loss up, so that small gradients
+            do not vanish, and leaves an update out when large ones overflow; it adapts its scale by itself.
         call: runs a network, as it stands or compiled.
     """
 
-    around_round: Context = nullcontext
-    around_forward: Context = nullcontext
-    discriminator_scaler: GradScaler = field(default_factory=unscaled)
-    generator_scaler: GradScaler = field(default_factory=unscaled)
+    factors: str = "float32"
+    around_forward: Callable[[], AbstractContextManager] = nullcontext
+    new_scaler: Callable[[], GradScaler] = unscaled
     call: Call = call
 
-    @property
-    def scalers(self) -> dict[str, GradScaler]:
-        """Those that scale, by the name of their network."""
-        both = {"discriminator": self.discriminator_scaler, "generator": self.generator_scaler}
-        return {name: scaler for name, scaler in both.items() if scaler.is_enable()}
-
     def forward(self, network: nn.Layer, inputs: Tensor, labels: Tensor | None) -> Tensor:
-        """What `network` makes of `inputs`, in float32."""
+        """The output of `network` for `inputs`, in float32."""
         with self.around_forward():
             outputs = self.call(network, inputs, labels)
         return outputs if outputs.dtype == paddle.float32 else outputs.astype("float32")
 
-    def add_scales(self, scalars: dict[str, float]) -> None:
-        """Add the scales of the losses to the values of a logged round, if there are any.
-
-        A gradient that overflows costs its update, not the run, as long as the scale can be halved: its norm,
-        which is infinite or NaN then, is taken out.
-        """
-        for name, scaler in self.scalers.items():
-            scale = scalars[f"optimizer/loss_scale_{name}"] = float(scaler.state_dict()["scale"][0])
-            norm = f"optimizer/gradient_norm_{name}"
-            if scale >= 1 and not math.isfinite(scalars[norm]):
-                del scalars[norm]
-
-
-def rounded() -> Precision:
-    """On a CPU: the factors of convolutions rounded to bfloat16."""
-    return Precision(around_round=_rounded_factors)
-
 
 def mixed(dtype: str, scaled: bool) -> Precision:
-    """On a GPU: Paddle's automatic mixed precision.
+    """Paddle's automatic mixed precision, for a GPU.
 
     Args:
         dtype: the lower type, "bfloat16" or "float16".
         scaled: scale the losses, as float16 needs for its small range.
     """
-    scaler = GradScaler if scaled else unscaled
-    return Precision(nullcontext, partial(paddle.amp.auto_cast, dtype=dtype, level="O1"), scaler(), scaler())
+    return Precision(
+        around_forward=partial(paddle.amp.auto_cast, dtype=dtype, level="O1"),
+        new_scaler=GradScaler if scaled else unscaled,
+    )
 
 
 @cache
 def can_round() -> bool:
-    """Whether oneDNN is here and multiplies bfloat16 on this processor, in training: found out by trying."""
+    """Whether oneDNN is here and can train in bfloat16 on this processor. A small convolution is tried to find out."""
     if not kernels.available():
         return False
     x, w = paddle.ones([1, 16, 4, 4]), paddle.ones([16, 16, 3, 3])
@@ -106,12 +81,3 @@ def can_round() -> bool:
     except RuntimeError:
         return False
     return True
-
-
-@contextmanager
-def _rounded_factors() -> Iterator[None]:
-    kernels.set_precision("bfloat16")
-    try:
-        yield
-    finally:
-        kernels.set_precision("float32")

@@ -1,7 +1,8 @@
-"""How fast training is: on its own, against others in the same minute, and as its sizes grow.
+"""How fast training is: alone, compared with others in the same minute, and with growing sizes.
 
-Whatever is timed runs in a process of its own (`workers/`), which this one asks in turn; so nothing here imports
-Paddle, one library's threads do not disturb another's, and each case has its own peak of memory.
+Everything that is timed runs in its own process (`workers/`). This process asks the workers one after another. So
+nothing here imports Paddle, the threads of one library do not disturb another library, and each case has its own peak
+of memory.
 """
 
 from paddle_gan.bench.cases import run

@@ -1,29 +1,48 @@
-"""The benchmark as a whole: which cases there are, and what is measured of each."""
+"""The benchmark as a whole: its cases, and what is measured for each of them."""
 
 import math
-import signal
 import statistics
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, NamedTuple
 
 from paddle_gan.bench.machine import machine, physical_cores
 from paddle_gan.bench.processes import Ask, worker
-from paddle_gan.config.options import IMAGE_SIZES, LOSS_ALIASES, BenchConfig, TrainConfig
+from paddle_gan.config.bench import BenchConfig
+from paddle_gan.config.names import IMAGE_SIZES, LOSS_ALIASES
+from paddle_gan.config.train import TrainConfig
 from paddle_gan.errors import UsageError
+from paddle_gan.system.runtime import accept_sigterm
 
-# As many as sampling makes at once.
+# Samples of a measurement: as many as sampling generates at once.
 SAMPLES = 250
-# What is timed of each case, by the names that the workers give them.
+# The actions that are timed for each case, by the names that the workers give them.
 ACTIONS = ("round", "discriminator step", "generator step", "sampling", "batch", "product")
-# Whatever is quicker is repeated for so long, so that the clock and the start do not count.
+# A faster action is repeated for this time, so that the resolution of the clock does not matter.
 _SECONDS = 0.2
 _NOISE_IMAGES = 2048
+# Sizes of --grow: in multiples of the given size, and in images of the set.
 _FACTORS = (0.25, 0.5, 1, 2)
 _SET_SIZES = (1000, 4000, 16_000, 64_000)
-# The worker of each peer, and the names of what it can do in place of our round.
-_PEERS = {"torch": ("torch_twin", ("torch", "torch, channels last")), "writeup": ("writeup_step", ("write-up",))}
+
+
+class Peer(NamedTuple):
+    """What our round is compared with.
+
+    Attributes:
+        worker: name of its script in `workers/`.
+        actions: those of its actions that correspond to our round.
+    """
+
+    worker: str
+    actions: tuple[str, ...]
+
+
+_PEERS = {
+    "torch": Peer(worker="torch_twin", actions=("torch", "torch, channels last")),
+    "tutorial": Peer(worker="tutorial_step", actions=("tutorial",)),
+}
 
 Say = Callable[[str], None]
 Result = dict[str, Any]
@@ -34,71 +53,99 @@ def run(config: BenchConfig, environment: Mapping[str, str], say: Say) -> Result
 
     Args:
         config: what is measured.
-        environment: of the processes that measure: as it was before this package was imported, which sets Paddle's
-            threads; ours sets them again, the others take it as it comes.
+        environment: of the worker processes: the environment as it was before this package was imported, because the
+            import sets Paddle's threads. Our worker sets them again; the others use it as it is.
         say: takes a line of progress at a time.
 
     Returns:
-        An object fit for JSON: "machine", and one of "cases", "ratios" or "growths", each a list over the
-        objectives and networks. All seconds are lists, one value for each repetition.
+        An object for JSON: "machine", and one of "cases", "ratios" or "growths", each of them a list over the
+        objectives and networks. All seconds are lists with one value for each repetition.
 
     Raises:
-        UsageError: options that do not go together, or PyTorch is needed and not here.
+        UsageError: options that cannot be combined, or PyTorch is needed and is not installed.
     """
     if config.against and "PADDLE_TRAINER_ID" in environment:
-        raise UsageError("--against measures in turn, and paddle.distributed.launch side by side; leave one of them")
+        raise UsageError(
+            "--against measures one process after another, and paddle.distributed.launch starts several at once; "
+            "leave one of them out"
+        )
     if config.against == "torch" and not find_spec("torch"):
         raise UsageError("--against torch: there is no PyTorch here; pip install torch")
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # see cli.main; no Paddle is imported here
-    kind, measure = ("ratios", _ratio) if config.against else ("growths", _growth) if config.grow else ("cases", _case)
-    results, here = [], machine()
+    accept_sigterm()  # `commands` holds it back until Paddle is imported, which does not happen here
+    at_start, results = machine(), []
     cases = _cases(config)
     for number, case in enumerate(cases, 1):
-        heading = f"[{number}/{len(cases)}] {case['options']['loss']}, {case['options']['generator']}"
-        results.append(measure(config, case, environment, lambda line: say(f"{heading}: {line}")))
-    return {"machine": here, kind: results}
+        heading = f"[{number}/{len(cases)}] {case['options']['loss']}, {case['options']['generator']}: "
+        results.append(_measure(config, case, environment, _with_heading(heading, say)))
+    return {"machine": at_start, _kind(config): results}
+
+
+def _kind(config: BenchConfig) -> str:
+    if config.against:
+        return "ratios"
+    return "growths" if config.grow else "cases"
+
+
+def _measure(config: BenchConfig, case: Result, environment: Mapping[str, str], say: Say) -> Result:
+    if config.against:
+        return _ratio(config, _PEERS[config.against], case, environment, say)
+    if config.grow:
+        return _growth(config, config.grow, case, environment, say)
+    return _case(config, case, environment, say)
+
+
+def _with_heading(heading: str, say: Say) -> Say:
+    return lambda line: say(heading + line)
 
 
 def summary(values: list[float]) -> dict[str, float]:
-    """Median, least and greatest of some values."""
+    """Median, least and greatest of some values, by these names."""
     return {"median": statistics.median(values), "least": min(values), "greatest": max(values)}
 
 
 def exponent(sizes: list[float], costs: list[float]) -> float:
-    """The a of cost = c · size^a, fitted by least squares to the logarithms."""
-    x, y = ([math.log(value) for value in values] for values in (sizes, costs))
+    """The exponent a of cost = c · size^a, by a least-squares fit of the logarithms."""
+    x, y = [math.log(size) for size in sizes], [math.log(cost) for cost in costs]
     return statistics.linear_regression(x, y).slope
 
 
-def _cases(config: BenchConfig) -> list[dict[str, Any]]:
-    """What a worker needs to know of each case.
+def _cases(config: BenchConfig) -> list[Result]:
+    """The description of each case for a worker, see `workers.ours.prepare`.
 
     Raises:
-        UsageError: sizes that no training could have.
+        UsageError: options with which nothing could be trained.
     """
-    writeup = config.against == "writeup"
-    shared = {name: getattr(config, name) for name in ("width", "discriminator_width", "batch_size", "image_size")}
-    shared |= {"channels": config.channels, "dataset": config.dataset or "mnist", "device": config.device, "steps": 1}
-    shared |= {"precision": config.precision, "compile": config.compile}
+    tutorial = config.against == "tutorial"
+    shared = {
+        "width": config.width,
+        "discriminator_width": config.discriminator_width,
+        "batch_size": config.batch_size,
+        "image_size": config.image_size,
+        "channels": config.channels,
+        "dataset": config.dataset or "mnist",
+        "device": config.device,
+        "precision": config.precision,
+        "compile": config.compile,
+        "steps": 1,
+    }
     cases = []
-    for generator in config.generator or ("writeup" if writeup else "pixelshuffle",):
-        for loss in config.loss or ("gan" if writeup else "lsgan",):
+    for generator in config.generator or ("tutorial" if tutorial else "pixelshuffle",):
+        for loss in config.loss or ("gan" if tutorial else "lsgan",):
             options = {"loss": LOSS_ALIASES.get(loss, loss), "generator": generator, **shared}
-            TrainConfig(**options)
+            TrainConfig(**options)  # refuses what cannot be trained
             cases.append({"options": options, "images": None if config.dataset else _NOISE_IMAGES, "samples": SAMPLES})
     return cases
 
 
-def _case(config: BenchConfig, case: dict[str, Any], environment: Mapping[str, str], say: Say) -> Result:
-    """All that there is to measure of one case."""
+def _case(config: BenchConfig, case: Result, environment: Mapping[str, str], say: Say) -> Result:
+    """All measurements of one case."""
     with worker("ours", environment) as ask:
         about = ask(prepare=case)
         return {"about": about, **_measured(ask, ACTIONS, config.repeats, say)}
 
 
 def _measured(ask: Ask, actions: tuple[str, ...], repeats: int, say: Say) -> Result:
-    """The peak of memory after a first round, and the seconds of each action, taken in turn."""
+    """The peak of memory after a first round, and the seconds of each action; a repetition times every action once."""
     ask(time="round", seconds=0)
     peak = ask(peak=True)["bytes"]
     seconds = {action: [] for action in actions}
@@ -109,65 +156,79 @@ def _measured(ask: Ask, actions: tuple[str, ...], repeats: int, say: Say) -> Res
     return {"peak_bytes": peak, "seconds": seconds}
 
 
-def _ratio(config: BenchConfig, case: dict[str, Any], environment: Mapping[str, str], say: Say) -> Result:
-    """Our round and the same of others, in turn; how many times as long the best of theirs takes."""
-    name, theirs = _PEERS[config.against]
-    with ExitStack() as stack:
-        ours, peer = (stack.enter_context(worker(each, environment)) for each in ("ours", name))
-        about = ours(prepare=case)
-        ours(rest=True)
-        # Ours has filled in all that was open; a peer gets the very same numbers.
+def _ratio(config: BenchConfig, peer: Peer, case: Result, environment: Mapping[str, str], say: Say) -> Result:
+    """The times of our round and of the peer's rounds, measured in turn, and the ratio of their best to ours."""
+    with worker("ours", environment) as ask_ours, worker(peer.worker, environment) as ask_peer:
+        about = ask_ours(prepare=case)
+        ask_ours(rest=True)
+        # Our worker has filled in the open options; the peer gets the same numbers.
         options = about["options"] | {"device": about["device"]}
-        about_theirs = peer(prepare=case | {"options": options, "threads": physical_cores()})
-        peer(rest=True)
-        turns = [("round", ours), *((action, peer) for action in theirs)]
-        seconds: dict[str, list[float]] = {action: [] for action, _ in turns}
+        about_theirs = ask_peer(prepare=case | {"options": options, "threads": physical_cores()})
+        ask_peer(rest=True)
+        turns = {"round": ask_ours} | dict.fromkeys(peer.actions, ask_peer)
+        seconds: dict[str, list[float]] = {action: [] for action in turns}
         for repetition in range(config.repeats):
-            for action, ask in turns:
+            for action, ask in turns.items():
                 seconds[action].append(ask(time=action, seconds=_SECONDS)["seconds"])
                 if not ask(rest=True)["quiet"]:
                     say(
-                        "notice: threads do not go to sleep after their work and disturb the next; is KMP_BLOCKTIME set?"
+                        "notice: after their work, threads keep running and disturb the next measurement; "
+                        "is KMP_BLOCKTIME set?"
                     )
-            shown = ", ".join(
-                f"{'ours' if action == 'round' else action} {values[-1] * 1000:.4g} ms"
-                for action, values in seconds.items()
-            )
-            say(f"{repetition + 1} of {config.repeats}: {shown}")
-    best = min(theirs, key=lambda action: statistics.median(seconds[action]))
-    ratios = [their / our for their, our in zip(seconds[best], seconds["round"])]
+            say(f"{repetition + 1} of {config.repeats}: {_latest(seconds)}")
+    best = min(peer.actions, key=lambda action: statistics.median(seconds[action]))
+    ratios = [their / our for their, our in zip(seconds[best], seconds["round"], strict=True)]
     return {"about": about, "about_theirs": about_theirs, "seconds": seconds, "best": best, "ratios": ratios}
 
 
-def _growth(config: BenchConfig, case: dict[str, Any], environment: Mapping[str, str], say: Say) -> Result:
-    """The same case at several sizes, and the exponents by which time and operations grow."""
+def _latest(seconds: dict[str, list[float]]) -> str:
+    names = {"round": "ours"}
+    return ", ".join(f"{names.get(action, action)} {values[-1] * 1000:.4g} ms" for action, values in seconds.items())
+
+
+def _growth(config: BenchConfig, grown: str, case: Result, environment: Mapping[str, str], say: Say) -> Result:
+    """The same case at several sizes, and the exponents with which time and operations grow."""
     actions = ("round", "batch")
     points = []
     with worker("ours", environment) as ask:
         base = ask(prepare=case)["options"]
-        for size, larger in _sizes(config.grow, base):
-            about = ask(prepare=case | larger | {"options": case["options"] | larger.get("options", {})})
-            measured = _measured(ask, actions, config.repeats, lambda line: say(f"{config.grow} {size}, {line}"))
-            points.append({"size": size, "about": about, **measured})
-    sizes = [point["size"] ** (2 if config.grow == "image-size" else 1) for point in points]
+        for size in _sizes(grown, base):
+            images = case["images"] if size.images is None else size.images
+            about = ask(prepare=case | {"options": case["options"] | size.options, "images": images})
+            measured = _measured(ask, actions, config.repeats, _with_heading(f"{grown} {size.size}, ", say))
+            points.append({"size": size.size, "about": about, **measured})
+    sizes = [point["size"] ** (2 if grown == "image-size" else 1) for point in points]
     exponents = {
         action: exponent(sizes, [statistics.median(point["seconds"][action]) for point in points]) for action in actions
     }
     exponents["operations"] = exponent(sizes, [point["about"]["operations"]["round"] for point in points])
-    return {"about": points[0]["about"], "grown": config.grow, "points": points, "exponents": exponents}
+    return {"about": points[0]["about"], "grown": grown, "points": points, "exponents": exponents}
 
 
-def _sizes(grown: str, base: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
-    """The sizes to measure, from small to large so that each peak of memory is its own, and what changes for each."""
+@dataclass(frozen=True)
+class _Size:
+    """One of several sizes of a case.
+
+    Attributes:
+        size: as the tables show it.
+        options: of training that differ from the case.
+        images: in the set; None for as many as the case has.
+    """
+
+    size: int
+    options: dict[str, int] = field(default_factory=dict)
+    images: int | None = None
+
+
+def _sizes(grown: str, base: dict[str, Any]) -> list[_Size]:
+    """The sizes to measure, from small to large, so that each has its own peak of memory."""
     if grown == "batch":
         sizes = sorted({max(2, round(base["batch_size"] * factor)) for factor in _FACTORS})
-        return [(size, {"options": {"batch_size": size}}) for size in sizes]
+        return [_Size(size, {"batch_size": size}) for size in sizes]
     if grown == "width":
-        widths = [[max(1, round(base[name] * f)) for f in _FACTORS] for name in ("width", "discriminator_width")]
-        return [
-            (width, {"options": {"width": width, "discriminator_width": discriminator_width}})
-            for width, discriminator_width in zip(*widths)
-        ]
+        names = ("width", "discriminator_width")
+        widths = [{name: max(1, round(base[name] * factor)) for name in names} for factor in _FACTORS]
+        return [_Size(options["width"], options) for options in widths]
     if grown == "image-size":
-        return [(size, {"options": {"image_size": size}}) for size in IMAGE_SIZES]
-    return [(size, {"images": size}) for size in _SET_SIZES]
+        return [_Size(size, {"image_size": size}) for size in IMAGE_SIZES]
+    return [_Size(size, images=size) for size in _SET_SIZES]

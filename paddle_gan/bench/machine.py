@@ -1,4 +1,4 @@
-"""What figures of speed depend on beside the program: the processor, and how much of it this process may use."""
+"""The machine, on which figures of speed depend: the processor, and how much of it this process may use."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ _CPUS = Path("/sys/devices/system/cpu")
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores, system, and the load of the last minute: where others are at work, figures mean little."""
+    """Processor, cores, system, and the load of the last minute: on a busy machine, figures of speed mean little."""
     return {
         "processor": processor(),
         "cores": cpu_count(),
@@ -22,7 +22,7 @@ def machine() -> dict[str, Any]:
 
 
 def processor() -> str:
-    """The processor's name as it gives it."""
+    """The name of the processor, as the system gives it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
@@ -31,7 +31,7 @@ def processor() -> str:
 
 
 def physical_cores() -> int:
-    """Cores that this process may use, the two threads of one core counted once."""
+    """Number of cores that this process may use; the two threads of one core count as one."""
     try:
         cpus = os.sched_getaffinity(0)
         cores = {(_CPUS / f"cpu{cpu}" / "topology" / "thread_siblings_list").read_text() for cpu in cpus}

@@ -1,4 +1,4 @@
-"""Starting a worker, and asking it. See `workers/turns.py` for what it answers."""
+"""Starting a worker process, and asking it. `workers/turns.py` describes the requests and answers."""
 
 import json
 import subprocess
@@ -10,16 +10,22 @@ from typing import Any
 
 from paddle_gan import errors
 
-# Keyword arguments are the request; the answer is an object.
+# The keyword arguments are the request; the result is the answer, an object.
 Ask = Callable[..., dict[str, Any]]
 _WORKERS = Path(__file__).resolve().parent / "workers"
 
 
 @contextmanager
 def worker(name: str, environment: Mapping[str, str]) -> Iterator[Ask]:
-    """A process of `workers/NAME.py` in the given environment; it ends with the block.
+    """A process that runs `workers/NAME.py`; it ends with the block.
 
-    Asking it raises what it raised where that is one of the errors for users, and UsageError where it ended.
+    Args:
+        name: of the script.
+        environment: of the process.
+
+    Yields:
+        A function that sends a request and returns the answer. It raises the worker's error if that is one of `errors`,
+        UsageError if the process has ended, and RuntimeError for other errors.
     """
     process = subprocess.Popen(
         [sys.executable, _WORKERS / f"{name}.py"],
@@ -29,16 +35,20 @@ def worker(name: str, environment: Mapping[str, str]) -> Iterator[Ask]:
         env=dict(environment),
     )
 
+    requests, answers = process.stdin, process.stdout
+    assert requests is not None and answers is not None
+
     def ask(**request: Any) -> dict[str, Any]:
         try:
-            process.stdin.write(json.dumps(request) + "\n")
-            process.stdin.flush()
-            line = process.stdout.readline()
+            requests.write(json.dumps(request) + "\n")
+            requests.flush()
+            line = answers.readline()
         except BrokenPipeError:
             line = ""
         if not line:
             raise errors.UsageError(
-                f"the process that runs {name} ended with status {process.wait()}; if memory was short, try a smaller --batch-size"
+                f"the process that runs {name} ended with status {process.wait()}; "
+                "if there was not enough memory, try a smaller --batch-size"
             )
         answer = json.loads(line)
         if "error" in answer:
@@ -49,5 +59,5 @@ def worker(name: str, environment: Mapping[str, str]) -> Iterator[Ask]:
     try:
         yield ask
     finally:
-        process.kill()  # at once, also in the middle of a measurement; it has nothing to save
+        process.kill()  # at once, also during a measurement: it has nothing to save
         process.communicate()

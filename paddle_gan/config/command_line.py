@@ -1,21 +1,52 @@
-"""The command line, made from a dataclass of options; exit statuses; one line for every error.
+"""A command line made from a dataclass of options: `--help`, `--config FILE`, and values of the types that it names.
 
-Not about what the commands do. See `errors` for the statuses.
+Not about what the commands do, nor how they end: see `commands.command`.
 """
 
+import argparse
+import json
 import os
-import signal
+import shlex
 import sys
-import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import fields
-from types import FrameType
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Sequence
+from dataclasses import Field, dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any, Generic, NoReturn, TypeVar
 
-from paddle_gan.config.options import flag
-from paddle_gan.errors import GanError, UsageError
+from paddle_gan.config.options import flag, legible
+from paddle_gan.errors import UsageError
 
 Config = TypeVar("Config")
+
+# One line for each option, however many choices it has.
+_HELP = partial(argparse.HelpFormatter, max_help_position=40, width=1000)
+_BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+_METAVARS = {int: "N", float: "X", str: "TEXT"}
+
+
+@dataclass(frozen=True)
+class Parsed(Generic[Config]):
+    """A command line that was read.
+
+    Attributes:
+        options: what is left out has its default.
+        positional: the positional arguments by name; a list for one that may be there several times.
+        named: names of the options that were given, on the command line or in the file of --config.
+        debug: whether the traceback of an error is shown.
+        command: the whole command line, as it can be pasted into a shell.
+    """
+
+    options: Config
+    positional: dict[str, Any]
+    named: set[str]
+    debug: bool
+    command: str
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{' '.join(message.split())} (--help lists the options)")
 
 
 def parse(
@@ -24,130 +55,162 @@ def parse(
     positional: dict[str, str] | None = None,
     argv: Sequence[str] | None = None,
     several: str | None = None,
-) -> tuple[Config, dict[str, Any], set[str]]:
+    program: str | None = None,
+) -> Parsed[Config]:
     """Parse a command line into a dataclass of options.
 
     Args:
-        config: its fields are made with `config.option`.
+        config: its fields are made with `options.option`.
         description: first line of the help.
         positional: name and help of each positional argument.
         argv: the arguments; those of the process if None.
-        several: name of the last positional argument if it may be there any number of times, none included.
+        several: name of the last positional argument if it may be there any number of times, also not at all.
+        program: how the program is called, such as "paddle-gan train"; the script's name if None.
 
-    Returns:
-        The options, the positional arguments (a list for `several`), and the names of the options that
-        were given, on the command line or in the file of --config.
+    Raises:
+        UsageError: the command line or the file of --config cannot be understood, or a value is refused.
     """
-    import argparse
+    argv = sys.argv[1:] if argv is None else argv
+    positional = positional or {}
+    parser = _parser(config, description, positional, several, program)
+    typed = vars(parser.parse_args(argv))
+    values: dict[str, Any] = {}
+    for path in typed.pop("config", ()):
+        values |= _from_file(path, {item.name for item in _fields(config)})
+    values |= typed  # the command line is stronger than the file
+    for value in values.values():
+        for text in value if isinstance(value, list) else [value]:
+            _check_home(text)
+    given = {item.name: _converted(item, values[item.name]) for item in _fields(config) if item.name in values}
+    return Parsed(
+        options=config(**given),
+        positional={name: values[name] for name in positional},
+        named=set(given),
+        debug=values.get("debug", False),
+        command=" ".join([parser.prog, shlex.join(argv)]).strip(),
+    )
 
-    import jsonargparse
 
-    class Help(argparse.HelpFormatter):
-        """One line for each option; jsonargparse's own adds types and repeats defaults."""
+def _fields(config: type) -> tuple[Field, ...]:
+    return fields(config)
 
-        def __init__(self, prog: str):
-            super().__init__(prog, max_help_position=40, width=190)
 
-    class Parser(jsonargparse.ArgumentParser):
-        def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-            raise UsageError(f"{_one_line(message)} (--help lists the options)")
+def _check_home(value: Any) -> None:
+    if isinstance(value, str) and os.path.expanduser(value).startswith("~"):
+        raise UsageError(f"{value}: there is no such home folder; write ./{value} for a name that begins with ~")
 
-    shown = [f"[{name.upper()} ...]" if name == several else name.upper() for name in positional or {}]
-    usage = " ".join(["%(prog)s", *shown, "[options]"])
-    parser = Parser(description=description, usage=usage, formatter_class=Help, print_config=None)
-    for name, help in (positional or {}).items():
-        count = {"nargs": "*"} if name == several else {}
-        parser.add_argument(name, type=str, help=help, metavar=name.upper(), **count)
-    parser.add_argument("--config", action="config", metavar="FILE", help="YAML file of the same options, with _ for -")
+
+def _parser(
+    config: type, description: str, positional: dict[str, str], several: str | None, program: str | None
+) -> argparse.ArgumentParser:
+    shown = [f"[{name.upper()} ...]" if name == several else name.upper() for name in positional]
+    parser = _Parser(
+        prog=program,
+        description=description,
+        usage=" ".join(["%(prog)s", *shown, "[options]"]),
+        formatter_class=_HELP,
+        argument_default=argparse.SUPPRESS,
+    )
+    for name, help in positional.items():
+        if name == several:
+            parser.add_argument(name, nargs="*", default=[], help=help, metavar=name.upper())
+        else:
+            parser.add_argument(name, help=help, metavar=name.upper())
+    parser.add_argument("--config", action="append", metavar="FILE", help="YAML file of the same options, with _ for -")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     groups: dict[str, Any] = {}
-    for field in fields(config):
+    for field in _fields(config):
         group = field.metadata["group"]
         if group not in groups:
             groups[group] = parser.add_argument_group(group)
         _add_option(groups[group], field)
-    try:
-        values = vars(parser.parse_args(argv, defaults=False))
-    except UnicodeDecodeError as error:
-        raise UsageError(f"--config: the file is not UTF-8 text ({error})") from error
-    for value in [one for value in values.values() for one in (value if isinstance(value, list) else [value])]:
-        if isinstance(value, str) and os.path.expanduser(value).startswith("~"):
-            raise UsageError(f"{value}: there is no such home folder; write ./{value} for a name that begins with ~")
-    given = {field.name: values[field.name] for field in fields(config) if values.get(field.name) is not None}
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
-    return config(**given), {name: values[name] for name in positional or {}}, set(given)
+    return parser
 
 
-def _add_option(group: Any, field: Any) -> None:
-    kind = field.type
-    for plain in (bool, int, float, str, tuple[str, ...]):
-        if kind == plain or kind == plain | None:
-            kind = plain
-    several = kind == tuple[str, ...]
-    help, choices = field.metadata["help"], field.metadata["choices"]
-    if choices:
-        help += f": {' '.join(choices)}"
-    if kind is not bool and field.default is not None:
-        help += f" (default: {' '.join(field.default) if several else field.default})"
+def _add_option(group: Any, field: Field) -> None:
+    kind, several = _kind(field)
     if kind is bool:
-        group.add_argument(flag(field.name), action="store_true", help=help)
-    elif several:
-        group.add_argument(flag(field.name), nargs="+", choices=choices, help=help, metavar="NAME")
-    elif choices:
-        group.add_argument(flag(field.name), choices=choices, help=help, metavar="NAME")
-    else:
-        group.add_argument(flag(field.name), type=kind, help=help, metavar={int: "N", float: "X", str: "TEXT"}[kind])
+        group.add_argument(flag(field.name), action="store_true", help=_help(field))
+        return
+    metavar = "NAME" if kind is str and field.metadata["choices"] else _METAVARS[kind]
+    group.add_argument(flag(field.name), nargs="+" if several else None, help=_help(field), metavar=metavar)
 
 
-def _one_line(message: str) -> str:
-    return " ".join(message.split())
+def _help(field: Field) -> str:
+    """The help of an option with its choices and its default."""
+    help, meanings, aliases = (field.metadata[name] for name in ("help", "meanings", "aliases"))
+    if meanings:
+        shown = [f"{value} ({meaning})" if meaning else str(value) for value, meaning in meanings.items()]
+        help += f": {' '.join(shown)}"
+    if aliases:
+        help += f" (also {' '.join(aliases)})"
+    default = " ".join(field.default) if isinstance(field.default, tuple) else field.default
+    if field.metadata["unset"] or default not in (None, False):
+        help += f" (default: {field.metadata['unset'] or default})"
+    return help.replace("%", "%%")  # argparse fills in what follows a percent sign
 
 
-def main(command: Callable[[], None]) -> NoReturn:
-    """Run a command and end the process: one line on stderr and the error's status, or 0.
+def _kind(field: Field) -> tuple[type, bool]:
+    """The type of an option's value, or of each of its values, and whether it takes several."""
+    for kind in (bool, int, float, str):
+        if field.type in (kind, kind | None):
+            return kind, False
+    return str, True
 
-    A traceback is shown only with --debug.
+
+def _from_file(path: str, known: set[str]) -> dict[str, Any]:
+    """The options in a file: YAML, of which JSON is a part. Numbers and words stay text, as on the command line.
+
+    Raises:
+        UsageError: the file cannot be read, or holds something else than options.
     """
-    # Lines appear at once, also in a pipe or a log file; a path may hold what the terminal's encoding cannot show.
-    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
-    signal.signal(signal.SIGINT, _interrupt)
-    if hasattr(signal, "pthread_sigmask"):  # not on Windows
-        # Until select_device: Paddle's import sets a handler of its own, in which the process may hang for ever.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
-        command()
-    except SystemExit:  # --help
-        raise
-    except BrokenPipeError:  # the reader of our output (head, less) has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
-    except BaseException as error:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # what is left to do can be cut short
-        status, message = _outcome(error)
-        if "--debug" in sys.argv and status < 128:
-            traceback.print_exception(error)
-        print(_one_line(message), file=sys.stderr, flush=True)
-        sys.exit(status)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    sys.exit(0)
+        content = _content(Path(path).expanduser().read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--config {path}: the file is not UTF-8 text ({error})") from error
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = str(getattr(error, "strerror", None) or error)
+        raise UsageError(f"--config {legible(path)}: cannot be read ({' '.join(reason.split())})") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"--config {path}: the file holds no options")
+    options = {name.replace("-", "_"): value for name, value in content.items()}
+    for name in options:
+        if name not in known:
+            raise UsageError(f"--config {path}: there is no option {legible(name)} (--help lists the options)")
+    return {name: value for name, value in options.items() if value is not None and value not in ("null", "~", "")}
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Ctrl-C as Python has it, but the end at once within an import, where Paddle would report an ImportError."""
-    while frame and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
-        frame = frame.f_back
-    if frame:
-        os.write(2, b"interrupted\n")
-        os._exit(128 + number)
-    raise KeyboardInterrupt
+def _content(text: str) -> Any:
+    """What a file holds: dicts, lists, and texts for everything else.
+
+    Raises:
+        ValueError: it is not YAML. RecursionError: it is nested too deeply.
+    """
+    try:
+        return json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
+    except ValueError:  # not JSON
+        pass
+    import yaml
+
+    try:
+        return yaml.BaseLoader(text).get_single_data()  # knows no types and no tags, so nothing in the file is executed
+    except yaml.YAMLError as error:
+        raise ValueError(f"it is not YAML: {error}") from error
 
 
-def _outcome(error: BaseException) -> tuple[int, str]:
-    """Exit status and message for what ended a command."""
-    if isinstance(error, KeyboardInterrupt):
-        return 130, "interrupted"
-    if isinstance(error, GanError):
-        return error.exit_status, str(error) if error.exit_status >= 128 else f"error: {error}"
-    if isinstance(error, OSError):
-        return 5, f"error: {error}"
-    return 1, f"error: {type(error).__name__}: {error}; this is a fault of the program, --debug shows where"
+def _converted(field: Field, value: Any) -> Any:
+    """A value from the command line or a file in the type of its option; what cannot be converted stays as it is.
+
+    The dataclass refuses that, in the words that it has for every wrong value.
+    """
+    kind, several = _kind(field)
+    if several:
+        return tuple(value) if isinstance(value, list) else (value,)
+    if not isinstance(value, str) or kind is str:
+        return value
+    if kind is bool:
+        return _BOOLEANS.get(value.lower(), value)
+    try:
+        return kind(value)
+    except ValueError:
+        return value

@@ -1,8 +1,8 @@
-"""Endless batches as a pure function of (seed, step): nothing to save, nothing to rewind on a resume.
+"""Endless batches as a pure function of (seed, step): a resume has no state to load and no batches to skip.
 
-The data is an endless stream of epochs, each a permutation of all samples drawn from (seed, epoch).
-Batch t is the samples at the positions t·B ... (t+1)·B − 1 of that stream, so every sample comes
-exactly once an epoch, none is dropped, and a batch may be larger than the set.
+The data is an endless sequence of epochs. Each epoch is a permutation of all samples, drawn from (seed, epoch). Batch t
+has the samples at the positions t·B ... (t+1)·B − 1 of that sequence. So every sample comes exactly once in an epoch,
+no sample is dropped, and a batch may be larger than the set.
 """
 
 from functools import lru_cache
@@ -11,7 +11,7 @@ import numpy as np
 
 
 def batch_indices(count: int, batch_size: int, seed: int, step: int) -> np.ndarray:
-    """Indices of the samples in batch `step`.
+    """Indices of the samples in one batch.
 
     Args:
         count: number of samples in the set.
@@ -31,6 +31,6 @@ def batch_indices(count: int, batch_size: int, seed: int, step: int) -> np.ndarr
     return indices
 
 
-@lru_cache(maxsize=2)  # a batch touches at most two epochs, unless it is larger than the set
+@lru_cache(maxsize=2)  # a batch has samples of at most two epochs, unless it is larger than the set
 def _permutation(count: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch)).permutation(count)

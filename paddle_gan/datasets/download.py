@@ -1,4 +1,4 @@
-"""Fetching one file over HTTP: with a time-out, to a partial name, renamed when whole."""
+"""Download one file over HTTP, with a time-out. The file gets its name only when it is complete and checked."""
 
 import http.client
 import urllib.request
@@ -13,17 +13,17 @@ _CHUNK = 1 << 16
 
 
 def download(url: str, path: Path, check: Callable[[Path], object]) -> None:
-    """Fetch `url` to `path`; what is written there is whole or not there.
+    """Download `url` to `path`. After an error there is no file at `path`, or the older one.
 
-    The time-out is on every wait for the server, not on the whole transfer.
+    The time-out is for every wait for the server, not for the whole download.
 
     Args:
         url: of the file.
-        path: where it is put.
-        check: called with the partial file before it is put there; raises what is wrong with it.
+        path: of the new file.
+        check: called with the path of the temporary file before it gets its name; raises an error if it is wrong.
 
     Raises:
-        DataError: no connection, an HTTP error, or fewer bytes than the server announced.
+        DataError: no connection, an HTTP error, fewer bytes than the server announced, or an error of `check`.
         DiskError: `path` cannot be written.
     """
     with _open(url) as response, atomic_path(path) as temporary:
@@ -41,7 +41,7 @@ def _open(url: str) -> http.client.HTTPResponse:
 
 
 def _chunks(response: http.client.HTTPResponse, url: str) -> Iterator[bytes]:
-    """The body piece by piece; what goes wrong here is the network's fault, not the disk's."""
+    """The body of the response in pieces. An error here is an error of the network, never a DiskError."""
     received = 0
     try:
         while chunk := response.read(_CHUNK):
@@ -55,4 +55,6 @@ def _chunks(response: http.client.HTTPResponse, url: str) -> Iterator[bytes]:
 
 
 def _failed(url: str, error: Exception) -> DataError:
-    return DataError(f"{url}: cannot be downloaded ({error}); fetch it by other means and use --data-dir")
+    return DataError(
+        f"{url}: cannot be downloaded ({error}); download it in another way and name its folder with --data-dir"
+    )

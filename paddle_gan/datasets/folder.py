@@ -1,7 +1,7 @@
-"""A folder of one's own images as a data set.
+"""A folder of the user's own images as a data set.
 
-Every image of the usual formats is taken, in any mode, from the folder and all folders below it, in the
-order of their names. Each is cropped at its centre to a square and resampled to the size asked for.
+All images of the usual formats and of any colour mode are used, from the folder and all folders below it, in the order
+of their names. Each image is cropped at its centre to a square and resampled to the requested size.
 """
 
 import hashlib
@@ -15,33 +15,35 @@ from PIL import Image, ImageOps
 from paddle_gan.datasets.image_set import DiskImages, ImageSet, in_memory
 from paddle_gan.errors import DataError
 
-# What Pillow also opens, such as .h5, .mpg or .eps, is seldom meant as a training image.
+# Pillow opens more, such as .h5, .mpg or .eps, but such a file is rarely meant as a training image.
 _EXTENSIONS = set(
     ".avif .bmp .gif .ico .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()
 )
-# Grey of more than 8 bits: Pillow's own conversion clips instead of scaling.
+# Grey modes of more than 8 bits: Pillow's own conversion clips the values instead of scaling them.
 _DEEP_GREY = ("I", "I;16", "I;16B", "I;16L", "F")
 
 
-def open_folder(folder: Path, image_size: int, channels: int, labelled: bool = False) -> ImageSet:
-    """The images below `folder`, left on the disk: only names and sizes of the files are looked at.
+def open_folder(folder: Path, image_size: int, channels: int, *, labelled: bool = False) -> ImageSet:
+    """The images below `folder`, which stay on the disk: only the names and sizes of the files are read.
 
-    The fingerprint is of those, so it is the same for a copy of the folder elsewhere; an image that was
-    changed without a change of its size in bytes is not noticed by it.
+    The fingerprint is a hash of these names and sizes, so a copy of the folder in another place has the same one. It
+    does not change if the content of an image changes and its size in bytes does not.
 
     Args:
-        folder: searched with all folders below it; names that begin with a dot are passed over.
-        image_size: pixels of the square.
+        folder: searched with all folders below it; names that begin with a dot are ignored.
+        image_size: height and width in pixels.
         channels: 1 (grey) or 3 (RGB).
-        labelled: the folders directly below `folder` are the classes, in the order of their names.
+        labelled: whether the folders directly below `folder` are the classes, in the order of their names.
 
     Raises:
-        DataError: no images, an empty file, a folder that cannot be read, or images outside a class folder.
-            Reading an image raises it too.
+        DataError: no images, an empty file, a folder that cannot be read, or images outside a class folder. Later, an
+            image that cannot be read raises it too.
     """
     sizes = _sizes(folder)
     if not sizes:
-        raise DataError(f"{folder}: no images in it or below it (known: {' '.join(sorted(_EXTENSIONS))})")
+        raise DataError(
+            f"{folder}: no images in this folder or below it (known extensions: {' '.join(sorted(_EXTENSIONS))})"
+        )
     names = sorted(sizes, key=lambda name: name.split("/"))
     for name in names:
         if not sizes[name]:
@@ -53,18 +55,20 @@ def open_folder(folder: Path, image_size: int, channels: int, labelled: bool = F
     return ImageSet(folder.resolve().name, images, labels, classes, digest.hexdigest())
 
 
-def load_folder(folder: Path, image_size: int, channels: int, labelled: bool = False) -> ImageSet:
+def load_folder(folder: Path, image_size: int, channels: int, *, labelled: bool = False) -> ImageSet:
     """As `open_folder`, with all images read into memory."""
-    return in_memory(open_folder(folder, image_size, channels, labelled))
+    return in_memory(open_folder(folder, image_size, channels, labelled=labelled))
 
 
 def _sizes(folder: Path) -> dict[str, int]:
-    """Bytes of every image by its name below `folder`, with / between the parts.
+    """Size in bytes of every image, by its path relative to `folder` with / between the parts.
 
-    Links are followed, and every folder is taken once: so links in a circle end, and a folder that lies here
-    goes by its own name and not by that of a link to it.
+    Symbolic links are followed, and every folder is searched once, so links that form a circle do no harm. Links are
+    followed last, so that a folder below `folder` keeps its own path and does not get the path of a link to it.
     """
-    sizes, seen, folders, links = {}, set(), [""], []
+    sizes: dict[str, int] = {}
+    seen: set[tuple[int, int]] = set()
+    folders, links = [""], list[str]()
     while folders or links:
         prefix = folders.pop() if folders else links.pop(0)
         try:
@@ -87,18 +91,21 @@ def _sizes(folder: Path) -> dict[str, int]:
 
 
 def _labels(folder: Path, names: list[str]) -> tuple[tuple[str, ...], np.ndarray]:
-    parts = [name.split("/") for name in names]
-    for name, (first, *rest) in zip(names, parts):
-        if not rest:
+    """Names of the classes, and the label of each image, int64 [N]."""
+    for name in names:
+        if "/" not in name:
             raise DataError(
-                f"{folder / name}: --conditional takes the class from the sub-folder, and this image is in none"
+                f"{folder / name}: --conditional takes the class of an image from its sub-folder, "
+                "but this image is in no sub-folder"
             )
-    classes = tuple(sorted({first for first, *_ in parts}))
+    first_parts = [name.split("/")[0] for name in names]
+    classes = tuple(sorted(set(first_parts)))
     numbers = {name: number for number, name in enumerate(classes)}
-    return classes, np.array([numbers[first] for first, *_ in parts], np.int64)
+    return classes, np.array([numbers[first] for first in first_parts], np.int64)
 
 
 def _read(folder: Path, names: list[str], size: int, channels: int, index: int) -> np.ndarray:
+    """The image at an index, uint8 [C, size, size]."""
     return _load_image(folder / names[index], size, channels)
 
 
@@ -109,22 +116,21 @@ def _load_image(path: Path, size: int, channels: int) -> np.ndarray:
             image = _to_mode(ImageOps.exif_transpose(opened), "RGB" if channels == 3 else "L")
         image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
     except FileNotFoundError as error:
-        raise DataError(f"{path}: the image is gone; put it back, or start again without it") from error
-    # Pillow raises whatever its decoders stumble over: OSError, SyntaxError, ValueError, struct.error ...
+        raise DataError(f"{path}: the image is gone; put it back, or start a new training run without it") from error
+    # For a damaged file Pillow's decoders raise errors of many kinds: OSError, SyntaxError, ValueError, struct.error
     except Exception as error:
         raise DataError(f"{path}: not an image that can be read ({error}); remove it or repair it") from error
     return np.asarray(image).reshape(size, size, channels).transpose(2, 0, 1)
 
 
 def _to_mode(image: Image.Image, mode: str) -> Image.Image:
-    """Convert to RGB or grey; what is transparent is laid on white."""
+    """Convert to RGB or grey; transparent pixels are blended with white."""
     if image.mode in _DEEP_GREY:
         values = np.asarray(image, np.float32)
-        # Only 16-bit files say how bright white is; the others are judged by their brightest pixel.
+        # Only the modes of 16 bits define the value of white; for the others it is estimated from the brightest pixel.
         white = 65535 if image.mode.startswith("I;16") else next((w for w in (1, 255) if values.max() <= w), 65535)
         return Image.fromarray((values * (255 / white)).clip(0, 255).round().astype(np.uint8)).convert(mode)
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert(mode)

@@ -1,7 +1,7 @@
-"""MNIST, which ships with the package, and Fashion-MNIST, which is looked for on this machine.
+"""MNIST, which is part of the package, and Fashion-MNIST, which is searched for on this machine.
 
-Both are four IDX files, checked by the md5 of what is unpacked, so that a re-packed copy is as good
-and one set can never stand in for another.
+Each set has four IDX files. The md5 of the uncompressed content is checked, so a file that was compressed again is
+accepted, and one set can never be taken for another.
 """
 
 from dataclasses import dataclass
@@ -26,14 +26,14 @@ _SUFFIXES = ("", ".gz", ".xz")
 
 @dataclass(frozen=True)
 class GreySet:
-    """A set in MNIST's form.
+    """A data set with the same files as MNIST.
 
     Attributes:
-        name: as on the command line.
-        classes: names of the ten labels.
-        md5: of each unpacked file.
-        folders: where to look, in this order.
-        host: folder on a public server with the files as .gz; None where nothing need be fetched.
+        name: on the command line.
+        classes: names of the labels.
+        md5: of the uncompressed content of each file, by the name of the file without its extension.
+        folders: where the files are searched for, in this order.
+        host: folder on a public server that has the files as .gz; None if the set cannot be downloaded.
     """
 
     name: str
@@ -76,30 +76,42 @@ FASHION_MNIST = GreySet(
 
 
 def load_grey_set(
-    source: GreySet, split: str, image_size: int, channels: int, data_dir: Path | None = None, fetch: bool = False
+    source: GreySet,
+    *,
+    split: str,
+    image_size: int,
+    channels: int,
+    data_dir: Path | None = None,
+    fetch: bool = False,
 ) -> ImageSet:
     """Load one split of a set.
 
     Args:
         source: which set.
         split: "train" or "test".
-        image_size: pixels; the images come in 28.
+        image_size: pixels; the files have 28, see `resize_grey` for other sizes.
         channels: 1, or 3 for the grey value three times.
-        data_dir: a folder to look in instead of the usual ones, and to download to.
-        fetch: download what is found nowhere.
+        data_dir: a folder that is searched instead of the usual ones, and to which files are downloaded.
+        fetch: download the files that are not found.
+
+    Returns:
+        The images in memory, with labels.
 
     Raises:
-        DataError: found nowhere, with every place that was tried and why it failed.
+        DataError: a file is not found; the message names every place that was tried and the reason.
     """
     folders = (data_dir,) if data_dir else source.folders
-    images, labels = (_load_file(source, name, folders, fetch) for name in _FILES[split])
+    image_file, label_file = _FILES[split]
+    images = _load_file(source, image_file, folders, fetch)
+    labels = _load_file(source, label_file, folders, fetch)
     if len(images) != len(labels):
-        raise DataError(f"{source.name}: {len(images)} images but {len(labels)} labels")
+        raise DataError(f"{source.name}: there are {len(images)} images but {len(labels)} labels")
     images = np.repeat(resize_grey(images, image_size)[:, None], channels, axis=1)
     return ImageSet(source.name, images, labels.astype(np.int64), source.classes)
 
 
 def _load_file(source: GreySet, name: str, folders: tuple[Path, ...], fetch: bool) -> np.ndarray:
+    """The content of one file, from the first folder that has it, or else from the server."""
     failures = []
     for folder in folders:
         absent = 0
@@ -123,7 +135,7 @@ def _load_file(source: GreySet, name: str, folders: tuple[Path, ...], fetch: boo
     remedy = ""
     if source.host:
         remedy = (
-            f"; use --download, or put the four files of {source.host}/ into a folder and name it with --data-dir"
-            ", or on Debian: apt-get install dataset-fashion-mnist"
+            f"; use --download, or put the four files of {source.host}/ into a folder and name it with --data-dir, "
+            "or on Debian: apt-get install dataset-fashion-mnist"
         )
     raise DataError(f"{source.name} was not found. Tried: {'; '.join(failures)}{remedy}")

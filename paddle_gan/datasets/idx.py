@@ -1,7 +1,7 @@
-"""Reader of IDX files, the format of MNIST and its relatives: raw, gzip or xz, any number of images.
+"""Read IDX files, the format of MNIST and similar sets: uncompressed, gzip or xz.
 
-Layout (LeCun's page of MNIST): two zero bytes, a type byte, the number of axes, one big-endian
-32-bit size for each axis, the values. Only unsigned bytes (type 0x08) are read, as all these sets are.
+Layout (LeCun's web page of MNIST): two zero bytes, a type byte, the number of axes, one big-endian 32-bit size for each
+axis, the values. Only unsigned bytes (type 0x08) are read, because all these sets use them.
 """
 
 import gzip
@@ -25,14 +25,14 @@ def read_idx(path: Path, md5: str | None = None) -> np.ndarray:
     """Read one IDX file.
 
     Args:
-        path: the file; compression is told by its first bytes, not by its name.
-        md5: of the unpacked file, checked where given.
+        path: of the file; its first bytes show how it is compressed, not its name.
+        md5: of the uncompressed content; None for no check.
 
     Returns:
-        uint8 array of the shape that the file states.
+        uint8 array with the shape that the header gives.
 
     Raises:
-        DataError: missing, damaged, of another kind, or with another md5.
+        DataError: the file is missing, damaged or not of this format, or its md5 is a different one.
     """
     try:
         payload = _unpack(path)
@@ -40,7 +40,9 @@ def read_idx(path: Path, md5: str | None = None) -> np.ndarray:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: cannot be read ({reason})") from error
     if md5 and hashlib.md5(payload, usedforsecurity=False).hexdigest() != md5:
-        raise DataError(f"{path}: md5 of the unpacked file is not {md5}; the file is damaged or another one")
+        raise DataError(
+            f"{path}: md5 of the uncompressed content is not {md5}; the file is damaged, or it is a different file"
+        )
     if len(payload) < 4 or payload[:2] != b"\0\0":
         raise DataError(f"{path}: not an IDX file")
     kind, axes = payload[2], payload[3]
@@ -50,17 +52,21 @@ def read_idx(path: Path, md5: str | None = None) -> np.ndarray:
         )
     start = 4 + 4 * axes
     if len(payload) < start:
-        raise DataError(f"{path}: ends within its header")
+        raise DataError(f"{path}: the file ends inside its header")
     shape = struct.unpack(f">{axes}I", payload[4:start])
     expected = int(np.prod(shape, dtype=object))
     if not expected:
-        raise DataError(f"{path}: states {shape}, no values at all")
-    if len(payload) - start != expected:
-        raise DataError(f"{path}: states {shape}, {expected} bytes, but holds {len(payload) - start}")
+        raise DataError(f"{path}: the header gives the shape {shape}, which has no values")
+    found = len(payload) - start
+    if found != expected:
+        raise DataError(
+            f"{path}: the header gives the shape {shape}, which takes {expected} bytes, but the file has {found}"
+        )
     return np.frombuffer(payload, np.uint8, offset=start).reshape(shape)
 
 
 def _unpack(path: Path) -> bytes:
+    """The uncompressed content of a file."""
     with open(path, "rb") as file:
         magic = file.read(6)
         file.seek(0)
@@ -69,8 +75,8 @@ def _unpack(path: Path) -> bytes:
             opened = gzip.GzipFile(fileobj=file)
         elif magic == b"\xfd7zXZ\0":
             opened = lzma.LZMAFile(file)
-        # A few packed kilobytes can unpack to any size.
+        # A compressed file of a few kilobytes can have content of any size.
         payload = opened.read(_MOST_BYTES + 1)
     if len(payload) > _MOST_BYTES:
-        raise DataError(f"{path}: unpacks to more than {_MOST_BYTES >> 30} GiB")
+        raise DataError(f"{path}: the uncompressed content is larger than {_MOST_BYTES >> 30} GiB")
     return payload

@@ -1,24 +1,28 @@
-"""What every data set becomes: images as uint8, in memory or left on the disk, with their labels."""
+"""The form of every data set: images as uint8, in memory or on the disk, with labels if there are any."""
 
+import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from paddle_gan.system.runtime import available_memory, cpu_count
+from paddle_gan.system.memory import available_memory
+from paddle_gan.system.runtime import cpu_count
 
+# Training needs memory of its own, and other programs need some too.
 _MEMORY_SHARE = 1 / 4
+# Images that one thread reads before it takes the next piece.
 _PIECE = 16
 
 
 @dataclass(frozen=True)
 class DiskImages:
-    """Images that are read when they are asked for; indexed like the array of them all.
+    """Images that stay on the disk and are read when they are needed; indexed like an array of all of them.
 
     Attributes:
         shape: (N, C, H, W) of that array.
-        read: index of an image -> uint8 [C, H, W]; called from several threads.
+        read: takes the index of an image and returns uint8 [C, H, W]; several threads call it at the same time.
     """
 
     shape: tuple[int, int, int, int]
@@ -28,7 +32,14 @@ class DiskImages:
         return self.shape[0]
 
     def __getitem__(self, chosen: np.ndarray | slice) -> np.ndarray:
-        """The images at some indices or of a slice, uint8 [n, C, H, W], read by as many threads as there are cores."""
+        """Read the images at an array of indices or of a slice, with one thread for each core.
+
+        Returns:
+            uint8 [n, C, H, W].
+
+        Raises:
+            DataError: an image cannot be read.
+        """
         indices = np.arange(len(self))[chosen]
         images = np.empty((len(indices), *self.shape[1:]), np.uint8)
 
@@ -37,7 +48,7 @@ class DiskImages:
                 images[place] = self.read(indices[place])
 
         with ThreadPoolExecutor(cpu_count()) as pool:
-            for _ in pool.map(fill, range(0, len(indices), _PIECE)):  # an error here cancels the rest
+            for _ in pool.map(fill, range(0, len(indices), _PIECE)):  # an error here cancels the pieces not yet begun
                 pass
         return images
 
@@ -47,11 +58,12 @@ class ImageSet:
     """Images and labels of one data set.
 
     Attributes:
-        name: for messages and folder names.
-        images: uint8 [N, C, H, W], H = W; either kind gives an array for an array of indices or a slice.
+        name: used in messages and names of folders.
+        images: uint8 [N, C, H, W] with H = W; both types return an array for an array of indices or a slice.
         labels: int64 [N], values 0 ... classes-1; None for a set without labels.
         classes: one name for each label value; empty without labels.
-        fingerprint: a hash of the files that the images are read from; None where it is to be taken of the images.
+        fingerprint: a hash of the files that hold the images; None if the hash is computed from the images themselves
+            (see the function `fingerprint`).
     """
 
     name: str
@@ -64,17 +76,36 @@ class ImageSet:
         return len(self.images)
 
 
+def fingerprint(data: ImageSet) -> str:
+    """A hash that tells whether two training runs see the same data: SHA-256, 64 hexadecimal digits.
+
+    It is the hash of the files if the set has one. Otherwise it is computed from the images, the labels and the names
+    of the classes.
+    """
+    if data.fingerprint:
+        return data.fingerprint
+    digest = hashlib.sha256(np.ascontiguousarray(data.images[:]).data)
+    if data.labels is not None:
+        digest.update(data.labels.tobytes() + repr(data.classes).encode())
+    return digest.hexdigest()
+
+
 def in_memory(data: ImageSet) -> ImageSet:
-    """The same set with all its images read."""
+    """The same set with all images read into memory. Raises DataError if an image cannot be read."""
     return replace(data, images=data.images[:])
 
 
-def fits_in_memory(data: ImageSet) -> bool:
-    """Whether all its images take at most a quarter of the memory that is free now."""
-    return size_in_bytes(data) <= available_memory() * _MEMORY_SHARE
+def fits_in_memory(data: ImageSet, free_memory: int | None = None) -> bool:
+    """Whether all images of a set take at most a quarter of the free memory.
+
+    Args:
+        data: in memory or on the disk.
+        free_memory: in bytes; None asks the system.
+    """
+    return size_in_bytes(data) <= (available_memory() if free_memory is None else free_memory) * _MEMORY_SHARE
 
 
 def size_in_bytes(data: ImageSet) -> int:
-    """What all images of a set take, or would take, in memory."""
+    """Bytes that all images of a set take in memory, or would take there."""
     count, channels, height, width = data.images.shape
     return count * channels * height * width

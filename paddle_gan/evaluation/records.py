@@ -1,87 +1,115 @@
-"""The record of an evaluation as a file and as a table: what was measured, in what, and how it is compared.
+"""The record of an evaluation, as a file and as a table.
 
-A record is what `evaluation.evaluate` makes: "protocol" (all that the figures depend on), "subject" (whose samples),
-"figures" (name -> {"samples", "real"}), "class_counts". Records are compared only where their protocols are equal.
+`score.evaluate` makes a record. It holds "protocol" (everything that the figures depend on), "subject" (whose samples
+they are), "figures" (name -> {"samples", "real"}) and "class_counts". Records are compared only if their protocols are
+equal.
 """
 
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from paddle_gan.errors import UsageError
 
 FORMAT = 1
-# Label and direction of each figure, in the order in which they are shown.
-FIGURES = {
-    "frechet_distance": ("Fréchet distance", "lower"),
-    "kernel_distance": ("kernel distance (KID)", "lower"),
-    "precision": ("precision, k=3", "higher"),
-    "recall": ("recall, k=3", "higher"),
-    "density": ("density, k=5", "higher"),
-    "coverage": ("coverage, k=5", "higher"),
-    "diversity": ("diversity, real = 1", "near 1"),
-    "classifier_score": ("classifier score", "higher"),
-    "modes": ("classes reached", "higher"),
-    "class_kl": ("KL of the classes", "lower"),
-    "sliced_wasserstein": ("sliced Wasserstein, pixels", "lower"),
-    "near_copies": ("near-copies of training", "lower"),
-    "nearest_training": ("distance to nearest training", "like real"),
+
+
+class Figure(NamedTuple):
+    """How a figure is shown.
+
+    Attributes:
+        label: its name for people.
+        better: which values are better, in words.
+    """
+
+    label: str
+    better: str
+
+
+class MeanAndError(NamedTuple):
+    """Mean of the runs with several seeds, and its standard error; the error is NaN for a single value."""
+
+    mean: float
+    error: float
+
+
+# The figures by their names in a record, in the order in which they are shown.
+FIGURES: dict[str, Figure] = {
+    "frechet_distance": Figure("Fréchet distance", "lower"),
+    "kernel_distance": Figure("kernel distance (KID)", "lower"),
+    "precision": Figure("precision, k=3", "higher"),
+    "recall": Figure("recall, k=3", "higher"),
+    "density": Figure("density, k=5", "higher"),
+    "coverage": Figure("coverage, k=5", "higher"),
+    "diversity": Figure("diversity, real = 1", "near 1"),
+    "classifier_score": Figure("classifier score", "higher"),
+    "modes": Figure("classes reached", "higher"),
+    "class_kl": Figure("KL of the classes", "lower"),
+    "sliced_wasserstein": Figure("sliced Wasserstein, pixels", "lower"),
+    "near_copies": Figure("near-copies of training", "lower"),
+    "nearest_training": Figure("distance to nearest training", "like real"),
 }
 
 
 def table(records: list[dict[str, Any]]) -> str:
-    """Records side by side as lines of text, with the real images' column last.
+    """Records side by side as lines of text, with the column of the real images last.
 
     Raises:
-        UsageError: they were not measured alike; the message names what differs.
+        UsageError: they were not measured in the same way; the message names the differences.
     """
     first = records[0]
     for other in records[1:]:
-        names = sorted(first["protocol"].keys() | other["protocol"].keys())
-        differences = [
-            f"{name} {first['protocol'].get(name)} and {other['protocol'].get(name)}"
-            for name in names
-            if first["protocol"].get(name) != other["protocol"].get(name)
-        ]
-        if differences:
-            raise UsageError(f"these figures cannot be compared, they differ in: {'; '.join(differences)}")
+        _check_same_protocol(first["protocol"], other["protocol"])
     rows = [["", *(record["subject"]["name"] for record in records), "real images", ""]]
     for name, values in first["figures"].items():
-        label, direction = FIGURES[name]
         own = [_shown(name, record["figures"][name]["samples"]) for record in records]
-        rows.append([label, *own, _shown(name, values["real"]), direction])
+        rows.append([FIGURES[name].label, *own, _shown(name, values["real"]), FIGURES[name].better])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if i in (0, len(row) - 1) else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths))
-        ).rstrip()
-        for row in rows
-    )
+    return "\n".join(_aligned(row, widths) for row in rows)
 
 
-def mean_and_error(values: list[float]) -> tuple[float, float]:
-    """Mean of the runs with several seeds and its standard error; the error is NaN for a single value."""
-    spread = np.std(values, ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-    return float(np.mean(values)), float(spread)
+def _check_same_protocol(first: dict[str, Any], other: dict[str, Any]) -> None:
+    names = sorted(first.keys() | other.keys())
+    differences = [
+        f"{name} {first.get(name)} and {other.get(name)}" for name in names if first.get(name) != other.get(name)
+    ]
+    if differences:
+        raise UsageError(f"these figures cannot be compared, they differ in: {'; '.join(differences)}")
+
+
+def _aligned(row: list[str], widths: list[int]) -> str:
+    """A line of a table; the first and the last column are aligned to the left."""
+    last = len(row) - 1
+    cells = [
+        cell.ljust(width) if i in (0, last) else cell.rjust(width)
+        for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    return "  ".join(cells).rstrip()
+
+
+def mean_and_error(values: list[float]) -> MeanAndError:
+    """Mean and standard error of the values of runs that differ in their seeds only."""
+    error = np.std(values, ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    return MeanAndError(float(np.mean(values)), float(error))
 
 
 def read_record(path: Path) -> dict[str, Any]:
     """A record that was written as JSON.
 
     Raises:
-        UsageError: it cannot be read, or is none.
+        UsageError: the file cannot be read, or holds no record.
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if record["format"] > FORMAT:
             raise UsageError(f"{path}: format {record['format']}; this version reads up to {FORMAT}, update paddle_gan")
-        record["subject"]["name"], dict(record["protocol"])
+        # Everything that `table` uses must be there.
+        _ = record["subject"]["name"], dict(record["protocol"])
         for name, values in record["figures"].items():
-            FIGURES[name], float(values["samples"]), float(values["real"])
+            _ = FIGURES[name], float(values["samples"]), float(values["real"])
         return record
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path}: not a record of tools/evaluate.py ({type(error).__name__}: {error})") from error

@@ -1,8 +1,8 @@
-"""A score as a record: every measure of one set of samples, the same of real images, and all that they depend on.
+"""A score as a record: every measure of a set of samples, the same measures of real images, and what they depend on.
 
-Samples are compared with `reference`, real images that were held out where the set has such; the same number of
-other real images, the `floor`, takes the place of the samples to show what a perfect generator would get. The
-numbers are those of `metrics`; the features come from an `extractors.Extractor`.
+Samples are compared with the `reference`: real images, which are held-out test images if the data set has them. The
+same number of other real images, the `floor`, is measured like samples, to show the score of a perfect generator. The
+functions of `metrics` compute the numbers; the features come from an `extractors.Extractor`.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,8 +16,8 @@ import paddle.nn as nn
 
 import paddle_gan
 from paddle_gan import metrics
-from paddle_gan.datasets import ImageSet
-from paddle_gan.errors import DataError, UsageError
+from paddle_gan.errors import DataError
+from paddle_gan.evaluation.real_images import LEAST_IMAGES, RealImages, select
 from paddle_gan.evaluation.records import FORMAT
 from paddle_gan.features.extractors import (
     CLASSIFIERS,
@@ -28,101 +28,37 @@ from paddle_gan.features.extractors import (
 )
 from paddle_gan.inference.sampling import generate
 
-LEAST_IMAGES = 12
-MOST_REAL = 10_000
+# Copies are searched for in images of at most this size.
 _COPY_SIZE = 16
-# Training images that are looked at together: no more of those on the disk are held in memory.
-_PIECE = 1000
-# Some images of a set.
-Choice = np.ndarray | slice
+# Training images that are read at once; images on the disk need no more memory than these.
+_CHUNK = 1000
 _SHOWN_NEIGHBOURS = 12
 
-
-@dataclass(frozen=True)
-class RealImages:
-    """The real images of one evaluation.
-
-    Attributes:
-        reference: what samples are compared with, uint8 [N, H, W, C].
-        floor: other real images, which are measured as if they were samples.
-        training: the set that the generator was trained on; copies of its images are looked for.
-        others: indices in `training` of images that the reference has no part in: what looks like a copy of these
-            does so by chance.
-        split: where reference and floor come from, in words.
-    """
-
-    reference: np.ndarray
-    floor: np.ndarray
-    training: ImageSet
-    others: Choice
-    split: str
-
-
-def real_images(training: ImageSet, held_out: ImageSet | None, count: int, seed: int) -> RealImages:
-    """Choose the real images of an evaluation.
-
-    Args:
-        training: what the generator was trained on.
-        held_out: the test images; None where a set has none, whose training images are then halved.
-        count: wanted in `reference` and in `floor`; fewer where there are not so many.
-        seed: of the choice.
-
-    Raises:
-        UsageError: too small a count. DataError: too few images for any measure.
-    """
-    source, reference, floor, others = _choice(training, held_out, count, seed)
-    split = "reference: held-out test images; floor: training images"
-    if held_out is None:
-        split = "reference and floor: two halves of the training images"
-    return RealImages(_taken(source, reference), _taken(training, floor), training, others, split)
-
-
-def reference_images(training: ImageSet, held_out: ImageSet | None, count: int, seed: int) -> np.ndarray:
-    """The reference of `real_images` alone: no other image is read."""
-    source, reference, _, _ = _choice(training, held_out, count, seed)
-    return _taken(source, reference)
-
-
-def _choice(
-    training: ImageSet, held_out: ImageSet | None, count: int, seed: int
-) -> tuple[ImageSet, Choice, Choice, Choice]:
-    """The set that the reference is from, its indices there; those of the floor and of the others in `training`."""
-    least = LEAST_IMAGES // 2
-    if count < least:
-        raise UsageError(f"{count} images are too few to measure; at least {least} are needed")
-    random = np.random.default_rng(seed)
-    order = random.permutation(len(training))
-    if held_out is not None:
-        all_of_them = count >= len(held_out)
-        reference = slice(None) if all_of_them else random.permutation(len(held_out))[:count]
-        return held_out, reference, order[:count], slice(None)
-    half = min(count, len(training) // 2)
-    if half < least:
-        raise DataError(
-            f"{training.name}: {len(training)} images are too few to measure; at least {LEAST_IMAGES} are needed"
-        )
-    return training, order[:half], order[half : 2 * half], order[half:]
-
-
-def _taken(data: ImageSet, chosen: Choice) -> np.ndarray:
-    """Images of a set as uint8 [N, H, W, C]."""
-    return data.images[chosen].transpose(0, 2, 3, 1)
+# Called with the name of each part of an evaluation when it begins, for a progress bar.
+Progress = Callable[[str], None]
 
 
 def extractor_for(dataset: str, channels: int, inception: str | None) -> Extractor:
-    """The FID Inception where its file is given, the classifier of the data set where there is one, else random features."""
+    """The extractor for a data set.
+
+    Args:
+        dataset: name or path.
+        channels: of the images, 1 or 3.
+        inception: the file of the FID Inception, which is used if it is given. Otherwise the classifier of the data set
+            is used, or a random network if the package has no classifier for this set.
+    """
     if inception:
         return inception_extractor(Path(inception).expanduser())
     return classifier_extractor(dataset) if dataset in CLASSIFIERS else random_extractor(channels)
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A set of images as the measures see it.
+class MeasuredImages:
+    """What the measures need of a set of images.
 
     Attributes:
         features: float32 [N, F].
-        probabilities: float32 [N, K], or None.
+        probabilities: of the classes, float32 [N, K]; None if the extractor knows none.
         pixels: uint8 [N, H·W·C].
     """
 
@@ -132,42 +68,58 @@ class Seen:
 
     @property
     def class_counts(self) -> np.ndarray:
-        """int64 [K], how many images have each class as their likeliest."""
+        """For each class, the number of images that belong to it most probably: int64 [K]."""
+        assert self.probabilities is not None
         return metrics.class_histogram(self.probabilities.argmax(axis=1), self.probabilities.shape[1])
 
 
-def see(images: np.ndarray, extractor: Extractor) -> Seen:
-    """Extract what the measures need from images, uint8 [N, H, W, C]."""
+def extract(images: np.ndarray, extractor: Extractor) -> MeasuredImages:
+    """Extract from images, uint8 [N, H, W, C], what the measures need."""
     features, probabilities = extractor(images)
-    return Seen(features, probabilities, images.reshape(len(images), -1))
+    return MeasuredImages(features, probabilities, pixels=images.reshape(len(images), -1))
 
 
 def diversity(features: np.ndarray, reference: np.ndarray) -> float:
-    """Root mean squared distance between two samples, over that between two real images: 0 when all are alike, 1 like real.
+    """Root mean squared distance between two samples, divided by the one between two real images.
 
-    The mean squared distance between two draws is twice the trace of the covariance.
+    It is 0 if all samples are the same, and 1 if they differ as much as real images. The mean squared distance between
+    two draws is twice the trace of the covariance.
+
+    Args:
+        features: of the samples, [N, F].
+        reference: features of real images, [M, F].
     """
     return float(np.sqrt(features.var(axis=0, dtype=np.float64).sum() / reference.var(axis=0, dtype=np.float64).sum()))
 
 
-def compare_sets(samples: Seen, reference: Seen) -> Iterator[tuple[str, float | int]]:
-    """Every figure that compares two sets, by its name in FIGURES; those of classes only where there are any."""
-    moments = (metrics.Moments().add(seen.features) for seen in (samples, reference))
-    yield "frechet_distance", metrics.frechet_distance(*moments)
+def compare_sets(samples: MeasuredImages, reference: MeasuredImages) -> Iterator[tuple[str, float | int]]:
+    """Every figure that compares two sets, by its name in FIGURES; figures about classes only if these are known.
+
+    A generator, so that a progress bar can show each figure as it is computed.
+    """
+    sample_moments = metrics.Moments().add(samples.features)
+    reference_moments = metrics.Moments().add(reference.features)
+    yield "frechet_distance", metrics.frechet_distance(sample_moments, reference_moments)
     yield "kernel_distance", metrics.kernel_distance(reference.features, samples.features)
-    yield from zip(("precision", "recall"), metrics.precision_recall(reference.features, samples.features))
-    yield from zip(("density", "coverage"), metrics.density_coverage(reference.features, samples.features))
+    precision_recall = metrics.precision_recall(reference.features, samples.features)
+    yield "precision", precision_recall.precision
+    yield "recall", precision_recall.recall
+    density_coverage = metrics.density_coverage(reference.features, samples.features)
+    yield "density", density_coverage.density
+    yield "coverage", density_coverage.coverage
     yield "diversity", diversity(samples.features, reference.features)
     if samples.probabilities is not None:
         yield "classifier_score", metrics.classifier_score(samples.probabilities)
-        yield from zip(("modes", "class_kl"), metrics.mode_coverage(samples.class_counts, reference.class_counts))
+        covered = metrics.mode_coverage(samples.class_counts, reference.class_counts)
+        yield "modes", covered.modes
+        yield "class_kl", covered.divergence
     yield "sliced_wasserstein", metrics.sliced_wasserstein(samples.pixels, reference.pixels) / 255
 
 
-def small_pixels(images: np.ndarray) -> np.ndarray:
-    """Images, uint8 [N, H, W, C], as means of blocks, at most 16×16 of them: float32 [N, F] in [0, 1].
+def block_means(images: np.ndarray) -> np.ndarray:
+    """Images, uint8 [N, H, W, C], as the means of at most 16×16 blocks: float32 [N, F] in [0, 1].
 
-    What copies are looked for in: small shifts and noise do not hide one there.
+    Copies are searched for in these: small shifts and noise do not hide a copy there.
     """
     count, size, _, channels = images.shape
     block = -(-size // _COPY_SIZE)
@@ -177,71 +129,78 @@ def small_pixels(images: np.ndarray) -> np.ndarray:
     return (blocks.mean(axis=(2, 4), dtype=np.float32) / 255).reshape(count, -1)
 
 
-Step = Callable[[str], None]
-
-
 @dataclass(frozen=True)
 class Baseline:
-    """The real side of evaluations, which many sets of samples can be measured against.
+    """Everything about the real images. Many sets of samples can be measured against one baseline.
 
     Attributes:
-        real, extractor: as given.
-        reference: as the measures see it.
-        training_pixels: `small_pixels` of the training images.
-        figures: those of the real images that take the place of samples, by their names in FIGURES.
-        class_counts: of "reference" and "floor", or None where there are no classes.
+        real: the images.
+        extractor: gives the features.
+        reference: the reference images.
+        training_blocks: `block_means` of the training images.
+        figures: of the floor, by their names in FIGURES.
+        class_counts: of "reference" and "floor"; None if no classes are known.
     """
 
     real: RealImages
     extractor: Extractor
-    reference: Seen
-    training_pixels: np.ndarray
+    reference: MeasuredImages
+    training_blocks: np.ndarray
     figures: dict[str, float | int]
     class_counts: dict[str, list[int]] | None
 
 
-def baseline(real: RealImages, extractor: Extractor, step: Step = lambda name: None) -> Baseline:
-    """Measure real images against real images.
+def baseline(real: RealImages, extractor: Extractor, progress: Progress = lambda name: None) -> Baseline:
+    """Measure the floor against the reference.
 
     Args:
         real: the images.
         extractor: gives the features.
-        step: called with what begins, for a progress bar.
+        progress: called with the name of each part when it begins.
     """
-    step("features of real images")
-    reference, floor = see(real.reference, extractor), see(real.floor, extractor)
-    pieces = (slice(start, start + _PIECE) for start in range(0, len(real.training), _PIECE))
-    training = np.concatenate([small_pixels(_taken(real.training, piece)) for piece in pieces])
-    others = training[real.others]
-    figures, _ = _figures(floor, reference, small_pixels(real.reference), others, "real images", step)
+    progress("features of real images")
+    reference, floor = extract(real.reference, extractor), extract(real.floor, extractor)
+    chunks = (slice(start, start + _CHUNK) for start in range(0, len(real.training), _CHUNK))
+    training = np.concatenate([block_means(select(real.training, chunk)) for chunk in chunks])
+    figures = _figures(floor, reference, "real images", progress)
+    progress("near-copies in real images")
+    # The reference, which was held out, is searched for copies: those that are found are copies by chance.
+    figures |= _copy_figures(metrics.near_copies(block_means(real.reference), training[real.others]))
     counts = None
     if reference.probabilities is not None:
         counts = {"reference": reference.class_counts.tolist(), "floor": floor.class_counts.tolist()}
-    return Baseline(real, extractor, reference, training, figures, counts)
+    return Baseline(
+        real=real,
+        extractor=extractor,
+        reference=reference,
+        training_blocks=training,
+        figures=figures,
+        class_counts=counts,
+    )
 
 
 def _figures(
-    samples: Seen, reference: Seen, pixels: np.ndarray, training_pixels: np.ndarray, of: str, step: Step
-) -> tuple[dict[str, float | int], metrics.NearCopies]:
-    """All figures of a set of images by their names in FIGURES, and its near-copies."""
+    samples: MeasuredImages, reference: MeasuredImages, whose: str, progress: Progress
+) -> dict[str, float | int]:
     figures = {}
     for name, value in compare_sets(samples, reference):
-        step(f"{name} of {of}")
+        progress(f"{name} of {whose}")
         figures[name] = value
-    step(f"near-copies in {of}")
-    copies = metrics.near_copies(pixels, training_pixels)
-    return figures | {"near_copies": copies.share, "nearest_training": copies.median_distance}, copies
+    return figures
+
+
+def _copy_figures(copies: metrics.NearCopies) -> dict[str, float | int]:
+    return {"near_copies": copies.share, "nearest_training": copies.median_distance}
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation found.
+    """The result of an evaluation.
 
     Attributes:
-        record: for JSON: "protocol" (all that the figures depend on), "subject" (whose samples), "figures"
-            (name -> {"samples", "real"}), "class_counts".
-        neighbours: uint8 [24, H, W, C], the samples nearest to a training image for what is usual around it, each
-            followed by that image.
+        record: for JSON, see `records`.
+        neighbours: uint8 [24, H, W, C]: the 12 samples that are nearest to a training image, relative to the usual
+            distances around that image, each followed by that image.
     """
 
     record: dict[str, Any]
@@ -253,59 +212,73 @@ def evaluate(
     against: Baseline,
     protocol: dict[str, Any],
     subject: dict[str, Any],
-    step: Step = lambda name: None,
+    progress: Progress = lambda name: None,
 ) -> Evaluation:
     """Measure samples.
 
     Args:
-        images: the samples, uint8 [N, H, W, C]; only as many as there are in the reference are taken, since figures
-            of different numbers cannot be compared with the floor's.
-        against: the real side, of the same size and channels.
+        images: the samples, uint8 [N, H, W, C]. No more of them are used than there are images in the reference:
+            figures of different numbers of images cannot be compared with those of the floor.
+        against: the real images, of the same size and channels.
         protocol: what else the figures depend on (data set, seed, weights), for the record.
-        subject: whose samples they are, "name" at least.
-        step: called with what begins, for a progress bar.
+        subject: whose samples they are; it has at least "name".
+        progress: called with the name of each part when it begins.
 
     Raises:
-        DataError: other sizes than the real images', or too few samples.
+        DataError: the samples are of another size than the real images, or too few.
     """
-    real, extractor = against.real, against.extractor
+    real = against.real
     if images.shape[1:] != real.reference.shape[1:]:
         shapes = ["x".join(map(str, array.shape[1:])) for array in (images, real.reference)]
-        raise DataError(f"the samples are {shapes[0]} and the real images {shapes[1]}; name the set they imitate")
+        raise DataError(f"the samples are {shapes[0]} and the real images {shapes[1]}; name the set that they imitate")
     if len(images) < LEAST_IMAGES // 2:
         raise DataError(f"{len(images)} samples are too few to measure; at least {LEAST_IMAGES // 2} are needed")
     images = images[: len(real.reference)]
-    step("features of samples")
-    seen = see(images, extractor)
-    figures, copies = _figures(seen, against.reference, small_pixels(images), against.training_pixels, "samples", step)
-    closest = np.argsort(copies.relative, kind="stable")[:_SHOWN_NEIGHBOURS]
-    neighbours = np.stack([images[closest], _taken(real.training, copies.indices[closest])], axis=1)
-    counts = against.class_counts and {"samples": seen.class_counts.tolist(), **against.class_counts}
+    progress("features of samples")
+    samples = extract(images, against.extractor)
+    figures = _figures(samples, against.reference, "samples", progress)
+    progress("near-copies in samples")
+    copies = metrics.near_copies(block_means(images), against.training_blocks)
+    figures |= _copy_figures(copies)
+    counts = against.class_counts and {"samples": samples.class_counts.tolist(), **against.class_counts}
     record = {
         "format": FORMAT,
-        "protocol": {
-            "extractor": extractor.name,
-            "extractor_sha256": extractor.sha256,
-            "resize": extractor.resize,
-            "split": real.split,
-            "samples": len(images),
-            "reference": len(real.reference),
-            "floor": len(real.floor),
-            "training": len(real.training),
-            **protocol,
-            "paddle_gan": paddle_gan.__version__,
-            "paddle": paddle.__version__,
-            "numpy": np.__version__,
-        },
+        "protocol": _protocol(against, len(images), protocol),
         "subject": subject,
         "figures": {name: {"samples": figures[name], "real": against.figures[name]} for name in figures},
         "class_counts": counts,
     }
-    return Evaluation(record, neighbours.reshape(-1, *images.shape[1:]))
+    return Evaluation(record, _neighbours(images, real, copies))
+
+
+def _protocol(against: Baseline, samples: int, further: dict[str, Any]) -> dict[str, Any]:
+    """Everything that the figures depend on, for the record."""
+    real, extractor = against.real, against.extractor
+    return {
+        "extractor": extractor.name,
+        "extractor_sha256": extractor.sha256,
+        "resize": extractor.resize,
+        "split": real.split,
+        "samples": samples,
+        "reference": len(real.reference),
+        "floor": len(real.floor),
+        "training": len(real.training),
+        **further,
+        "paddle_gan": paddle_gan.__version__,
+        "paddle": paddle.__version__,
+        "numpy": np.__version__,
+    }
+
+
+def _neighbours(images: np.ndarray, real: RealImages, copies: metrics.NearCopies) -> np.ndarray:
+    """The samples that are most like copies, each followed by its training image, uint8 [2 n, H, W, C]."""
+    closest = np.argsort(copies.relative, kind="stable")[:_SHOWN_NEIGHBOURS]
+    pairs = np.stack([images[closest], select(real.training, copies.indices[closest])], axis=1)
+    return pairs.reshape(-1, *images.shape[1:])
 
 
 def monitor(extractor: Extractor, reference: np.ndarray, count: int) -> Callable[[nn.Layer, int, int], dict[str, Any]]:
-    """A quick evaluation for use while training; the features of the reference are taken once.
+    """A quick evaluation for use during training; the features of the reference are computed once.
 
     Args:
         extractor: gives the features.
@@ -313,22 +286,23 @@ def monitor(extractor: Extractor, reference: np.ndarray, count: int) -> Callable
         count: samples at each call.
 
     Returns:
-        A function of (generator, seed, classes) to the values to log. It leaves the generator in
-        evaluation mode.
+        A function from (generator, seed, classes) to the values to log. It leaves the generator in evaluation mode.
     """
-    real = see(reference, extractor)
+    real = extract(reference, extractor)
     moments = metrics.Moments().add(real.features)
 
     def measure(generator: nn.Layer, seed: int, classes: int) -> dict[str, Any]:
-        seen = see(np.concatenate([images for images, _ in generate(generator, count, seed, classes)]), extractor)
+        images = [batch.images for batch in generate(generator, count, seed, classes)]
+        samples = extract(np.concatenate(images), extractor)
         values: dict[str, Any] = {
-            "evaluation/frechet_distance": metrics.frechet_distance(metrics.Moments().add(seen.features), moments),
-            "evaluation/diversity": diversity(seen.features, real.features),
+            "evaluation/frechet_distance": metrics.frechet_distance(metrics.Moments().add(samples.features), moments),
+            "evaluation/diversity": diversity(samples.features, real.features),
         }
-        if seen.probabilities is not None:
-            modes, kl = metrics.mode_coverage(seen.class_counts, real.class_counts)
-            values |= {"evaluation/classes_reached": modes, "evaluation/class_kl": kl}
-            values["evaluation/class_counts"] = seen.class_counts.tolist()
+        if samples.probabilities is not None:
+            covered = metrics.mode_coverage(samples.class_counts, real.class_counts)
+            values["evaluation/classes_reached"] = covered.modes
+            values["evaluation/class_kl"] = covered.divergence
+            values["evaluation/class_counts"] = samples.class_counts.tolist()
         return values
 
     return measure

@@ -1,13 +1,14 @@
-"""A small classifier of 28×28 grey images, whose late layer gives the features that samples are measured in.
+"""A small classifier of 28×28 grey images. Samples are measured in the features of its last hidden layer.
 
-Two ship with the package, for MNIST and Fashion-MNIST, as safetensors in `weights/`; what trained them is
-`train_classifier`, which `tools/train_classifier.py` calls. Not about what is measured with them: see `extractors`.
+Two sets of weights are part of the package, for MNIST and Fashion-MNIST, as safetensors in `weights/`. They were made
+by `train_classifier`, which `tools/train_classifier.py` calls. Not about the measures: see `extractors`.
 """
 
 import hashlib
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import paddle
@@ -15,6 +16,7 @@ import paddle.nn as nn
 import paddle.nn.functional as F
 import safetensors
 import safetensors.numpy
+from numpy.lib.stride_tricks import sliding_window_view
 from paddle import Tensor
 
 from paddle_gan.datasets import ImageSet
@@ -22,20 +24,46 @@ from paddle_gan.datasets.batches import batch_indices
 from paddle_gan.errors import CheckpointError
 from paddle_gan.networks.blocks import ConvBN
 from paddle_gan.system.files import atomic_path
-from paddle_gan.system.runtime import seed_all
+from paddle_gan.system.randomness import seeded
 
 SIZE = 28
 FEATURES = 128
 WEIGHTS = Path(__file__).parent / "weights"
-# Of the files as they ship. A score depends on every bit of them, so each record of a score states this.
+# The hashes of the files in `weights/`. A score depends on every bit of them, so each record of a score has the hash.
 SHA256 = {
     "mnist": "a7a069cf11dabb251b4f94465fccb5dc18ade05efeeb707f528f6abeea8f9ba5",
     "fashion-mnist": "222e682c4e618af69bd28cdbda2faca4b2c28c01d0010d639e510df5063b61cc",
 }
+# Images that are classified at once.
 _CHUNK = 500
-_BATCH = 128
+_BATCH_SIZE = 128
 _LEARNING_RATE = 2e-3
+# Most pixels by which an image is moved along each axis in training.
 _SHIFT = 2
+
+
+class ShippedClassifier(NamedTuple):
+    """A classifier of the package.
+
+    Attributes:
+        network: in evaluation mode.
+        sha256: of its weights.
+    """
+
+    network: "Classifier"
+    sha256: str
+
+
+class Extracted(NamedTuple):
+    """The features of N images.
+
+    Attributes:
+        features: float32 [N, F].
+        probabilities: of the classes, float32 [N, K]; None if the network knows no classes that fit the data.
+    """
+
+    features: np.ndarray
+    probabilities: np.ndarray | None
 
 
 class Classifier(nn.Layer):
@@ -48,31 +76,25 @@ class Classifier(nn.Layer):
     def __init__(self, classes: int = 10):
         super().__init__()
         self.convolutions = nn.Sequential(
-            ConvBN(1, 32, 5, 2, padding=2, activation=F.relu),
-            ConvBN(32, 64, 4, 2, padding=1, activation=F.relu),
-            ConvBN(64, 128, 3, 2, padding=1, activation=F.relu),
+            ConvBN(1, 32, kernel_size=5, stride=2, padding=2, activation=F.relu),
+            ConvBN(32, 64, kernel_size=4, stride=2, padding=1, activation=F.relu),
+            ConvBN(64, 128, kernel_size=3, stride=2, padding=1, activation=F.relu),
         )
         self.features = nn.Linear(128 * 4 * 4, FEATURES)
         self.logits = nn.Linear(FEATURES, classes)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Images, float32 [N, 1, 28, 28] in [−1, 1], to features ≥ 0 [N, 128] and logits [N, classes]."""
+        """From images, float32 [N, 1, 28, 28] in [−1, 1], to features ≥ 0 [N, 128] and logits [N, classes]."""
         maps = self.convolutions(images)
         features = F.relu(self.features(maps.reshape([maps.shape[0], -1])))
         return features, self.logits(features)
 
 
-def load_classifier(name: str) -> tuple[Classifier, str]:
-    """A classifier that ships with the package.
-
-    Args:
-        name: "mnist" or "fashion-mnist".
-
-    Returns:
-        The classifier in evaluation mode, and the SHA-256 of its weights.
+def load_classifier(name: str) -> ShippedClassifier:
+    """A classifier of the package: "mnist" or "fashion-mnist".
 
     Raises:
-        CheckpointError: the file is not the one that was shipped.
+        CheckpointError: the file of weights is missing, or is not the one of the package.
     """
     path = WEIGHTS / f"{name}.safetensors"
     try:
@@ -81,23 +103,22 @@ def load_classifier(name: str) -> tuple[Classifier, str]:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror}); install paddle_gan again") from error
     digest = hashlib.sha256(payload).hexdigest()
     if digest != SHA256[name]:
-        raise CheckpointError(f"{path}: SHA-256 {digest[:12]} is not that of the classifier that ships; install again")
+        raise CheckpointError(
+            f"{path}: SHA-256 {digest[:12]} is not the one of the package's file; install paddle_gan again"
+        )
     classifier = Classifier()
     for key, array in safetensors.numpy.load(payload).items():
         classifier.state_dict()[key].set_value(array)
     classifier.eval()
-    return classifier, digest
+    return ShippedClassifier(classifier, digest)
 
 
-def classify(classifier: Classifier, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Features and class probabilities of images.
+def classify(classifier: Classifier, images: np.ndarray) -> Extracted:
+    """Features [N, 128] and class probabilities of images.
 
     Args:
         classifier: in evaluation mode.
         images: uint8 [N, 28, 28].
-
-    Returns:
-        float32 [N, 128] and float32 [N, classes].
     """
     features, probabilities = [], []
     with paddle.no_grad():
@@ -105,34 +126,35 @@ def classify(classifier: Classifier, images: np.ndarray) -> tuple[np.ndarray, np
             chunk_features, logits = classifier(_to_tensor(images[start : start + _CHUNK]))
             features.append(chunk_features.numpy())
             probabilities.append(F.softmax(logits).numpy())
-    return np.concatenate(features), np.concatenate(probabilities)
+    return Extracted(np.concatenate(features), np.concatenate(probabilities))
 
 
-def train_classifier(data: ImageSet, epochs: int, mirror: bool, seed: int, say: Callable[[str], None]) -> Classifier:
-    """Train a classifier on shifted copies of `data`; the same arguments give the same weights on the same CPU.
+def train_classifier(data: ImageSet, *, epochs: int, mirror: bool, seed: int, say: Callable[[str], None]) -> Classifier:
+    """Train a classifier on shifted copies of `data`. The same arguments give the same weights on the same CPU.
 
-    Cross-entropy, Adam, a learning rate that falls as a cosine; what is returned is the average of the
-    weights over about the last tenth of the steps.
+    The loss is the cross-entropy, the optimiser Adam with a cosine schedule. The result has the average of the weights
+    over about the last tenth of the steps.
 
     Args:
         data: grey 28×28 images with labels.
         epochs: passes over the data.
-        mirror: also show mirrored copies, for classes that have no left and right.
+        mirror: train on mirrored copies too, for classes that do not depend on left and right.
         seed: of weights, order and shifts.
-        say: takes a line for each epoch.
+        say: takes a line after each epoch.
 
     Returns:
         The classifier in evaluation mode.
     """
-    seed_all("classifier", seed)
-    classifier, average = Classifier(len(data.classes)), Classifier(len(data.classes))
+    with seeded("classifier", seed):
+        classifier = Classifier(len(data.classes))
+        average = Classifier(len(data.classes))
     average.set_state_dict(classifier.state_dict())
-    steps = epochs * len(data) // _BATCH
+    steps = epochs * len(data) // _BATCH_SIZE
     schedule = paddle.optimizer.lr.CosineAnnealingDecay(_LEARNING_RATE, steps)
     trainable = [parameter for parameter in classifier.parameters() if parameter.trainable]
     optimizer = paddle.optimizer.Adam(schedule, parameters=trainable)
     decay = math.exp(-10 / steps)
-    for step, (images, labels) in enumerate(_augmented(data, steps, mirror, seed)):
+    for step, (images, labels) in enumerate(augmented_batches(data, steps=steps, mirror=mirror, seed=seed)):
         _, logits = classifier(_to_tensor(images))
         loss = F.cross_entropy(logits, paddle.to_tensor(labels))
         loss.backward()
@@ -140,9 +162,9 @@ def train_classifier(data: ImageSet, epochs: int, mirror: bool, seed: int, say: 
         optimizer.clear_grad(set_to_zero=False)
         schedule.step()
         with paddle.no_grad():
-            for mean, current in zip(average.state_dict().values(), classifier.state_dict().values()):
+            for mean, current in zip(average.state_dict().values(), classifier.state_dict().values(), strict=True):
                 mean.lerp_(current, 1 - decay)
-        if (step + 1) % max(1, len(data) // _BATCH) == 0:
+        if (step + 1) % max(1, len(data) // _BATCH_SIZE) == 0:
             say(f"step {step + 1}/{steps}  cross-entropy {loss.item():.4f}")
     average.eval()
     return average
@@ -157,14 +179,23 @@ def save_classifier(classifier: Classifier, path: Path) -> str:
     return hashlib.sha256(payload).hexdigest()
 
 
-def _augmented(data: ImageSet, steps: int, mirror: bool, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Batches of images, uint8 [B, 28, 28], each moved by up to two pixels a side, and their labels."""
-    frame = (_SHIFT, _SHIFT)
-    windows = np.lib.stride_tricks.sliding_window_view(
-        np.pad(data.images[:, 0], ((0, 0), frame, frame)), (SIZE, SIZE), (1, 2)
-    )
+def augmented_batches(
+    data: ImageSet, *, steps: int, mirror: bool, seed: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Batches for training: images, uint8 [B, 28, 28], each moved by up to two pixels along each axis, and labels [B].
+
+    Args:
+        data: grey 28×28 images with labels.
+        steps: number of batches.
+        mirror: mirror about half of the images.
+        seed: of order, shifts and mirroring.
+    """
+    assert isinstance(data.images, np.ndarray) and data.labels is not None
+    padding = (_SHIFT, _SHIFT)
+    padded = np.pad(data.images[:, 0], ((0, 0), padding, padding))
+    windows = sliding_window_view(padded, window_shape=(SIZE, SIZE), axis=(1, 2))  # type: ignore[call-overload]
     for step in range(steps):
-        indices = batch_indices(len(data), _BATCH, seed, step)
+        indices = batch_indices(count=len(data), batch_size=_BATCH_SIZE, seed=seed, step=step)
         random = np.random.default_rng((seed, step))
         down, right = random.integers(0, 2 * _SHIFT + 1, (2, len(indices)))
         images = windows[indices, down, right]

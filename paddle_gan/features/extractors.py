@@ -1,8 +1,9 @@
-"""What turns images into the features that measures compare: an argument of every measure, so one may bring one's own.
+"""Feature extractors: functions from images to the features in which measures compare them.
 
-An `Extractor` is a function with a name and a hash, because a score means nothing without the features that
-it was taken in. Three kinds are here: the classifiers that ship with the package, the FID Inception from
-a file that the user has, and a random network for images that neither was made for.
+Every evaluation takes an extractor as an argument, so a user can bring another one. An `Extractor` is a function with a
+name and a hash, because a score means nothing without the features that it was measured in. There are three kinds here:
+the classifiers of the package, the FID Inception from a file that the user has, and a random network for images for
+which neither of these was made.
 """
 
 import hashlib
@@ -15,11 +16,11 @@ import paddle
 import paddle.nn.functional as F
 from PIL import Image
 
-from paddle_gan.features.classifier import SIZE, classify, load_classifier
+from paddle_gan.features.classifier import SIZE, Extracted, classify, load_classifier
 from paddle_gan.features.inception import WEIGHTS_SHA256, load_inception
 
-# uint8 [N, H, W, C] -> features float [N, F], and class probabilities float [N, K] or None
-Extract = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
+# From images, uint8 [N, H, W, C], to their features.
+Extract = Callable[[np.ndarray], Extracted]
 
 CLASSIFIERS = ("mnist", "fashion-mnist")
 _RANDOM_SEED = 20180101
@@ -29,14 +30,13 @@ _CHUNK = 250
 
 @dataclass(frozen=True)
 class Extractor:
-    """A feature extractor and what a record of a score says of it.
+    """A feature extractor, with everything that the record of a score states about it.
 
     Attributes:
         name: for people.
         sha256: of its weights.
-        resize: how images come to the size that it takes.
-        extract: images, uint8 [N, H, W, C] of one or three channels, to features [N, F] and the probabilities
-            of classes [N, K], or None where it knows no classes that mean anything for the data.
+        resize: how images are brought to the size that it takes, in words.
+        extract: takes images, uint8 [N, H, W, C] of one or three channels.
     """
 
     name: str
@@ -44,50 +44,54 @@ class Extractor:
     resize: str
     extract: Extract
 
-    def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def __call__(self, images: np.ndarray) -> Extracted:
+        """The features of images, uint8 [N, H, W, C]."""
         return self.extract(images)
 
 
 def classifier_extractor(name: str) -> Extractor:
-    """The last hidden layer, 128 features, and the ten classes of a classifier that ships: "mnist" or "fashion-mnist"."""
-    classifier, digest = load_classifier(name)
+    """The 128 features of the last hidden layer of a classifier of the package, "mnist" or "fashion-mnist".
+
+    It gives the probabilities of its ten classes too.
+    """
+    classifier = load_classifier(name)
     return Extractor(
-        f"{name} classifier",
-        digest,
-        "to 28x28: the frame around 32x32 cut off, others bicubic; colours to their mean",
-        lambda images: classify(classifier, to_grey_28(images)),
+        name=f"{name} classifier",
+        sha256=classifier.sha256,
+        resize="to 28x28: the frame around 32x32 cut off, others bicubic; colours to their mean",
+        extract=lambda images: classify(classifier.network, to_grey_28(images)),
     )
 
 
 def inception_extractor(path: Path) -> Extractor:
-    """The 2,048 pool features of the FID Inception in the file at `path`; see `inception.load_inception`."""
+    """The 2,048 pooled features of the FID Inception in the file `path`; see `inception.load_inception`."""
     network = load_inception(path)
     return Extractor(
-        "inception-2015-12-05",
-        WEIGHTS_SHA256,
-        "bilinear to 299x299, as the network itself does it",
-        lambda images: (network.features(images), None),
+        name="inception-2015-12-05",
+        sha256=WEIGHTS_SHA256,
+        resize="bilinear to 299x299, as the network itself does it",
+        extract=lambda images: Extracted(network.features(images), None),
     )
 
 
 def random_extractor(channels: int) -> Extractor:
     """256 features of a convolutional network with fixed random weights.
 
-    For images far from those that a trained network has seen, random features tell more (Naeem et al.
-    2020, section 5): sonar, spectra, medical images. They order distances to one data set; their size
-    says nothing by itself.
+    Use it for images that are very different from those on which a network was trained, such as sonar, spectra or
+    medical images; there random features tell more (Naeem et al. 2020, section 5). Distances in these features can be
+    compared with each other for one data set. The value of a single distance says nothing.
 
     Args:
         channels: of the images, 1 or 3.
     """
     random = np.random.default_rng(_RANDOM_SEED)
-    digest, weights, before = hashlib.sha256(), [], channels
+    digest, weights, inputs = hashlib.sha256(), [], channels
     for width in _RANDOM_WIDTHS:
-        # He et al. 2015: keeps the size of the values through the layers.
-        weight = (random.standard_normal((width, before, 4, 4)) * np.sqrt(2 / (before * 16))).astype(np.float32)
+        # This scale keeps the size of the values from layer to layer (He et al. 2015).
+        weight = (random.standard_normal((width, inputs, 4, 4)) * np.sqrt(2 / (inputs * 16))).astype(np.float32)
         digest.update(weight.tobytes())
         weights.append(paddle.to_tensor(weight))
-        before = width
+        inputs = width
 
     @paddle.no_grad()
     def features(images: np.ndarray) -> np.ndarray:
@@ -96,16 +100,17 @@ def random_extractor(channels: int) -> Extractor:
             x = F.relu(F.conv2d(x, weight, stride=2, padding=2))
         return x.mean([2, 3]).numpy()
 
-    def extract(images: np.ndarray) -> tuple[np.ndarray, None]:
-        return np.concatenate([features(images[i : i + _CHUNK]) for i in range(0, len(images), _CHUNK)]), None
+    def extract(images: np.ndarray) -> Extracted:
+        chunks = [features(images[start : start + _CHUNK]) for start in range(0, len(images), _CHUNK)]
+        return Extracted(np.concatenate(chunks), None)
 
-    return Extractor("random convolutions", digest.hexdigest(), "none", extract)
+    return Extractor(name="random convolutions", sha256=digest.hexdigest(), resize="none", extract=extract)
 
 
 def to_grey_28(images: np.ndarray) -> np.ndarray:
-    """Images, uint8 [N, H, W, C], as the shipped classifiers take them: uint8 [N, 28, 28].
+    """Images, uint8 [N, H, W, C], in the form that the classifiers of the package take: uint8 [N, 28, 28].
 
-    32×32 is MNIST's 28×28 in a black frame, which is cut off; other sizes are resampled.
+    Images of 32×32 are 28×28 images of MNIST in a black frame, which is cut off. Other sizes are resampled.
     """
     grey = images[..., 0] if images.shape[3] == 1 else images.mean(axis=3).round().astype(np.uint8)
     size = grey.shape[1]

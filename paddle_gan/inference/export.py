@@ -4,14 +4,15 @@ An exported folder holds
 
     generator.json        the program, as `paddle.jit.save` writes it
     generator.pdiparams   its weights
-    manifest.json         what goes in and comes out, and the SHA-256 of both files
+    manifest.json         the inputs and outputs, and the SHA-256 of both files
 
 The program takes `latents`, float32 [N, latent_dim], and, if conditional, `labels`, int64 [N], for any N; it returns
 float32 [N, channels, image_size, image_size] in the manifest's `value_range`.
 
-A program is code. Before Paddle is given one, its hashes are compared and its operations must all be arithmetic of
-the kind that generators here consist of: none that reads, writes or calls something. What a crafted file of weights
-does to Paddle's own reader cannot be said from here, and a hash proves no origin: load programs of people you trust.
+A program is code. So before Paddle loads one, its hashes are compared, and all its operations must be arithmetic of the
+kind that the generators of this project consist of; none of them can read, write or call something. This is not a full
+protection: a crafted file of weights may do harm in Paddle's own reader, and a hash does not prove where a file comes
+from. Load programs only from people whom you trust.
 """
 
 import hashlib
@@ -30,46 +31,50 @@ from paddle_gan.errors import CheckpointError, NumericalError, UsageError
 from paddle_gan.inference.folding import folded
 from paddle_gan.inference.sampling import CHUNK
 from paddle_gan.system.files import atomic_folder
-from paddle_gan.system.runtime import cpu_count, seed_all
+from paddle_gan.system.randomness import seeded
+from paddle_gan.system.runtime import cpu_count
 
 FORMAT = 1
-# Of a grey level, which is 2/255 for images in [-1, 1], a hundredth.
+# A hundredth of a grey level, which is 2/255 for images in [-1, 1].
 TOLERANCE = 1e-4
+# The manifest explains how to get the samples of a seed; `randomness.seeded` is the code.
 SEEDS = (
-    f"the latents of tools/sample.py: for chunk c = 0, 1, ... of {CHUNK} samples, paddle.seed(int(numpy.random.SeedSequence("
-    f"[int.from_bytes(b'samples', 'little'), seed, c]).generate_state(1, numpy.uint64)[0] >> 1)), "
+    f"the latents of tools/sample.py: for chunk c = 0, 1, ... of {CHUNK} samples, "
+    "paddle.seed(int(numpy.random.SeedSequence("
+    "[int.from_bytes(b'samples', 'little'), seed, c]).generate_state(1, numpy.uint64)[0] >> 1)), "
     f"then paddle.randn([{CHUNK}, latent_dim]) on the CPU; the label of sample i is i % classes"
 )
 _PROGRAM, _WEIGHTS, _MANIFEST = "generator.json", "generator.pdiparams", "manifest.json"
-# Few enough that an image's maps stay in the processor's cache between two layers.
-_BATCH = 50
-# As programs name them: p is a weight, 0 and 1 are Paddle's dialects.
-_OPERATIONS = {
-    *("p", "0.combine", "1.data", "1.fetch", "1.full", "1.full_int_array"),
-    *(f"1.{name}" for name in ("reshape", "transpose", "concat", "expand", "one_hot", "pixel_shuffle")),
-    *(f"1.{name}" for name in ("add", "multiply", "scale", "matmul", "conv2d", "conv2d_transpose", "batch_norm_")),
-    *(f"1.{name}" for name in ("relu", "leaky_relu", "softplus", "tanh", "sigmoid")),
+# So few that the feature maps stay in the processor's cache between two layers.
+_BATCH_SIZE = 50
+# The operations that a program may have, by their names in it: "p" is a weight, 0 and 1 are Paddle's dialects.
+_INPUTS = "data fetch full full_int_array"
+_SHAPES = "reshape transpose concat expand one_hot pixel_shuffle"
+_ARITHMETIC = "add multiply scale matmul conv2d conv2d_transpose batch_norm_"
+_ACTIVATIONS = "relu leaky_relu softplus tanh sigmoid"
+_OPERATIONS = {"p", "0.combine"} | {
+    f"1.{name}" for names in (_INPUTS, _SHAPES, _ARITHMETIC, _ACTIVATIONS) for name in names.split()
 }
 
 
 class Exported(nn.Layer):
-    """An exported generator, to be called as any other: `exported(latents, labels)`.
+    """An exported generator. It is called as any other generator: `exported(latents, labels)`.
 
-    On a CPU it runs with oneDNN, in batches of a few.
+    On a CPU it runs with oneDNN, in small batches.
 
     Attributes:
         latent_dim, value_range: as of a generator.
-        class_names: of its labels; none if unconditional.
+        class_names: names of its labels; empty if unconditional.
     """
 
     def __init__(self, folder: Path):
         """Load the program in `folder`.
 
         Raises:
-            CheckpointError: no exported generator, damaged, or with operations that no generator needs.
+            CheckpointError: it holds no exported generator, a damaged one, or operations that no generator needs.
         """
         super().__init__()
-        manifest = _checked(folder)
+        manifest = _checked_manifest(folder)
         self.latent_dim, self.value_range = manifest["latent_dim"], tuple(manifest["value_range"])
         self.class_names = tuple(manifest["classes"])
         try:
@@ -82,33 +87,37 @@ class Exported(nn.Layer):
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         inputs = {"latents": latents.numpy()} | ({} if labels is None else {"labels": labels.numpy()})
-        batches = range(0, len(latents), _BATCH)
-        return paddle.to_tensor(np.concatenate([self._run(inputs, slice(i, i + _BATCH)) for i in batches]))
+        starts = range(0, len(latents), _BATCH_SIZE)
+        images = [self._run(inputs, slice(start, start + _BATCH_SIZE)) for start in starts]
+        return paddle.to_tensor(np.concatenate(images))
 
-    def _run(self, inputs: dict[str, np.ndarray], part: slice) -> np.ndarray:
+    def _run(self, inputs: dict[str, np.ndarray], rows: slice) -> np.ndarray:
         for name, values in inputs.items():
-            self._predictor.get_input_handle(name).copy_from_cpu(np.ascontiguousarray(values[part]))
+            self._predictor.get_input_handle(name).copy_from_cpu(np.ascontiguousarray(values[rows]))
         self._predictor.run()
         return self._predictor.get_output_handle(self._predictor.get_output_names()[0]).copy_to_cpu()
 
 
 def export(generator: nn.Layer, classes: tuple[str, ...], folder: Path, origin: dict[str, str | int]) -> float:
-    """Write `generator` to `folder`, in the form of `folding.folded`, and compare what was written with it.
+    """Write `generator` to `folder` in the form of `folding.folded`, and compare the images of both.
 
     Args:
         generator: in evaluation mode; not changed.
-        classes: names of its labels; none if unconditional.
-        folder: new, empty, or an exported one, which is replaced.
-        origin: what the manifest is to say of where it comes from.
+        classes: names of its labels; empty if unconditional.
+        folder: a new one, an empty one, or an exported one, which is replaced.
+        origin: where the generator comes from, for the manifest.
 
     Returns:
-        The largest difference of a pixel between the program's images and the generator's.
+        The largest difference of a pixel value between the program's images and the generator's.
 
     Raises:
-        UsageError: the folder holds something else. NumericalError: they differ by more than `TOLERANCE`. DiskError:
-            cannot be written. Nothing has changed then.
+        UsageError: the folder holds something else.
+        NumericalError: the images differ by more than `TOLERANCE`.
+        DiskError: the folder cannot be written.
+
+    After an error, the folder is as it was.
     """
-    if folder.exists() and not is_exported(folder) and not (folder.is_dir() and next(folder.iterdir(), None) is None):
+    if not (is_exported(folder) or _is_free(folder)):
         raise UsageError(f"{folder} holds something else than an exported generator; name another folder with --out")
     inputs = [InputSpec([None, generator.latent_dim], "float32", "latents")]
     if classes:
@@ -116,7 +125,7 @@ def export(generator: nn.Layer, classes: tuple[str, ...], folder: Path, origin: 
     with atomic_folder(folder) as temporary:
         program = paddle.jit.to_static(folded(generator), input_spec=inputs, full_graph=True)
         paddle.jit.save(program, str(temporary / Path(_PROGRAM).stem))
-        latents, labels = _trial(generator.latent_dim, len(classes))
+        latents, labels = _trial_inputs(generator.latent_dim, len(classes))
         with paddle.no_grad():
             expected = generator(latents, labels).numpy()
         manifest = {
@@ -129,25 +138,34 @@ def export(generator: nn.Layer, classes: tuple[str, ...], folder: Path, origin: 
             "classes": list(classes),
             "latents": "independent, standard normal",
             "seeds": SEEDS,
-            "sha256": {name: _sha256(temporary / name) for name in (_PROGRAM, _WEIGHTS)},
+            "sha256": {name: sha256(temporary / name) for name in (_PROGRAM, _WEIGHTS)},
             "written_with": environment(),
         }
         (temporary / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         difference = float(np.abs(Exported(temporary)(latents, labels).numpy() - expected).max())
         if not difference <= TOLERANCE:
             raise NumericalError(
-                f"{folder}: the exported program's images differ from the network's by {difference:.2g}, more than {TOLERANCE}"
+                f"{folder}: the images of the exported program differ from those of the network by {difference:.2g}, "
+                f"more than {TOLERANCE}; nothing was written"
             )
     return difference
 
 
+def _is_free(folder: Path) -> bool:
+    return not folder.exists() or (folder.is_dir() and next(folder.iterdir(), None) is None)
+
+
 def is_exported(folder: Path) -> bool:
-    """Whether `folder` looks like what `export` writes, and not like a run."""
+    """Whether `folder` looks like a folder that `export` has written, and not like a run folder."""
     return (folder / _MANIFEST).is_file() and not (folder / "config.json").exists()
 
 
-def _checked(folder: Path) -> dict:
-    """The manifest of an exported folder whose files are what it says and whose program is harmless."""
+def _checked_manifest(folder: Path) -> dict:
+    """The manifest of an exported folder, whose files have the hashes in it and whose program is harmless.
+
+    Raises:
+        CheckpointError: this is not so.
+    """
     try:
         manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
         if manifest["format"] > FORMAT:
@@ -155,24 +173,24 @@ def _checked(folder: Path) -> dict:
                 f"{folder}: format {manifest['format']}; this version reads up to {FORMAT}, update paddle_gan"
             )
         for name in (_PROGRAM, _WEIGHTS):
-            if _sha256(folder / name) != manifest["sha256"][name]:
+            if sha256(folder / name) != manifest["sha256"][name]:
                 raise CheckpointError(f"{folder / name}: SHA-256 is not the one in its manifest")
         low, high = map(float, manifest["value_range"])
         if not (int(manifest["latent_dim"]) > 0 and low < high and isinstance(manifest["classes"], list)):
-            raise ValueError("its manifest says nonsense")
+            raise ValueError("a value in its manifest is impossible")
         unknown = operations(json.loads((folder / _PROGRAM).read_text(encoding="utf-8"))) - _OPERATIONS
     except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise CheckpointError(f"{folder}: no exported generator ({type(error).__name__}: {error})") from error
     if unknown:
         shown = ", ".join(ascii(name) for name in sorted(unknown)[:3])
         raise CheckpointError(
-            f"{folder / _PROGRAM}: has operations that no generator here needs ({shown}); it is not run"
+            f"{folder / _PROGRAM}: has operations that no generator here needs ({shown}); it was not run"
         )
     return manifest
 
 
 def operations(program: dict) -> set[str]:
-    """The names of all operations in a program, those in inner regions included."""
+    """The names of all operations in a program, also of those in nested regions."""
     found, stack = set(), list(program["program"]["regions"])
     while stack:
         for block in stack.pop()["blocks"]:
@@ -191,20 +209,23 @@ def _config(folder: Path) -> paddle.inference.Config:
         config.disable_gpu()
         config.set_cpu_math_library_num_threads(cpu_count())
         config.enable_mkldnn()
-        config.set_mkldnn_cache_capacity(4)  # shapes: whole batches and the last
-    # Without these two Paddle 3.3 looks for the memory plan of its older executor, and fails.
+        # Number of input shapes: the batches are of one size, except the last one.
+        config.set_mkldnn_cache_capacity(4)
+    # Without these two, Paddle 3.3 looks for the memory plan of its older executor, and fails.
     config.enable_new_ir(True)
     config.enable_new_executor(True)
     config.disable_glog_info()
     return config
 
 
-def _trial(latent_dim: int, classes: int) -> tuple[Tensor, Tensor | None]:
-    """A batch and a half to compare on, with every label."""
-    count = max(_BATCH + _BATCH // 2, classes)
-    seed_all("export", 0)
-    return paddle.randn([count, latent_dim]), paddle.arange(count) % classes if classes else None
+def _trial_inputs(latent_dim: int, classes: int) -> tuple[Tensor, Tensor | None]:
+    """Latents and labels for the comparison: one and a half batches, with every label."""
+    count = max(_BATCH_SIZE + _BATCH_SIZE // 2, classes)
+    with seeded("export", 0):
+        latents = paddle.randn([count, latent_dim])
+    return latents, paddle.arange(count) % classes if classes else None
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,12 +1,12 @@
-"""A generator rewritten for inference: the same images up to rounding, in fewer and quicker operations.
+"""A generator rewritten for inference: the same images up to rounding, with fewer and faster operations.
 
-- A norm in evaluation mode is an affine map of each channel: it goes into the weights before it.
-- A transposed convolution of stride 2 that doubles the size becomes a 3×3 convolution to four times the channels
-  and a PixelShuffle, tap for tap (Shi et al. 2016): oneDNN is several times quicker at that.
-- Leaky ReLU stands between two reshapes and up-sampling is a repetition of pixels, see `unfused_leaky_relu` and `Doubling`:
-  oneDNN within Paddle 3.3 fails at what they replace.
+- A norm in evaluation mode is an affine map of each channel. It is folded into the weights of the layer before it.
+- A transposed convolution of stride 2 that doubles the size becomes a 3×3 convolution to four times the channels and a
+  PixelShuffle with the same weights (Shi et al. 2016). This is several times faster in oneDNN.
+- Leaky ReLU and up-sampling are replaced by `unfused_leaky_relu` and `Upsample2x`, because oneDNN within Paddle 3.3
+  fails with the originals.
 
-Not about training: what comes out has no norms left to train.
+Not about training: the result has no norms that could be trained.
 """
 
 import copy
@@ -21,9 +21,9 @@ from paddle_gan.networks.generators import MLPGenerator, Projection
 
 
 def folded(generator: nn.Layer) -> nn.Layer:
-    """A copy of `generator`, in evaluation mode, in the form that inference is quickest in.
+    """A copy of `generator`, in evaluation mode, in the form that is fastest in inference.
 
-    Layers that are not known here stay as they are.
+    Layers of other classes than those in this function stay as they are.
     """
     copied = copy.deepcopy(generator)
     for part in copied.sublayers(include_self=True):
@@ -31,15 +31,19 @@ def folded(generator: nn.Layer) -> nn.Layer:
             _fold_convolution(part)
         elif isinstance(part, Projection):
             _fold_linear(part.linear, part.norm)
-            part.norm = Activation()
+            part.norm = Activation()  # type: ignore[assignment]
         elif isinstance(part, MLPGenerator):
-            for linear, norm in zip(part.hidden[1:], part.norms):
+            # There is a norm after each hidden layer but the first, or there are no norms at all.
+            _, *linears = part.hidden
+            for linear, norm in zip(linears, part.norms, strict=False):
+                assert isinstance(linear, nn.Linear)
                 _fold_linear(linear, norm)
             part.norms = nn.LayerList()
         elif isinstance(part, nn.Sequential):
             for name, child in part.named_children():
                 if isinstance(child, nn.Upsample) and (child.mode, child.scale_factor) == ("nearest", 2):
-                    part[int(name)] = Doubling()
+                    part[name] = Upsample2x()
+        # Of all activations, only this one fails; no field of the layers says which they are.
         if getattr(part, "activation", None) is leaky_relu:
             part.activation = unfused_leaky_relu
     copied.eval()
@@ -47,20 +51,25 @@ def folded(generator: nn.Layer) -> nn.Layer:
 
 
 def unfused_leaky_relu(x: Tensor) -> Tensor:
-    """`leaky_relu`, where Paddle cannot see it: its pass that joins a leaky ReLU to the convolution before it, for oneDNN,
-    ends the process (Paddle 3.3.1, conv_activation_onednn_fuse_pass)."""
+    """`leaky_relu` between two reshapes, so that Paddle does not fuse it with the convolution before it.
+
+    That pass for oneDNN ends the process (Paddle 3.3.1, conv_activation_onednn_fuse_pass).
+    """
     return leaky_relu(x.reshape([0, 1, -1])).reshape([-1, *x.shape[1:]])
 
 
 class Activation(nn.Layer):
-    """In place of a norm that has gone into the weights before it: the activation alone."""
+    """Takes the place of a norm that was folded into the weights before it: computes the activation alone."""
 
     def forward(self, x: Tensor, activation: Callable[[Tensor], Tensor]) -> Tensor:
         return activation(x)
 
 
-class Doubling(nn.Layer):
-    """Nearest-neighbour up-sampling by two. That of Paddle 3.3 has an attribute that its oneDNN instructions cannot take."""
+class Upsample2x(nn.Layer):
+    """Nearest-neighbour up-sampling by two, by repeating pixels.
+
+    The operation of Paddle 3.3 has an attribute that its oneDNN instructions do not accept.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         _, channels, height, width = x.shape
@@ -69,20 +78,23 @@ class Doubling(nn.Layer):
 
 
 def sub_pixel_kernel(kernel: np.ndarray) -> np.ndarray:
-    """The 3×3 convolution before PixelShuffle(2) that a transposed convolution of stride 2 and padding 2 equals.
+    """The kernel of a 3×3 convolution that, with PixelShuffle(2) after it, equals a transposed convolution.
 
-    Output 2y + a of the latter sums input y + 1 - j over its taps a + 2j: of every second one, for each parity a.
+    The transposed convolution has stride 2 and padding 2. Along each axis, its output at 2y + a, with parity a = 0 or
+    1, is the sum over j of the input at y + 1 − j times the kernel's value at a + 2j. So each parity uses every second
+    value of the kernel, and these are a kernel of size 3.
 
     Args:
-        kernel: [in_channels, out_channels, 5 or 6, 5 or 6], the 5 with an output padding of 1.
+        kernel: [in_channels, out_channels, S, S] with S = 6, or S = 5 and an output padding of 1.
 
     Returns:
-        [4 out_channels, in_channels, 3, 3], to be padded by 1.
+        [4 out_channels, in_channels, 3, 3], for a padding of 1.
     """
     inputs, outputs, size, _ = kernel.shape
     kernel = np.pad(kernel, [(0, 0), (0, 0), (0, 6 - size), (0, 6 - size)])
-    taps = kernel.reshape(inputs, outputs, 3, 2, 3, 2)[:, :, ::-1, :, ::-1]  # tap, parity of rows, then of columns
-    return np.ascontiguousarray(taps.transpose(1, 3, 5, 0, 2, 4).reshape(4 * outputs, inputs, 3, 3))
+    # Axes: in, out, j and parity of the rows, j and parity of the columns.
+    split = kernel.reshape(inputs, outputs, 3, 2, 3, 2)[:, :, ::-1, :, ::-1]
+    return np.ascontiguousarray(split.transpose(1, 3, 5, 0, 2, 4).reshape(4 * outputs, inputs, 3, 3))
 
 
 def _fold_convolution(unit: ConvBN) -> None:
@@ -103,7 +115,7 @@ def _fold_convolution(unit: ConvBN) -> None:
 
 
 def _doubles(convolution: nn.Conv2DTranspose) -> bool:
-    """Whether it is one that `sub_pixel_kernel` is for."""
+    """Whether it doubles the size in the way that `sub_pixel_kernel` replaces."""
     size = convolution.weight.shape[2:]
     return (
         size in ([5, 5], [6, 6])
@@ -121,8 +133,8 @@ def _fold_linear(linear: nn.Linear, norm: nn.Layer) -> None:
     _set(linear, weight * scale, bias)
 
 
-def _affine(norm: nn.BatchNorm | None, channels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Scale and shift of each channel by a BatchNorm on its running statistics; those of identity for None."""
+def _affine(norm: nn.Layer | None, channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Scale and shift of each channel by a BatchNorm with its running statistics; 1 and 0 for None."""
     if norm is None:
         return np.ones(channels), np.zeros(channels)
     mean, variance = norm._mean.numpy().astype(np.float64), norm._variance.numpy().astype(np.float64)

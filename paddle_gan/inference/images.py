@@ -1,4 +1,4 @@
-"""Images for people: generator output as uint8, grids, PNG and GIF files."""
+"""Images for people: the output of a generator as uint8, grids, PNG and GIF files."""
 
 from pathlib import Path
 
@@ -7,10 +7,14 @@ from PIL import Image
 
 from paddle_gan.system.files import atomic_path
 
+# Width and grey value of the lines between the images of a grid.
 _GAP = 2
 _GREY = 128
+# Images in a row of a sheet, and the most of them where each class has its own column.
 _COLUMNS = 10
 _MOST_COLUMNS = 16
+# Small images are enlarged to at least this many pixels a side.
+_LEAST_SIDE = 64
 _FRAME_MILLISECONDS = 250
 _LAST_MILLISECONDS = 2000
 _MOST_FRAMES = 60
@@ -24,7 +28,7 @@ def to_uint8(images: np.ndarray, value_range: tuple[float, float]) -> np.ndarray
 
 
 def grid(images: np.ndarray, columns: int) -> np.ndarray:
-    """Images side by side, row by row, with thin grey lines between; small ones are enlarged.
+    """Images side by side, row by row, with thin grey lines between them; small images are enlarged.
 
     Args:
         images: uint8 [N, H, W, C].
@@ -33,7 +37,7 @@ def grid(images: np.ndarray, columns: int) -> np.ndarray:
     Returns:
         uint8 [height, width, 3].
     """
-    scale = max(1, 64 // images.shape[1])
+    scale = max(1, _LEAST_SIDE // images.shape[1])
     images = images.repeat(scale, axis=1).repeat(scale, axis=2)
     if images.shape[3] == 1:
         images = images.repeat(3, axis=3)
@@ -42,30 +46,32 @@ def grid(images: np.ndarray, columns: int) -> np.ndarray:
     rows = -(-count // columns)
     sheet = np.full((rows * (height + _GAP) + _GAP, columns * (width + _GAP) + _GAP, 3), _GREY, np.uint8)
     for i, image in enumerate(images):
-        top, left = (index * (side + _GAP) + _GAP for index, side in zip(divmod(i, columns), (height, width)))
+        row, column = divmod(i, columns)
+        top, left = row * (height + _GAP) + _GAP, column * (width + _GAP) + _GAP
         sheet[top : top + height, left : left + width] = image
     return sheet
 
 
 def grid_columns(classes: int = 0) -> int:
-    """Columns of a sheet of samples: one for each class, unless there are none or many."""
+    """Columns of a sheet of samples: one for each class, or 10 if there are no classes or more than 16."""
     return classes if 0 < classes <= _MOST_COLUMNS else _COLUMNS
 
 
 def to_pil(image: np.ndarray) -> Image.Image:
-    """One image, uint8 [H, W, C] of one or three channels, for Pillow."""
+    """One image, uint8 [H, W, C] of one or three channels, as an image of Pillow."""
     return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
 
 
 def save_png(path: Path, image: np.ndarray) -> None:
-    """Write one image, uint8 [H, W, C] of one or three channels."""
+    """Write one image, uint8 [H, W, C] of one or three channels, as a PNG file."""
     with atomic_path(path) as temporary:
         to_pil(image).save(temporary, "PNG")
 
 
 def save_gif(path: Path, frames: list[Path]) -> None:
-    """An endless animation of image files, at most about 60 of them; the last one stays for two seconds."""
-    frames = [*frames[:-1][:: -(-len(frames) // _MOST_FRAMES)], frames[-1]]
+    """Write an endless animation of image files. At most about 60 are shown, the last one for two seconds."""
+    every = -(-len(frames) // _MOST_FRAMES)
+    frames = [*frames[:-1][::every], frames[-1]]
     pictures = [Image.open(frame).convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
     durations = [_FRAME_MILLISECONDS] * (len(pictures) - 1) + [_LAST_MILLISECONDS]
     with atomic_path(path) as temporary:

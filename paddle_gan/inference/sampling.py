@@ -1,30 +1,47 @@
-"""Taking samples from a generator: a stream of uint8 images in constant memory, and files of them."""
+"""Samples of a generator: a stream of uint8 images that needs constant memory, and the files that are made of it."""
 
 import math
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import paddle
 import paddle.nn as nn
+from paddle import Tensor
 
 from paddle_gan.errors import DataError, UsageError
 from paddle_gan.inference.images import grid, save_png, to_pil, to_uint8
 from paddle_gan.system.files import atomic_path, disk_errors, make_folder
-from paddle_gan.system.runtime import seed_all
+from paddle_gan.system.randomness import seeded
 
-# uint8 images [n, H, W, C] and their labels, int64 [n], or None
-Batches = Iterable[tuple[np.ndarray, np.ndarray | None]]
+# Samples that are generated at once.
 CHUNK = 250
+# Of images that are read from a file.
 _MOST_BYTES = 8 << 30
+
+
+class SampleBatch(NamedTuple):
+    """Some samples.
+
+    Attributes:
+        images: uint8 [n, H, W, C].
+        labels: int64 [n]; None for an unconditional generator.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray | None
+
+
+Batches = Iterable[SampleBatch]
 
 
 def generate(
     generator: nn.Layer, count: int, seed: int, classes: int = 0, label: int | None = None
-) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-    """Samples in chunks; sample i depends on the seed and i only, not on `count`.
+) -> Iterator[SampleBatch]:
+    """Samples in chunks; sample i depends on the seed and on i only, not on `count`.
 
     Args:
         generator: is put into evaluation mode.
@@ -32,28 +49,31 @@ def generate(
         seed: of latents and labels.
         classes: number of labels of a conditional generator, else 0.
         label: the class of all samples; None for every class in turn.
-
-    Yields:
-        uint8 images [n, H, W, C] and their labels, int64 [n], or None for an unconditional generator.
     """
     generator.eval()
     for start in range(0, count, CHUNK):
-        seed_all("samples", seed, start // CHUNK)
-        # Always a whole chunk, so that the number asked for does not change even the last bits.
+        # Always a whole chunk: otherwise `count` would change the last bits of the last samples.
         labels, tensor = None, None
         if classes:
             labels = (np.arange(start, start + CHUNK) % classes) if label is None else np.full(CHUNK, label)
             tensor = paddle.to_tensor(labels, "int64")
         with paddle.no_grad():
-            images = generator(paddle.randn([CHUNK, generator.latent_dim]), tensor).numpy()
+            images = generator(_latents(generator.latent_dim, seed, start // CHUNK), tensor).numpy()
         end = count - start
-        yield to_uint8(images[:end], generator.value_range), None if labels is None else labels[:end]
+        pixels = to_uint8(images[:end], generator.value_range)
+        yield SampleBatch(pixels, None if labels is None else labels[:end])
+
+
+def _latents(latent_dim: int, seed: int, chunk: int) -> Tensor:
+    """The latents of a whole chunk, [CHUNK, latent_dim]."""
+    with seeded("samples", seed, chunk):
+        return paddle.randn([CHUNK, latent_dim])
 
 
 def write_npz(path: Path, count: int, batches: Batches) -> None:
-    """Write `images`, uint8 [count, H, W, C], and for a conditional generator `labels`, int64 [count].
+    """Write an .npz file: `images`, uint8 [count, H, W, C], and `labels`, int64 [count], if the samples have them.
 
-    The images go to the archive as they come; only the labels are kept in memory.
+    Each batch of images is written before the next one is generated; only the labels are kept in memory.
     """
     labels = []
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
@@ -71,13 +91,14 @@ def write_npz(path: Path, count: int, batches: Batches) -> None:
 
 
 def read_npz(path: Path) -> np.ndarray:
-    """The array `images` of an .npz file; nothing in the file is executed, and its header is not trusted.
+    """The array `images` of an .npz file. Nothing in the file is executed, and the sizes in its header are checked.
 
     Returns:
-        uint8 [N, H, W, C], H = W, C 1 or 3.
+        uint8 [N, H, W, C] with H = W and C 1 or 3.
 
     Raises:
-        UsageError: there is no such file. DataError: it holds no such array.
+        UsageError: there is no such file.
+        DataError: it holds no such array.
     """
     if not path.is_file():
         raise UsageError(f"{path}: no such file of samples")
@@ -93,13 +114,14 @@ def read_npz(path: Path) -> np.ndarray:
         raise DataError(f"{path}: images are {dtype} {list(shape)}, not uint8 [N, H, W, C], H = W, grey or colour")
     if len(payload) != math.prod(shape):
         raise DataError(
-            f"{path}: holds {len(payload)} bytes of images (at most {_MOST_BYTES >> 30} GiB are read), not the {math.prod(shape)} of its header"
+            f"{path}: holds {len(payload)} bytes of images (at most {_MOST_BYTES >> 30} GiB are read), "
+            f"but {math.prod(shape)} according to its header"
         )
     return np.frombuffer(payload, np.uint8).reshape(shape)
 
 
 def write_pngs(folder: Path, batches: Batches) -> None:
-    """Write one PNG for each sample, `000000.png` on, with `-LABEL` in the name where there are labels."""
+    """Write each sample as a PNG file: `000000.png` and so on, or `000000-LABEL.png` if there are labels."""
     make_folder(folder)
     number = 0
     with disk_errors(folder):
@@ -111,5 +133,5 @@ def write_pngs(folder: Path, batches: Batches) -> None:
 
 
 def write_grid(path: Path, batches: Batches, columns: int) -> None:
-    """Write all samples as one sheet."""
+    """Write all samples as one sheet with this number of images in a row."""
     save_png(path, grid(np.concatenate([images for images, _ in batches]), columns))

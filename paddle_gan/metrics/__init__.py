@@ -1,24 +1,28 @@
-"""How near two sets of images are, measured on their features: pure NumPy, no Paddle, nothing random but a seed.
+"""How similar two sets of images are, measured on their features, in pure NumPy without Paddle.
 
-Each function takes features, float [N, F], or what a classifier said of the images, and returns plain
-numbers. Not about where the features come from, what a good value is, or how it is printed. Pairs of
-features are worked through in blocks, so that memory does not grow with the square of N.
+Each function takes features, float [N, F], or the output of a classifier, and returns numbers. The results depend only
+on the arguments; where random numbers are used, the seed is an argument. Not about where the features come from, which
+value is good, or how it is printed. Pairs of features are computed in blocks, so memory does not grow with the square
+of N.
 
-    frechet      distance of two Gaussians, from moments that are added up batch by batch
+    frechet      Fréchet distance of two Gaussians, from moments that are added up batch by batch
     kernel       maximum mean discrepancy with a cubic kernel
     neighbours   nearest neighbours: precision, recall, density, coverage, near-copies of training images
-    classes      classifier score, class histogram, modes and their divergence
+    classes      classifier score, class histogram, covered modes and their divergence
     sliced       sliced Wasserstein distance
 
-All raise ValueError for arguments of the wrong shape or too few samples, and NumericalError for
-features that are not finite.
+All functions raise ValueError for arguments of the wrong shape or too few samples, and NumericalError for features
+that are not finite.
 """
 
-from paddle_gan.metrics.classes import class_histogram, classifier_score, mode_coverage
+from paddle_gan.metrics.classes import ModeCoverage, class_histogram, classifier_score, mode_coverage
 from paddle_gan.metrics.frechet import Moments, frechet_distance
 from paddle_gan.metrics.kernel import kernel_distance
 from paddle_gan.metrics.neighbours import (
+    DensityCoverage,
     NearCopies,
+    Nearest,
+    PrecisionRecall,
     density_coverage,
     kth_distances,
     near_copies,
@@ -28,8 +32,12 @@ from paddle_gan.metrics.neighbours import (
 from paddle_gan.metrics.sliced import sliced_wasserstein
 
 __all__ = [
+    "DensityCoverage",
+    "ModeCoverage",
     "Moments",
     "NearCopies",
+    "Nearest",
+    "PrecisionRecall",
     "class_histogram",
     "classifier_score",
     "density_coverage",

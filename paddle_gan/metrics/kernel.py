@@ -1,9 +1,11 @@
 """Kernel distance: the squared maximum mean discrepancy with a cubic kernel (Binkowski et al. 2018).
 
-Unlike there, the features are standardised, so that none counts for its scale alone, and all pairs are
-taken instead of random subsets: the result depends on the features only. A feature that hardly varies in the
-reference is not blown up: no deviation is taken for less than a tenth of what is usual, or else the few images
-in which a rare feature is active decide everything, cubed.
+There are two differences from the paper. The features are standardised, so that no feature dominates because of its
+scale. All pairs are used instead of random subsets, so the result depends only on the features.
+
+A feature that hardly varies in the reference has a small standard deviation, and dividing by it would make that feature
+very large: the few images in which a rare feature is active would decide the result, because the kernel is cubic.
+Therefore no standard deviation counts as less than a tenth of the root mean square of all of them.
 """
 
 import numpy as np
@@ -14,15 +16,18 @@ _LEAST_DEVIATION = 0.1
 
 
 def kernel_distance(reference: np.ndarray, samples: np.ndarray) -> float:
-    """Unbiased estimate of MMD^2 with the kernel (x.y / F + 1)^3; about 0, also below, for equal distributions.
+    """Unbiased estimate of MMD^2 with the kernel (x.y / F + 1)^3.
+
+    For equal distributions the value is near 0, and it may be negative.
 
     Args:
-        reference: float [N, F]; its mean and standard deviations standardise both sets, each deviation being
-            at least a tenth of the root mean square of all.
+        reference: float [N, F]; both sets are standardised with its mean and its standard deviations, which count as
+            at least a tenth of the root mean square of all of them.
         samples: float [M, F].
 
     Raises:
-        ValueError: fewer than two samples in one, different F, or a reference with constant features only.
+        ValueError: a set has fewer than two samples, the values of F differ, or all features of the reference are
+            constant.
         NumericalError: a value is not finite.
     """
     check_features(reference, samples, least=2)
@@ -33,13 +38,13 @@ def kernel_distance(reference: np.ndarray, samples: np.ndarray) -> float:
     deviation = np.maximum(deviation, _LEAST_DEVIATION * np.sqrt(np.square(deviation).mean()))
     for features in (x, y):
         features -= mean
-        # The root of F, so that a product of two has the kernel's 1 / F.
+        # With the square root of F in each factor, the product x.y has the 1 / F of the kernel.
         features /= deviation * np.sqrt(features.shape[1])
     return _mean_within(x) + _mean_within(y) - 2 * _sum(x, y) / (len(x) * len(y))
 
 
 def _mean_within(x: np.ndarray) -> float:
-    """Mean of the kernel over the pairs of different entries of one set."""
+    """Mean of the kernel over all pairs of two different samples of one set."""
     own = (np.square(x).sum(axis=1) + 1) ** 3
     return (_sum(x, x) - float(own.sum())) / (len(x) * (len(x) - 1))
 

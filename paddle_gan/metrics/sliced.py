@@ -1,4 +1,4 @@
-"""Sliced Wasserstein distance (Rabin et al. 2011; Bonneel et al. 2015): optimal transport along random lines."""
+"""Sliced Wasserstein distance (Rabin et al. 2011; Bonneel et al. 2015): optimal transport along random directions."""
 
 import numpy as np
 
@@ -8,23 +8,27 @@ _PROJECTIONS_AT_ONCE = 32
 
 
 def sliced_wasserstein(a: np.ndarray, b: np.ndarray, projections: int = 256, seed: int = 0) -> float:
-    """Sliced 2-Wasserstein distance: the root of the mean over directions of the squared distance on that line.
+    """Sliced 2-Wasserstein distance between two sets of features.
+
+    The features are projected on random directions. The result is the square root of the mean, over the directions, of
+    the squared 2-Wasserstein distance between the projections.
 
     Args:
         a: float [N, F].
         b: float [M, F]; N and M may differ.
-        projections: number of directions, uniform on the sphere.
-        seed: of the directions, for numpy.random.default_rng.
+        projections: number of directions, which are uniform on the unit sphere.
+        seed: of the directions (numpy.random.default_rng).
 
     Returns:
         The distance, 0 or more, in units of the features.
 
     Raises:
-        ValueError: different F, no samples or no projections. NumericalError: a value is not finite.
+        ValueError: the values of F differ, a set has no samples, or there are no projections.
+        NumericalError: a value is not finite.
     """
     check_features(a, b)
     if projections < 1:
-        raise ValueError(f"{projections} projections, but at least 1 is needed")
+        raise ValueError(f"there are {projections} projections, but at least 1 is needed")
     directions = np.random.default_rng(seed).normal(size=(projections, a.shape[1]))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     index_a, index_b, weights = _transport(len(a), len(b))
@@ -36,17 +40,20 @@ def sliced_wasserstein(a: np.ndarray, b: np.ndarray, projections: int = 256, see
 
 
 def _transport(n: int, m: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The optimal plan between n and m sorted values on a line: which goes to which, and the mass moved.
+    """The optimal transport between n and m sorted numbers.
 
-    It pairs equal quantiles. These change at multiples of 1/n and of 1/m, here in units of 1/(n m), so
-    that they are integers and those that coincide do so exactly.
+    It moves each quantile of one set to the same quantile of the other. The numbers at a quantile change at multiples
+    of 1/n and of 1/m. These are computed in units of 1/(n m), which are integers, so the comparison is exact.
+
+    Returns:
+        Indices into the n numbers, indices into the m numbers, and the mass that is moved between the two: [P] each.
     """
     ends = np.union1d(np.arange(1, n + 1) * m, np.arange(1, m + 1) * n)
     return (ends - 1) // m, (ends - 1) // n, np.diff(ends, prepend=0) / (n * m)
 
 
 def _sorted(features: np.ndarray, directions: np.ndarray) -> np.ndarray:
-    """The features [N, F] along each of the directions [P, F], in order: float64 [P, N]."""
+    """Features [N, F] projected on each of the directions [P, F] and sorted: float64 [P, N]."""
     along = np.empty((len(directions), len(features)))
     for rows in slices(len(features)):
         along[:, rows] = directions @ features[rows].T

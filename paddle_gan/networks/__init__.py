@@ -1,4 +1,5 @@
-"""The networks by name. A new one is a class or function of the same arguments and an entry here.
+"""The networks by name. A new one is a class or function of the same arguments, an entry here, and its name in
+`config.names`.
 
 Generators are made from (image_size, channels, latent_dim, width, classes), discriminators from
 (image_size, channels, width, classes, norm); one that is made for a single image size or latent
@@ -7,16 +8,18 @@ takes no such argument and has it as an attribute.
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import paddle.nn as nn
 import paddle.nn.functional as F
 
 from paddle_gan.networks.blocks import BatchNorm
-from paddle_gan.networks.discriminators import MLPDiscriminator, StridedDiscriminator, WriteupDiscriminator
+from paddle_gan.networks.discriminators import MLPDiscriminator, StridedDiscriminator, TutorialDiscriminator
 from paddle_gan.networks.generators import (
+    SIGMOID_RANGE,
     MLPGenerator,
     UpsamplingGenerator,
-    WriteupGenerator,
+    TutorialGenerator,
     pixel_shuffle_stage,
     transposed_stage,
     upsample_stage,
@@ -26,34 +29,46 @@ GENERATORS: dict[str, Callable[..., nn.Layer]] = {
     "pixelshuffle": partial(UpsamplingGenerator, pixel_shuffle_stage),
     "upsample": partial(UpsamplingGenerator, upsample_stage),
     "dcgan": partial(UpsamplingGenerator, transposed_stage, latent_dim=100),
-    "writeup": WriteupGenerator,
+    "tutorial": TutorialGenerator,
     # The widths of the WGAN script that most tutorials share. It writes BatchNorm1d(n, 0.8), which sets
     # epsilon; what is meant is the momentum.
     "mlp": partial(MLPGenerator, growth=(1, 2, 4, 8), norm=partial(BatchNorm, momentum=0.8)),
     # The usual first GAN in Keras: no norm.
     "mlp-plain": partial(MLPGenerator, width=256, growth=(1, 2, 4)),
     # The usual first GAN in TensorFlow: one hidden layer of 128, ReLU, images in [0, 1].
-    "mlp-shallow": partial(MLPGenerator, activation=F.relu, output=F.sigmoid),
+    "mlp-shallow": partial(MLPGenerator, activation=F.relu, output=F.sigmoid, value_range=SIGMOID_RANGE),
 }
 
 DISCRIMINATORS: dict[str, Callable[..., nn.Layer]] = {
     "strided": StridedDiscriminator,
-    "writeup": WriteupDiscriminator,
+    "tutorial": TutorialDiscriminator,
     # Both of the deeper generators above come with this one.
     "mlp": partial(MLPDiscriminator, shrink=(1, 2)),
     "mlp-shallow": partial(MLPDiscriminator, width=128, activation=F.relu),
 }
 
-# The discriminator that goes with a generator, and the initialisation that both do best with (measured
-# on MNIST), unless others are asked for.
-PARTNERS: dict[str, tuple[str, str]] = {
-    "pixelshuffle": ("strided", "dcgan"),
-    "upsample": ("strided", "dcgan"),
-    "dcgan": ("strided", "dcgan"),
-    "writeup": ("writeup", "paddle"),
-    "mlp": ("mlp", "paddle"),
-    "mlp-plain": ("mlp", "paddle"),
-    "mlp-shallow": ("mlp-shallow", "paddle"),
+
+
+class Partner(NamedTuple):
+    """What goes with a generator unless something else is asked for.
+
+    Attributes:
+        discriminator: name of its discriminator.
+        init: name of the initialisation that both do best with (measured on MNIST).
+    """
+
+    discriminator: str
+    init: str
+
+
+PARTNERS: dict[str, Partner] = {
+    "pixelshuffle": Partner("strided", init="dcgan"),
+    "upsample": Partner("strided", init="dcgan"),
+    "dcgan": Partner("strided", init="dcgan"),
+    "tutorial": Partner("tutorial", init="paddle"),
+    "mlp": Partner("mlp", init="paddle"),
+    "mlp-plain": Partner("mlp", init="paddle"),
+    "mlp-shallow": Partner("mlp-shallow", init="paddle"),
 }
 
 __all__ = ["DISCRIMINATORS", "GENERATORS", "PARTNERS"]

@@ -1,8 +1,8 @@
-"""Building blocks of the networks: the ConvBN unit, norms, activations, initialisations.
+"""Building blocks of the networks: the ConvBN unit, layers, norms, activations, initialisations.
 
-Everything that stands in a discriminator here can be differentiated twice, which a gradient penalty
-needs. Paddle 3.3 cannot do that for `nn.LayerNorm`, `nn.Flatten`, `nn.PReLU` and others, hence the
-`LayerNorm` below, written out of operations that can.
+Every block that a discriminator uses has second gradients, because a gradient penalty needs them. In Paddle 3.3
+`nn.LayerNorm`, `nn.Flatten`, `nn.PReLU` and others have none. The `LayerNorm` below is therefore made of operations
+that have them.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,6 +14,7 @@ import paddle.nn.functional as F
 from paddle import Tensor
 
 from paddle_gan.backend import kernels
+from paddle_gan.backend.kernels import Computation
 
 Norm = Callable[[int], nn.Layer]
 Activation = Callable[[Tensor], Tensor]
@@ -27,24 +28,28 @@ def leaky_relu(x: Tensor) -> Tensor:
 
 
 def relu(x: Tensor) -> Tensor:
-    """max(0, x), quicker in training on a CPU than `F.relu`."""
+    """max(0, x). In training on a CPU it is faster than `F.relu`."""
     return kernels.leaky_relu(x, 0.0)
 
 
-# Activations that `kernels` can join to what comes before them, with the slope of each at negative values.
-_SLOPES = {leaky_relu: _SLOPE, relu: 0.0}
+# Activations that `kernels` can fuse with a batch norm before them, with their slopes at negative values.
+_SLOPES: dict[Activation | None, float] = {leaky_relu: _SLOPE, relu: 0.0}
 
 
 def mish(x: Tensor) -> Tensor:
-    """x · tanh(softplus(x)) (Misra 2019), stable for every x: no exp is taken of a large number."""
+    """x · tanh(softplus(x)) (Misra 2019), stable for every x, because no exponential overflows."""
     return x * paddle.tanh(F.softplus(x))
 
 
 class LayerNorm(nn.Layer):
-    """Each sample normalised over all its axes; one scale and shift a channel (Ba et al. 2016).
+    """Normalises each sample over all its axes; each channel has a scale and a shift (Ba et al. 2016).
 
-    Takes and returns [N, C, ...]. The norm that the WGAN-GP paper recommends for a penalised
-    discriminator: it does not mix samples, and this one can be differentiated twice.
+    The WGAN-GP paper recommends it for a discriminator with a gradient penalty, because it does not mix samples. In
+    contrast to `nn.LayerNorm` it has second gradients. It takes and returns [N, C, ...].
+
+    Args:
+        channels: C.
+        epsilon: added to the variance.
     """
 
     def __init__(self, channels: int, epsilon: float = 1e-5):
@@ -62,7 +67,15 @@ class LayerNorm(nn.Layer):
 
 
 class Conv2D(nn.Conv2D):
-    """`nn.Conv2D` without groups and dilation, by `kernels.conv2d`; "same" is for stride 1."""
+    """`nn.Conv2D` without groups and dilation, computed by `kernels.conv2d`: [N, C, H, W] to [N, K, P, Q].
+
+    Args:
+        in_channels, out_channels, kernel_size, stride, bias_attr: as for `nn.Conv2D`.
+        padding: rows and columns of zeros on each side; "valid" for none; "same" to keep the size, for stride 1 only.
+
+    Attributes:
+        computation: how this layer computes, see `images_only` and `round_factors`.
+    """
 
     def __init__(
         self,
@@ -74,20 +87,36 @@ class Conv2D(nn.Conv2D):
         bias_attr: bool | None = None,
     ):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding=padding, bias_attr=bias_attr)
-        rows, columns = self.weight.shape[2:]
-        if padding == "same":
-            top, left = (rows - 1) // 2, (columns - 1) // 2
-            self.zeros = (top, left, rows - 1 - top, columns - 1 - left)
-        else:
-            self.zeros = (0 if padding == "valid" else padding,) * 4
         self.stride = stride
+        self.explicit_padding = _explicit_padding(padding, *self.weight.shape[2:])
+        self.computation = Computation()
 
     def forward(self, x: Tensor) -> Tensor:
-        return kernels.conv2d(x, self.weight, self.bias, self.stride, self.zeros)
+        return kernels.conv2d(
+            x, self.weight, self.bias, self.stride, self.explicit_padding, computation=self.computation
+        )
+
+
+def _explicit_padding(padding: int | str, rows: int, columns: int) -> kernels.Padding:
+    """Padding at the top, left, bottom and right, for filters of so many rows and columns."""
+    if padding == "same":
+        top, left = (rows - 1) // 2, (columns - 1) // 2
+        return top, left, rows - 1 - top, columns - 1 - left
+    if padding == "valid":
+        return 0, 0, 0, 0
+    assert isinstance(padding, int), f"no such padding: {padding}"
+    return padding, padding, padding, padding
 
 
 class Conv2DTranspose(nn.Conv2DTranspose):
-    """`nn.Conv2DTranspose` without groups and dilation, by `kernels.conv2d_transpose`."""
+    """`nn.Conv2DTranspose` without groups and dilation, computed by `kernels.conv2d_transpose`.
+
+    Args:
+        in_channels, out_channels, kernel_size, stride, padding, output_padding, bias_attr: as for `nn.Conv2DTranspose`.
+
+    Attributes:
+        computation: how this layer computes, see `images_only` and `round_factors`.
+    """
 
     def __init__(
         self,
@@ -100,48 +129,71 @@ class Conv2DTranspose(nn.Conv2DTranspose):
         bias_attr: bool | None = None,
     ):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, output_padding, bias_attr=bias_attr)
-        self.stride, self.zeros, self.more = stride, (padding,) * 4, output_padding
+        self.stride = stride
+        self.explicit_padding = (padding, padding, padding, padding)
+        self.explicit_output_padding = output_padding
+        self.computation = Computation()
 
     def forward(self, x: Tensor) -> Tensor:
-        return kernels.conv2d_transpose(x, self.weight, self.bias, self.stride, self.zeros, self.more)
+        return kernels.conv2d_transpose(
+            x,
+            self.weight,
+            self.bias,
+            self.stride,
+            self.explicit_padding,
+            self.explicit_output_padding,
+            computation=self.computation,
+        )
 
 
 class BatchNorm(nn.BatchNorm):
-    """`nn.BatchNorm`, by `kernels.batch_norm`; unlike BatchNorm1D and 2D it takes [N, C] as well as [N, C, H, W].
+    """`nn.BatchNorm`, computed by `kernels.batch_norm`.
+
+    In contrast to `nn.BatchNorm1D` and `nn.BatchNorm2D` it takes [N, C] as well as [N, C, H, W].
+
+    Args:
+        num_channels: C.
+        momentum: weight of the old value when the running mean and variance are updated.
+        epsilon: added to the variance.
 
     Attributes:
-        parts: batches that a batch consists of, see `apart`.
+        parts: number of batches that a batch consists of, see `apart`.
+        computation: how this layer computes, see `images_only`.
     """
 
-    parts = 1
+    def __init__(self, num_channels: int, momentum: float = 0.9, epsilon: float = 1e-5):
+        super().__init__(num_channels, momentum=momentum, epsilon=epsilon)
+        self.parts = 1
+        self.computation = Computation()
 
     def forward(self, x: Tensor, activation: Activation | None = None) -> Tensor:
-        """What the norm, and then the activation if there is one, make of x."""
+        """Normalise x, and apply the activation if there is one. The shape stays."""
         slope = _SLOPES.get(activation)
-        y = self._trained(x, slope) if self.training else self._fixed(x, slope)
+        y = self._by_batch_statistics(x, slope) if self.training else self._by_running_statistics(x, slope)
         if y is None:
             y, slope = _each(super().forward, x, self.parts), None
         return activation(y) if activation and slope is None else y
 
-    def _trained(self, x: Tensor, slope: float | None) -> Tensor | None:
-        made = kernels.batch_norm(x, self.weight, self.bias, self._epsilon, self.parts, slope)
+    def _by_batch_statistics(self, x: Tensor, slope: float | None) -> Tensor | None:
+        made = kernels.batch_norm(
+            x, self.weight, self.bias, self._epsilon, self.parts, slope, computation=self.computation
+        )
         if made is None:
             return None
-        y, statistics = made
         if self._momentum < 1:
             with paddle.no_grad():
                 share = paddle.full([], 1 - self._momentum)
-                for mean, variance in statistics:
-                    self._mean.lerp_(mean, share)
-                    self._variance.lerp_(variance, share)
-        return y
+                for part in made.statistics:
+                    self._mean.lerp_(part.mean, share)
+                    self._variance.lerp_(part.variance, share)
+        return made.outputs
 
-    def _fixed(self, x: Tensor, slope: float | None) -> Tensor | None:
+    def _by_running_statistics(self, x: Tensor, slope: float | None) -> Tensor | None:
         return kernels.fixed_batch_norm(x, self._mean, self._variance, self.weight, self.bias, self._epsilon, slope)
 
 
 class SyncBatchNorm(nn.SyncBatchNorm):
-    """`nn.SyncBatchNorm` that knows of parts, as `BatchNorm` does."""
+    """`nn.SyncBatchNorm` with the attribute `parts` of `BatchNorm`."""
 
     parts = 1
 
@@ -155,9 +207,14 @@ def _each(norm: Activation, x: Tensor, parts: int) -> Tensor:
 
 @contextmanager
 def apart(layer: nn.Layer, parts: int) -> Iterator[None]:
-    """Let the BatchNorms of `layer` take batches of so many batches, one after the other: each keeps its own statistics.
+    """Within this, the BatchNorms of `layer` treat a batch as `parts` batches, each with its own statistics.
 
-    So one forward pass gives what one for each batch would give, up to rounding, in fewer and larger operations.
+    One forward pass of several batches, one after the other in a tensor, then computes the same as a pass for each
+    batch, up to rounding, in fewer and larger operations.
+
+    Args:
+        layer: any layer.
+        parts: number of batches of equal size.
     """
     norms = [part for part in layer.sublayers(include_self=True) if isinstance(part, (BatchNorm, SyncBatchNorm))]
     try:
@@ -169,8 +226,47 @@ def apart(layer: nn.Layer, parts: int) -> Iterator[None]:
             norm.parts = 1
 
 
+@contextmanager
+def images_only(network: nn.Layer) -> Iterator[None]:
+    """Within this, the layers of `network` have gradients in images, but not in weights.
+
+    It is for `paddle.grad` in a gradient penalty, which would compute gradients in weights too, in vain. Afterwards the
+    same results have gradients in weights again, so a loss that contains the penalty can be differentiated.
+
+    Args:
+        network: any layer. For a function that is no layer this does nothing.
+    """
+    computations = _computations(network)
+    previous = [computation.weight_gradients for computation in computations]
+    try:
+        for computation in computations:
+            computation.weight_gradients = False
+        yield
+    finally:
+        for computation, value in zip(computations, previous, strict=True):
+            computation.weight_gradients = value
+
+
+def round_factors(network: nn.Layer, factors: str) -> None:
+    """Let the convolutions of `network` on a CPU round what they multiply, from now on.
+
+    Args:
+        network: any layer.
+        factors: "float32" for no rounding, or "bfloat16" (8 bits of significand). Sums stay float32.
+    """
+    for computation in _computations(network):
+        computation.factors = factors
+
+
+def _computations(network: nn.Layer) -> list[Computation]:
+    if not isinstance(network, nn.Layer):
+        return []
+    layers = network.sublayers(include_self=True)
+    return [layer.computation for layer in layers if isinstance(layer, (Conv2D, Conv2DTranspose, BatchNorm))]
+
+
 class PixelShuffle(nn.PixelShuffle):
-    """`nn.PixelShuffle`, by `kernels.pixel_shuffle`."""
+    """`nn.PixelShuffle`, computed by `kernels.pixel_shuffle`: [N, factor² C, H, W] to [N, C, factor H, factor W]."""
 
     def forward(self, x: Tensor) -> Tensor:
         return kernels.pixel_shuffle(x, self._upscale_factor)
@@ -180,9 +276,9 @@ NORMS: dict[str, Norm | None] = {"batch": BatchNorm, "layer": LayerNorm, "none":
 
 
 def synchronise_norms(layer: nn.Layer) -> None:
-    """Let the BatchNorms of `layer` take their statistics over the batches of all processes; on a GPU only.
+    """Replace the BatchNorms in `layer` by ones with statistics over the batches of all processes; on a GPU only.
 
-    Parameters and their names stay. `nn.SyncBatchNorm.convert_sync_batchnorm` passes `nn.BatchNorm` over.
+    Parameters and their names stay. `nn.SyncBatchNorm.convert_sync_batchnorm` would ignore `nn.BatchNorm`.
     """
     for part in layer.sublayers(include_self=True):
         for name, norm in list(part.named_children()):
@@ -194,17 +290,17 @@ def synchronise_norms(layer: nn.Layer) -> None:
 
 
 class ConvBN(nn.Layer):
-    """Convolution, norm, activation: the unit that every convolutional network here is made of.
+    """Convolution, norm, activation: the unit that every convolutional network here consists of.
 
-    With the defaults it is the write-up's unit, parameter names (`conv.weight`, `BN.weight`, ...)
-    included.
+    With the defaults it is the unit of the tutorial (AI Studio project 1668279), including the names of parameters
+    (`conv.weight`, `BN.weight`, ...).
 
     Args:
-        in_channels, out_channels, kernel_size, stride, padding: as for `nn.Conv2D`.
+        in_channels, out_channels, kernel_size, stride, padding: as for `Conv2D`.
         norm: makes the norm for a number of channels, or None for no norm.
         activation: applied last, or None.
-        convolution: `Conv2D`, `Conv2DTranspose` or what takes the same arguments.
-        bias: whether the convolution has one; by default only where no norm follows, which would remove it.
+        convolution: `Conv2D`, `Conv2DTranspose` or another class with the same arguments.
+        bias: whether the convolution has a bias; by default only where no norm follows, which would remove it.
     """
 
     def __init__(
@@ -236,7 +332,7 @@ class ConvBN(nn.Layer):
 
 
 def kaiming(layer: nn.Layer) -> None:
-    """The initialisation that the write-up keeps as an alternative: Kaiming uniform, biases 0.1."""
+    """The alternative initialisation in the tutorial: weights Kaiming uniform (He et al. 2015), biases 0.1."""
     _initialise(layer, nn.initializer.KaimingUniform(), nn.initializer.Constant(0.1))
 
 
@@ -246,7 +342,7 @@ def dcgan(layer: nn.Layer) -> None:
 
 
 def _initialise(layer: nn.Layer, weight: Callable, bias: Callable) -> None:
-    """Set weights and biases of every convolution and linear map; norms and embeddings stay."""
+    """Initialise weights and biases of each convolution and linear layer; norms and embeddings stay."""
     for part in layer.sublayers(include_self=True):
         if isinstance(part, (nn.Conv2D, nn.Conv2DTranspose, nn.Linear)):
             weight(part.weight)
@@ -254,5 +350,5 @@ def _initialise(layer: nn.Layer, weight: Callable, bias: Callable) -> None:
                 bias(part.bias)
 
 
-# None: what Paddle's layers do by themselves, as the write-up runs.
+# None: the initialisation of Paddle's layers themselves, with which the tutorial runs.
 INITIALISERS: dict[str, Callable[[nn.Layer], None] | None] = {"paddle": None, "kaiming": kaiming, "dcgan": dcgan}

@@ -49,11 +49,11 @@ class StridedDiscriminator(nn.Layer):
         return project(self.head(features), features, self.class_weights, labels)
 
 
-class WriteupDiscriminator(nn.Layer):
-    """The write-up's discriminator for 32×32 images: 5×5 convolutions of stride 2, then one of 1×1.
+class TutorialDiscriminator(nn.Layer):
+    """The tutorial's discriminator for 32×32 images: 5×5 convolutions of stride 2, then one of 1×1.
 
-    Its parameters have the write-up's names and, at width 64 and one channel, its shapes. What the
-    write-up does after the last convolution (Flatten, Sigmoid) is left to the objective. Labels enter
+    Its parameters have the tutorial's names and, at width 64 and one channel, its shapes. What the
+    tutorial does after the last convolution (Flatten, Sigmoid) is left to the objective. Labels enter
     by projection, as in `StridedDiscriminator`.
     """
 

@@ -15,15 +15,19 @@ from paddle import Tensor
 from paddle_gan.networks.blocks import BatchNorm, Conv2D, Conv2DTranspose, ConvBN, PixelShuffle, leaky_relu, relu
 from paddle_gan.networks.sizes import doublings
 
-_TANH_RANGE = (-1.0, 1.0)
-_SIGMOID_RANGE = (0.0, 1.0)
+TANH_RANGE = (-1.0, 1.0)
+SIGMOID_RANGE = (0.0, 1.0)
 
 
 def with_labels(latents: Tensor, labels: Tensor | None, classes: int) -> Tensor:
     """Latents [N, L], with one-hot labels beside them [N, L + classes] where `classes` > 0."""
-    if not classes:
-        return latents
-    return paddle.concat([latents, F.one_hot(labels, classes)], axis=1)
+    return paddle.concat([latents, one_hot(labels, classes)], axis=1) if classes else latents
+
+
+def one_hot(labels: Tensor | None, classes: int) -> Tensor:
+    """Labels int64 [N] as float32 [N, classes]."""
+    assert labels is not None, "a generator that was made with classes needs labels"
+    return F.one_hot(labels, classes)
 
 
 class Projection(nn.Layer):
@@ -49,7 +53,7 @@ class UpsamplingGenerator(nn.Layer):
             size, up to eight times.
     """
 
-    value_range = _TANH_RANGE
+    value_range = TANH_RANGE
 
     def __init__(self, stage, image_size: int, channels: int, latent_dim: int = 64, width: int = 32, classes: int = 0):
         super().__init__()
@@ -94,15 +98,15 @@ def _unit(last: bool) -> partial:
     return partial(ConvBN, norm=None, activation=None) if last else partial(ConvBN, activation=relu)
 
 
-class WriteupGenerator(nn.Layer):
-    """The write-up's generator: 100 noise values as a 10×10 image, four convolutions, one PixelShuffle of 4.
+class TutorialGenerator(nn.Layer):
+    """The tutorial's generator: 100 noise values as a 10×10 image, four convolutions, one PixelShuffle of 4.
 
-    Its parameters have the write-up's names and, at width 128 and one channel, its shapes. It makes
+    Its parameters have the tutorial's names and, at width 128 and one channel, its shapes. It makes
     32×32 images in [0, 1]. All its convolutions are local, so distant parts of an image are drawn
     independently of each other. Labels enter as constant one-hot maps beside the noise image.
     """
 
-    value_range = _SIGMOID_RANGE
+    value_range = SIGMOID_RANGE
     latent_dim = 100
     image_size = 32
 
@@ -121,7 +125,7 @@ class WriteupGenerator(nn.Layer):
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         x = latents.reshape([-1, 1, 10, 10])
         if self.classes:
-            maps = F.one_hot(labels, self.classes).reshape([-1, self.classes, 1, 1]).expand([-1, -1, 10, 10])
+            maps = one_hot(labels, self.classes).reshape([-1, self.classes, 1, 1]).expand([-1, -1, 10, 10])
             x = paddle.concat([x, maps], axis=1)
         return self.model(x)
 
@@ -135,7 +139,8 @@ class MLPGenerator(nn.Layer):
         growth: widths of the hidden layers, in multiples of `width`.
         norm: makes the norm of every hidden layer but the first, or None.
         activation: of the hidden layers.
-        output: `F.tanh` or `F.sigmoid`.
+        output: applied last.
+        value_range: of what `output` gives.
     """
 
     def __init__(
@@ -149,11 +154,12 @@ class MLPGenerator(nn.Layer):
         norm=None,
         activation=leaky_relu,
         output=F.tanh,
+        value_range: tuple[float, float] = TANH_RANGE,
     ):
         super().__init__()
         self.latent_dim, self.classes = latent_dim, classes
         self.shape = [-1, channels, image_size, image_size]
-        self.value_range = _SIGMOID_RANGE if output is F.sigmoid else _TANH_RANGE
+        self.value_range = value_range
         self.activation, self.output = activation, output
         widths = [latent_dim + classes, *(width * factor for factor in growth)]
         self.hidden = nn.LayerList([nn.Linear(before, after) for before, after in zip(widths, widths[1:])])

@@ -1,6 +1,6 @@
 """Image sizes as small sizes doubled, which is how the convolutional networks are built."""
 
-from paddle_gan.config.options import IMAGE_SIZES
+from paddle_gan.config.names import IMAGE_SIZES
 
 
 def doublings(image_size: int) -> tuple[int, int]:

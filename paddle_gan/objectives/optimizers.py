@@ -1,10 +1,10 @@
 """The optimisers of the papers' recipes, as data that a network's parameters turn into an optimiser."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import paddle
 from paddle import Tensor
+from paddle.nn import ClipGradByNorm as GradientClip
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Adam:
     beta1: float = 0.5
     beta2: float = 0.999
 
-    def build(self, parameters: list[Tensor], gradient_clip: Callable | None = None) -> paddle.optimizer.Optimizer:
+    def build(self, parameters: list[Tensor], gradient_clip: GradientClip | None = None) -> paddle.optimizer.Optimizer:
         # One call for all parameters spares a GPU the wait for the next; a CPU would gain a thousandth of a round.
         together = paddle.get_device().startswith("gpu")
         return paddle.optimizer.Adam(
@@ -33,7 +33,7 @@ class RMSProp:
     learning_rate: float = 5e-5
     rho: float = 0.99
 
-    def build(self, parameters: list[Tensor], gradient_clip: Callable | None = None) -> paddle.optimizer.Optimizer:
+    def build(self, parameters: list[Tensor], gradient_clip: GradientClip | None = None) -> paddle.optimizer.Optimizer:
         # Paddle adds epsilon under the root, so its default of 1e-6 acts like 1e-3 beside it: more than
         # the gradients behind clipped weights, which would hardly be scaled up. 1e-16 acts like 1e-8.
         return paddle.optimizer.RMSProp(

@@ -3,27 +3,50 @@
 import hashlib
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from paddle_gan.config.options import EvaluateConfig
+from paddle_gan.config.results import EvaluateConfig
 from paddle_gan.datasets import DATASETS, load_dataset, load_held_out
 from paddle_gan.errors import UsageError
-from paddle_gan.evaluation import score as evaluation
+from paddle_gan.evaluation.real_images import real_images
+from paddle_gan.evaluation.score import Baseline, Evaluation, baseline, evaluate, extractor_for
 from paddle_gan.inference.sampling import generate, read_npz
-from paddle_gan.runs import experiment
+from paddle_gan.runs.folder import read_config
+from paddle_gan.runs.generators import load_generator
 
 _STAGES = 32
 
+# Real sides of evaluations, by all that they depend on.
+Baselines = dict[tuple, Baseline]
 
-Baselines = dict[tuple, evaluation.Baseline]
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples to be measured.
+
+    Attributes:
+        images: uint8 [N, H, W, C].
+        dataset: the set that they imitate.
+        data_dir: folder of its files, or None.
+        weights: kind of weights that made them, for the record.
+        subject: whose samples they are, for the record.
+    """
+
+    images: np.ndarray
+    dataset: str
+    data_dir: str | None
+    weights: str
+    subject: dict[str, Any]
 
 
 def score(
-    source: Path, config: EvaluateConfig, say: Callable[[str], None], known: Baselines | None = None
-) -> evaluation.Evaluation:
+    source: Path, config: EvaluateConfig, say: Callable[[str], None] = print, known: Baselines | None = None
+) -> Evaluation:
     """Measure the samples of a run's generator, or of an .npz file.
 
     Args:
@@ -33,8 +56,8 @@ def score(
         known: the real sides measured so far, which are used again and added to.
 
     Raises:
-        UsageError: options that do not go with the source. DataError: samples or data that cannot be
-            used. CheckpointError: no checkpoint that fits.
+        UsageError: options that do not go with the source. DataError: samples or data that cannot be used.
+        CheckpointError: no checkpoint that fits.
     """
     known = {} if known is None else known
     with tqdm(total=_STAGES, disable=not sys.stderr.isatty(), leave=False, dynamic_ncols=True) as bar:
@@ -44,50 +67,55 @@ def score(
             bar.update()
 
         step("samples")
-        images, dataset, data_dir, weights, subject = (_of_run if source.is_dir() else _of_file)(source, config, say)
-        against = _baseline(dataset, images.shape, data_dir, config, known, step)
+        samples = (_of_run if source.is_dir() else _of_file)(source, config, say)
+        against = _baseline(samples, config, known, step)
         protocol = {
-            "dataset": dataset if dataset in DATASETS else Path(dataset).name,
-            "image_size": images.shape[1],
-            "channels": images.shape[3],
+            "dataset": samples.dataset if samples.dataset in DATASETS else Path(samples.dataset).name,
+            "image_size": samples.images.shape[1],
+            "channels": samples.images.shape[3],
             "seed": config.seed,
-            "weights": weights,
+            "weights": samples.weights,
         }
-        return evaluation.evaluate(images, against, protocol, subject, step)
+        return evaluate(samples.images, against, protocol, samples.subject, step)
 
 
-def _of_run(source: Path, config: EvaluateConfig, say: Callable[[str], None]) -> tuple:
-    """Images, data set, its folder, kind of weights, subject."""
-    run = experiment.read_config(source)
-    generator, classes, step = experiment.load_generator(source, config.raw, say, config.best)
-    images = np.concatenate([chunk for chunk, _ in generate(generator, config.num, config.seed, len(classes))])
-    subject = {"name": source.resolve().name, "step": step, "best": config.best}
-    weights = "raw" if config.raw else "average"
-    return images, config.dataset or run.dataset, config.data_dir or run.data_dir, weights, subject
+def _of_run(source: Path, config: EvaluateConfig, say: Callable[[str], None]) -> Samples:
+    run = read_config(source)
+    generator = load_generator(source, say, raw=config.raw, best=config.best)
+    chunks = generate(generator.network, config.num, config.seed, len(generator.classes))
+    return Samples(
+        images=np.concatenate([chunk for chunk, _ in chunks]),
+        dataset=config.dataset or run.dataset,
+        data_dir=config.data_dir or run.data_dir,
+        weights="raw" if config.raw else "average",
+        subject={"name": source.resolve().name, "step": generator.step, "best": config.best},
+    )
 
 
-def _of_file(source: Path, config: EvaluateConfig, say: Callable[[str], None]) -> tuple:
+def _of_file(source: Path, config: EvaluateConfig, say: Callable[[str], None]) -> Samples:
     if config.raw or config.best:
         raise UsageError("--raw and --best choose the weights of a run; a file of samples has none")
     images = read_npz(source)[: config.num]
-    subject = {"name": source.name, "sha256": hashlib.sha256(images.tobytes()).hexdigest()}
-    return images, config.dataset or "mnist", config.data_dir, "of a file", subject
+    return Samples(
+        images=images,
+        dataset=config.dataset or "mnist",
+        data_dir=config.data_dir,
+        weights="of a file",
+        subject={"name": source.name, "sha256": hashlib.sha256(images.tobytes()).hexdigest()},
+    )
 
 
-def _baseline(
-    dataset: str,
-    shape: tuple[int, ...],
-    data_dir: str | None,
-    config: EvaluateConfig,
-    known: Baselines,
-    step: Callable[[str], None],
-) -> evaluation.Baseline:
-    _, size, _, channels = shape
+def _baseline(samples: Samples, config: EvaluateConfig, known: Baselines, step: Callable[[str], None]) -> Baseline:
+    _, size, _, channels = samples.images.shape
+    dataset, data_dir = samples.dataset, samples.data_dir
     key = (dataset, size, channels, data_dir, config.num, config.seed, config.inception)
     if key not in known:
         step("real images")
-        training = load_dataset(dataset, size, channels, False, data_dir, config.download)
-        held_out = load_held_out(dataset, size, channels, data_dir, config.download)
-        real = evaluation.real_images(training, held_out, config.num, config.seed)
-        known[key] = evaluation.baseline(real, evaluation.extractor_for(dataset, channels, config.inception), step)
+        training, held_out = (
+            load(dataset, size, channels, data_dir=data_dir, download=config.download)
+            for load in (load_dataset, load_held_out)
+        )
+        assert training is not None, "only a held-out set may be missing"
+        real = real_images(training, held_out, count=config.num, seed=config.seed)
+        known[key] = baseline(real, extractor_for(dataset, channels, config.inception), step)
     return known[key]

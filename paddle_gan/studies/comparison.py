@@ -1,41 +1,49 @@
-"""Objectives side by side on equal footing: the same data, networks and budget, several seeds, one measure.
+"""Objectives side by side under equal conditions: the same data, networks and budget, several seeds, one measure.
 
-The runs are ordinary runs in `runs/LOSS-SEED/` of the comparison's folder, made in turn and each measured at its end;
-a comparison that was interrupted goes on where it was. Not about how the results are shown: see `report`.
+The training runs are ordinary ones, in `runs/LOSS-SEED/` of the folder of the comparison. They run one after another,
+and each is measured at its end. If a comparison was interrupted, it goes on from there. Not about how the results are
+shown: see `report`.
 """
 
 import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from paddle_gan.config.options import LOSS_ALIASES, CompareConfig, EvaluateConfig, TrainConfig
+from paddle_gan.config.names import LOSS_ALIASES
+from paddle_gan.config.paths import RUNS
+from paddle_gan.config.results import EvaluateConfig
+from paddle_gan.config.studies import CompareConfig
+from paddle_gan.config.train import TrainConfig
 from paddle_gan.errors import UsageError
 from paddle_gan.evaluation.records import read_record
 from paddle_gan.runs import experiment, scoring
 from paddle_gan.runs.resolve import resolve
+from paddle_gan.system.device import select_device
 from paddle_gan.system.files import locked, make_folder, write_text
-from paddle_gan.system.runtime import select_device
-from paddle_gan.training import callbacks
+from paddle_gan.training.log import read_metrics
 
-COMPARISONS = experiment.RUNS.parent / "comparisons"
-# Two runs of this many rounds time a round without what a start costs.
+COMPARISONS = RUNS.parent / "comparisons"
+# The time of a round is the difference of two runs with these numbers of rounds, so that their start does not count.
 _TRIAL_STEPS = (5, 25)
+# Options that may differ when a comparison goes on.
 _FREE = ("device", "out", "data_dir", "download", "seeds", "loss")
+
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Result:
-    """One finished run.
+    """One finished training run.
 
     Attributes:
-        loss: objective.
+        loss: name of the objective.
         seed: of the run.
-        folder: the run's.
-        record: of its evaluation, see `evaluation.Evaluation`.
+        folder: of the run.
+        record: of its evaluation, see `evaluation.records`.
         metrics: the lines of its log.
     """
 
@@ -46,12 +54,12 @@ class Result:
     metrics: list[dict[str, Any]]
 
     def figure(self, name: str) -> float:
-        """A figure of the samples."""
+        """A figure of the samples, by its name in the record."""
         return self.record["figures"][name]["samples"]
 
     @property
     def seconds(self) -> float:
-        """Time that training took, measures and checkpoints included."""
+        """Time that the training took, including measures and checkpoints."""
         return self.metrics[-1]["seconds"]
 
     @property
@@ -60,18 +68,28 @@ class Result:
         return self.record["subject"]["step"]
 
 
-def compare(config: CompareConfig, say: Callable[[str], None] = print) -> tuple[Path, list[Result]]:
+class Comparison(NamedTuple):
+    """A finished comparison.
+
+    Attributes:
+        folder: in which it is.
+        results: in the order of the objectives in the options, and of the seeds.
+    """
+
+    folder: Path
+    results: list[Result]
+
+
+def compare(config: CompareConfig, say: Say = print) -> Comparison:
     """Train and measure every objective with every seed.
 
     Args:
-        config: what is compared.
+        config: the options.
         say: takes one line for the user at a time.
 
-    Returns:
-        The folder, and the results in the order of `config.loss` and the seeds.
-
     Raises:
-        UsageError: the folder holds another comparison. GanError: of a run.
+        UsageError: the folder holds another comparison.
+        GanError: a training run has failed.
     """
     device = select_device(config.device)
     losses = [LOSS_ALIASES.get(loss, loss) for loss in config.loss]
@@ -79,86 +97,97 @@ def compare(config: CompareConfig, say: Callable[[str], None] = print) -> tuple[
     make_folder(folder)
     with locked(folder):
         steps = _plan(config, losses, folder, device, say)
-        known: scoring.Baselines = {}
+        baselines: scoring.Baselines = {}
         results = {}
         runs = [(loss, seed) for seed in range(config.seeds) for loss in losses]
         for number, (loss, seed) in enumerate(runs, 1):
-            heading = f"[{number}/{len(runs)}] {loss}, seed {seed}"
-            results[loss, seed] = _one(
-                config, loss, seed, steps[loss], folder, known, lambda line: say(f"{heading}: {line}")
-            )
-        return folder, [results[loss, seed] for loss in losses for seed in range(config.seeds)]
+            training = replace(_training(config, loss), seed=seed, steps=steps[loss])
+            heading = f"[{number}/{len(runs)}] {loss}, seed {seed}: "
+            results[loss, seed] = _result(config, training, folder, baselines, _with_heading(heading, say))
+        return Comparison(folder, [results[loss, seed] for loss in losses for seed in range(config.seeds)])
 
 
-def _one(
-    config: CompareConfig,
-    loss: str,
-    seed: int,
-    steps: int,
-    folder: Path,
-    known: scoring.Baselines,
-    say: Callable[[str], None],
+def _with_heading(heading: str, say: Say) -> Say:
+    return lambda line: say(heading + line)
+
+
+def _result(
+    config: CompareConfig, training: TrainConfig, folder: Path, baselines: scoring.Baselines, say: Say
 ) -> Result:
-    run, record = folder / "runs" / f"{loss}-{seed}", folder / "runs" / f"{loss}-{seed}.json"
+    """The result of one training run, which is trained and measured unless this was done before."""
+    name = f"{training.loss}-{training.seed}"
+    run, record = folder / "runs" / name, folder / "runs" / f"{name}.json"
     if not record.exists():
-        experiment.run(replace(_training(config, loss), seed=seed, steps=steps, out=str(run)), say)
+        experiment.run(replace(training, out=str(run)), say)
         say("measuring its samples")
         options = EvaluateConfig(
             num=config.num, inception=config.inception, data_dir=config.data_dir, download=config.download
         )
-        scored = scoring.score(run, options, say, known)
+        scored = scoring.score(run, options, say, baselines)
         write_text(record, json.dumps(scored.record, indent=2) + "\n")
         say(f"Fréchet distance {scored.record['figures']['frechet_distance']['samples']:.4g}")
-    return Result(loss, seed, run, read_record(record), callbacks.read_metrics(run / "metrics.jsonl"))
+    return Result(
+        loss=training.loss,
+        seed=training.seed,
+        folder=run,
+        record=read_record(record),
+        metrics=read_metrics(run / "metrics.jsonl"),
+    )
 
 
 def _training(config: CompareConfig, loss: str) -> TrainConfig:
-    shared = {
-        name: getattr(config, name)
-        for name in (
-            *("dataset", "image_size", "channels", "data_dir", "download", "generator", "conditional"),
-            *("batch_size", "device", "inception"),
-        )
-    }
-    return TrainConfig(loss=loss, **shared)
+    """The options of training that the comparison has too, with one objective."""
+    shared = {field.name for field in fields(CompareConfig)} & {field.name for field in fields(TrainConfig)}
+    options: dict[str, Any] = {name: getattr(config, name) for name in shared - {"out"}}
+    options["loss"] = loss
+    return TrainConfig(**options)
 
 
-def _plan(
-    config: CompareConfig, losses: list[str], folder: Path, device: str, say: Callable[[str], None]
-) -> dict[str, int]:
-    """Steps of each objective: as written in the folder, for those that are not there by the budget.
+def _plan(config: CompareConfig, losses: list[str], folder: Path, device: str, say: Say) -> dict[str, int]:
+    """The steps of each objective, as comparison.json has them; objectives that are not in it get theirs by the budget.
 
     Raises:
         UsageError: the folder is of another comparison.
     """
     path = folder / "comparison.json"
     identity = {name: value for name, value in asdict(config).items() if name not in _FREE}
-    plan: dict[str, Any] = {"options": identity, "steps": {}}
-    if path.exists():
-        try:
-            plan = json.loads(path.read_text(encoding="utf-8"))
-            different = sorted(name for name in identity if plan["options"].get(name) != identity[name])
-            dict(plan["steps"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UsageError(
-                f"{path}: cannot be read ({error}); remove it or name another folder with --out"
-            ) from error
-        if different:
-            raise UsageError(
-                f"{folder} holds a comparison with other options ({', '.join(different)}); name another folder with --out"
-            )
+    steps = _read_plan(path, identity)
     for loss in losses:
-        if loss not in plan["steps"]:
+        if loss not in steps:
             if config.minutes:
-                plan["steps"][loss] = _steps_in(config, loss, folder, say)
+                steps[loss] = _steps_in_minutes(config, loss, config.minutes, folder, say)
             else:
-                plan["steps"][loss] = resolve(replace(_training(config, loss), steps=config.steps), device)[0].steps
-    write_text(path, json.dumps(plan, indent=2) + "\n")
-    return plan["steps"]
+                filled = resolve(replace(_training(config, loss), steps=config.steps), device).config
+                assert filled.steps is not None
+                steps[loss] = filled.steps
+    write_text(path, json.dumps({"options": identity, "steps": steps}, indent=2) + "\n")
+    return steps
 
 
-def _steps_in(config: CompareConfig, loss: str, folder: Path, say: Callable[[str], None]) -> int:
-    """Steps that fit into the minutes, by a short trial."""
+def _read_plan(path: Path, identity: dict[str, Any]) -> dict[str, int]:
+    """The steps in a comparison.json; none if there is no file.
+
+    Raises:
+        UsageError: the file cannot be read, or is of a comparison with other options.
+    """
+    if not path.exists():
+        return {}
+    try:
+        plan = json.loads(path.read_text(encoding="utf-8"))
+        different = sorted(name for name in identity if plan["options"].get(name) != identity[name])
+        steps = dict(plan["steps"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path}: cannot be read ({error}); remove it or name another folder with --out") from error
+    if different:
+        raise UsageError(
+            f"{path.parent} holds a comparison with other options ({', '.join(different)}); "
+            "name another folder with --out"
+        )
+    return steps
+
+
+def _steps_in_minutes(config: CompareConfig, loss: str, minutes: float, folder: Path, say: Say) -> int:
+    """Steps that fit into the minutes, measured by two short runs."""
     seconds = []
     for steps in _TRIAL_STEPS:
         begin = time.perf_counter()
@@ -166,8 +195,8 @@ def _steps_in(config: CompareConfig, loss: str, folder: Path, say: Callable[[str
         experiment.run(trial, lambda line: None)
         seconds.append(time.perf_counter() - begin)
     each = (seconds[1] - seconds[0]) / (_TRIAL_STEPS[1] - _TRIAL_STEPS[0])
-    steps = max(1, math.floor(config.minutes * 60 / each))
-    say(f"{loss}: {each * 1000:.0f} ms a step, so {steps} steps in {config.minutes:g} minutes")
+    steps = max(1, math.floor(minutes * 60 / each))
+    say(f"{loss}: {each * 1000:.0f} ms a step, so {steps} steps in {minutes:g} minutes")
     return steps
 
 

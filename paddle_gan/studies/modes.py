@@ -1,16 +1,16 @@
-"""Benchmarks of mode coverage: how many modes of data whose modes can be counted a generator makes samples of.
+"""Benchmarks of mode coverage: data with countable modes, and how many of the modes appear among a generator's samples.
 
-Two mixtures of Gaussians in the plane (see `points`) and Stacked MNIST (see `stacked`), by the published protocols,
-several seeds in turn. Not about single runs on images, see `experiment`.
+The data are two mixtures of Gaussians in the plane (see `points`) and Stacked MNIST (see `stacked`). The protocols are
+the published ones; several seeds run one after another. Not about single training runs on images: see `experiment`.
 
 A folder of results holds
 
-    results.json    what the numbers depend on, and one entry for each seed that has ended
-    results.md      the table, beside the published figures
-    samples.png     samples of the first seed, at the end
-    samples.gif     the same over training; mixtures only
+    results.json    the settings that the numbers depend on, and one entry for each finished seed
+    results.md      the table, with published figures beside it
+    samples.png     samples of the first seed after training
+    samples.gif     the same during training; mixtures only
 
-Only whole seeds are kept: what is started again goes on with the first that has not ended.
+Only finished seeds are kept. A benchmark that was interrupted goes on with the first seed that is not finished.
 """
 
 import json
@@ -19,26 +19,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from paddle_gan.config.options import ModesConfig
+from paddle_gan.config.paths import RUNS
+from paddle_gan.config.studies import ModesConfig
 from paddle_gan.datasets.mixtures import GRID25, RING8
 from paddle_gan.errors import UsageError
 from paddle_gan.evaluation.records import mean_and_error
-from paddle_gan.runs.experiment import RUNS
-from paddle_gan.studies.points import POINT_SETTINGS, mixture_trial
+from paddle_gan.studies.points import POINT_SETTINGS, TrialResult, mixture_trial
 from paddle_gan.studies.stacked import STACKED_IMAGES, STACKED_SETTINGS, stacked_trial
+from paddle_gan.system.device import select_device
 from paddle_gan.system.files import locked, make_folder, write_text
-from paddle_gan.system.runtime import select_device
 
 FOLDER = RUNS.parent / "modes"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: what others published, or what the data themselves score."""
+    """A line of the table: a published figure, or the score of the data themselves."""
 
     name: str
     modes: str
@@ -46,34 +46,46 @@ class Row:
     source: str
 
 
+class Score(NamedTuple):
+    """The second figure of a benchmark.
+
+    Attributes:
+        heading: of its column.
+        form: how its numbers are formatted.
+    """
+
+    heading: str
+    form: str
+
+
 @dataclass(frozen=True)
 class Benchmark:
     """One benchmark.
 
     Attributes:
-        modes: how many there are.
-        score: heading of the second column, and the format of its numbers.
-        loss, steps: what is trained unless told otherwise.
-        trial: (loss, steps, seed, folder for pictures or None, say) -> modes covered and the score.
-        settings: all else that the numbers depend on, for results.json.
-        rows: the figures to print ours beside.
+        modes: number of modes of the data.
+        score: the second figure.
+        loss, steps: objective and steps unless the options say otherwise.
+        trial: trains with (loss, steps, seed, folder for pictures or None, say) and counts the modes of the samples.
+        settings: everything else that the numbers depend on, for results.json.
+        rows: lines of the table below ours.
     """
 
     modes: int
-    score: tuple[str, str]
+    score: Score
     loss: str
     steps: int
-    trial: Callable[[str, int, int, Path | None, Callable[[str], None]], tuple[int, float]]
+    trial: Callable[[str, int, int, Path | None, Callable[[str], None]], TrialResult]
     settings: dict[str, Any]
     rows: tuple[Row, ...]
 
 
 def run(name: str, config: ModesConfig, say: Callable[[str], None] = print) -> Path:
-    """Run the seeds of a benchmark that have not ended yet, and print the table of all that have.
+    """Run the seeds of a benchmark that are not finished, and print the table of all finished seeds.
 
     Args:
         name: a key of BENCHMARKS.
-        config: options.
+        config: the options.
         say: takes text for the user.
 
     Returns:
@@ -92,9 +104,9 @@ def run(name: str, config: ModesConfig, say: Callable[[str], None] = print) -> P
         for seed in range(len(results), config.seeds):
             say(f"{name}, {loss}, seed {seed}")
             start = time.monotonic()
-            modes, score = benchmark.trial(loss, steps, seed, folder if seed == 0 else None, say)
+            found = benchmark.trial(loss, steps, seed, folder if seed == 0 else None, say)
             minutes = (time.monotonic() - start) / 60
-            results.append({"seed": seed, "modes": modes, "score": score, "minutes": round(minutes, 2)})
+            results.append({"seed": seed, "modes": found.modes, "score": found.score, "minutes": round(minutes, 2)})
             write_text(folder / "results.json", json.dumps({"settings": settings, "seeds": results}, indent=2) + "\n")
             write_text(folder / "results.md", table(benchmark, loss, steps, results))
     say(table(benchmark, loss, steps, results))
@@ -103,10 +115,10 @@ def run(name: str, config: ModesConfig, say: Callable[[str], None] = print) -> P
 
 
 def read_results(path: Path, settings: dict[str, Any]) -> list[dict[str, float]]:
-    """The seeds that have ended according to the file at `path`; none where there is no file.
+    """The finished seeds in the file `path`; none if there is no file.
 
     Raises:
-        UsageError: they were run with other settings, or the file is not one of results.
+        UsageError: they were run with other settings, or it is no file of results.
     """
     if not path.exists():
         return []
@@ -122,29 +134,28 @@ def read_results(path: Path, settings: dict[str, Any]) -> list[dict[str, float]]
 
 
 def table(benchmark: Benchmark, loss: str, steps: int, results: list[dict[str, float]]) -> str:
-    """Markdown: every seed, their mean ± its standard error, and the figures of others."""
+    """A table in Markdown: every seed, their mean ± its standard error, and the figures of others."""
     heading, form = benchmark.score
     lines = [f"| | modes (of {benchmark.modes}) | {heading} | |", "|---|---|---|---|"]
     for result in results:
         own = f"{steps} steps, {result['minutes']:.1f} minutes"
         lines.append(f"| {loss}, seed {result['seed']} | {result['modes']} | {result['score']:{form}} | {own} |")
-    modes, score = (
-        _with_error([result[key] for result in results], form) for key, form in (("modes", ".1f"), ("score", form))
-    )
+    modes = _with_error([result["modes"] for result in results], ".1f")
+    score = _with_error([result["score"] for result in results], form)
     lines.append(f"| **{loss}, mean** | **{modes}** | **{score}** | seeds: {len(results)} |")
     lines += [f"| {row.name} | {row.modes} | {row.score} | {row.source} |" for row in benchmark.rows]
     return "\n".join(lines) + "\n"
 
 
 def _with_error(values: list[float], form: str) -> str:
-    """Mean ± standard error; of one value there is no error."""
+    """Mean ± standard error; without an error for a single value."""
     mean, error = mean_and_error(values)
     return f"{mean:{form}}" if len(values) == 1 else f"{mean:{form}} ± {error:{form}}"
 
 
-_QUALITY = ("high quality, %", ".1f")
+_QUALITY = Score(heading="high quality, %", form=".1f")
 _PACGAN, _VEEGAN, _R3GAN = "Lin et al. 2018", "Srivastava et al. 2017", "Huang et al. 2024"
-# Of a Gaussian in the plane, 1 − exp(−3²/2) lies within three standard deviations.
+# The share of a Gaussian in the plane that lies within three standard deviations is 1 − exp(−3²/2).
 _REAL_QUALITY = f"{100 * (1 - np.exp(-4.5)):.1f}"
 
 BENCHMARKS: dict[str, Benchmark] = {
@@ -180,19 +191,19 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     "stacked-mnist": Benchmark(
         modes=1000,
-        score=("KL, nats", ".3f"),
+        score=Score(heading="KL, nats", form=".3f"),
         loss="gan-r1-r2",
         steps=3000,
         trial=stacked_trial,
         settings=STACKED_SETTINGS,
         rows=(
-            # Of N samples from the data the divergence is (modes − 1) / 2N in the mean.
+            # The expected divergence of N samples from the data is (modes − 1) / 2N.
             Row("the data", "1000", f"{999 / (2 * STACKED_IMAGES):.3f}", "expected of 26,000 samples"),
             Row("DCGAN", "99.0", "3.40", _VEEGAN),
             Row("DCGAN", "78.9 ± 6.5", "4.50 ± 0.13", f"{_PACGAN}, table 2"),
             Row("VEEGAN", "150.0", "2.95", _VEEGAN),
             Row("PacDCGAN2", "1000.0 ± 0.0", "0.06 ± 0.003", f"{_PACGAN}, table 2"),
-            Row("WGAN-GP", "959", "0.73", f"as {_R3GAN} give it"),
+            Row("WGAN-GP", "959", "0.73", f"according to {_R3GAN}"),
             Row("GAN + R1 + R2", "693", "0.93", f"{_R3GAN}, table 3"),
             Row("RpGAN + R1 + R2", "1000", "0.078", f"{_R3GAN}, tables 1 and 3"),
         ),

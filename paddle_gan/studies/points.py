@@ -1,32 +1,38 @@
 """GANs on mixtures of Gaussians in the plane: their networks, their training, their pictures.
 
-The training is that of `training`; the mixtures and the counting are those of `mixtures`. The networks see points in
-units of the mixture's spread, so that one setting fits all.
+The package `training` trains them; `datasets.mixtures` has the mixtures and counts the modes. The networks get points
+in units of the mixture's spread, so that the same settings fit every mixture.
 """
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import paddle
 import paddle.nn as nn
 from paddle import Tensor
-from paddle.utils import unique_name
 
 from paddle_gan.datasets.mixtures import Mixture, count_modes, draw
 from paddle_gan.inference.images import save_gif
 from paddle_gan.networks.blocks import leaky_relu
-from paddle_gan.objectives.objective import OBJECTIVES, r1_penalty, r1_r2_penalty
+from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.objectives.optimizers import Adam
+from paddle_gan.runs.building import with_penalty_weight
 from paddle_gan.system.files import atomic_path
-from paddle_gan.system.runtime import seed_all
+from paddle_gan.system.randomness import seeded
 from paddle_gan.training import callbacks
-from paddle_gan.training.loop import Callback, TrainState, train
+from paddle_gan.training.loop import Callback, Values, train
+from paddle_gan.training.noise_to_image import NoiseToImage, assemble
+from paddle_gan.training.progress import progress
+from paddle_gan.training.task import Task
 
+# Samples whose modes are counted.
 _POINTS = 2500
+# Pictures in the animation.
 _FRAMES = 40
 _LOG_EVERY = 100
 
@@ -42,29 +48,42 @@ POINT_SETTINGS: dict[str, Any] = {
     "beta2": 0.99,
     "warm_up": 0.1,
     "ema_decay": 0.999,
-    # Of the zero-centred penalties, at the first step and at the last.
+    # Weights of the zero-centred penalties at the first step and at the last one.
     "penalty_weights": [0.2, 0.00025],
 }
 
 
-class PointGenerator(nn.Layer):
-    """Latents [N, latent_dim] to points [N, 2] through hidden layers, of which the first is a tanh.
+class TrialResult(NamedTuple):
+    """The result of one seed of a benchmark.
 
-    Between two modes a sample falls where the generator crosses over from one to the other; only a steep
-    crossing makes few of those. Hence tanhs that are steps across the latent space to begin with.
+    Attributes:
+        modes: number of modes that the samples cover.
+        score: the second figure: percent of high quality for mixtures, a divergence for Stacked MNIST.
+    """
+
+    modes: int
+    score: float
+
+
+class PointGenerator(nn.Layer):
+    """From latents [N, latent_dim] to points [N, 2], through hidden layers, the first of them with tanh.
+
+    Samples lie between two modes where the generator changes from one mode to the other; there are few of them only if
+    this change is steep. So the tanh functions begin as steep steps across the latent space.
 
     Args:
         latent_dim: noise values.
-        width, hidden_layers: how wide and how many.
+        width: of the hidden layers.
+        hidden_layers: number of them.
         steepness: standard deviation of the slopes of the steps at the start, along each axis.
     """
 
     def __init__(self, latent_dim: int, width: int, hidden_layers: int, steepness: float):
         super().__init__()
         self.latent_dim = latent_dim
-        self.layers = nn.LayerList([nn.Linear(*sizes) for sizes in _pairs(latent_dim, *[width] * hidden_layers, 2)])
+        self.layers = _linear_layers([latent_dim, *[width] * hidden_layers, 2])
         nn.initializer.Normal(0.0, steepness)(self.layers[0].weight)
-        # Steps lie where the latents do: 1.5 is the 87th percentile of a normal distribution's distance from 0.
+        # So the steps lie where the latents are: for 87 % of normal numbers, the distance from 0 is at most 1.5.
         nn.initializer.Uniform(-1.5 * steepness, 1.5 * steepness)(self.layers[0].bias)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -72,19 +91,20 @@ class PointGenerator(nn.Layer):
 
 
 class PointDiscriminator(nn.Layer):
-    """Points [N, 2] to logits [N] through hidden layers, of which the first is a sine.
+    """From points [N, 2] to logits [N], through hidden layers, the first of them with sine.
 
-    Linear maps and ReLUs learn a function's slow parts first and take long to see modes that are a hundred
-    times narrower than the data; sines of random frequencies see them soon (Tancik et al. 2020).
+    Linear maps with ReLU learn the slowly varying parts of a function first. They need long to find modes that are a
+    hundred times narrower than the data. Sines of random frequencies find them soon (Tancik et al. 2020).
 
     Args:
-        width, hidden_layers: how wide and how many.
-        frequency: standard deviation of the frequencies at the start, along each axis, in radians a unit.
+        width: of the hidden layers.
+        hidden_layers: number of them.
+        frequency: standard deviation of the frequencies at the start, along each axis, in radians per unit.
     """
 
     def __init__(self, width: int, hidden_layers: int, frequency: float):
         super().__init__()
-        self.layers = nn.LayerList([nn.Linear(*sizes) for sizes in _pairs(2, *[width] * hidden_layers, 1)])
+        self.layers = _linear_layers([2, *[width] * hidden_layers, 1])
         nn.initializer.Normal(0.0, frequency)(self.layers[0].weight)
         nn.initializer.Uniform(-np.pi, np.pi)(self.layers[0].bias)
 
@@ -93,98 +113,113 @@ class PointDiscriminator(nn.Layer):
 
 
 def _after_first(layers: nn.LayerList, x: Tensor) -> Tensor:
-    for layer in layers[1:-1]:
+    _, *hidden, last = layers
+    for layer in hidden:
         x = leaky_relu(layer(x))
-    return layers[-1](x)
+    return last(x)
 
 
-def _pairs(*widths: int) -> list[tuple[int, int]]:
-    return list(zip(widths, widths[1:]))
+def _linear_layers(widths: list[int]) -> nn.LayerList:
+    return nn.LayerList([nn.Linear(before, after) for before, after in pairwise(widths)])
 
 
-def point_state(loss: str, seed: int) -> TrainState:
-    """Networks and optimisers for points, at step 0.
+def point_task(loss: str, seed: int) -> NoiseToImage:
+    """The task of an objective for points, at step 0.
 
-    Every objective whose recipe is Adam has the Adam of POINT_SETTINGS.
+    Objectives with Adam as their recipe get the Adam of POINT_SETTINGS instead.
     """
     objective, settings = OBJECTIVES[loss], POINT_SETTINGS
     recipe = objective.optimizer
     if isinstance(recipe, Adam):
-        recipe = Adam(settings["learning_rate"], settings["beta1"], settings["beta2"])
-    seed_all("weights", seed)
-    with unique_name.guard():
-        size = settings["width"], settings["hidden_layers"]
-        generator, average = (PointGenerator(settings["latent_dim"], *size, settings["steepness"]) for _ in range(2))
-        discriminator = PointDiscriminator(*size, settings["frequency"])
-        average.set_state_dict(generator.state_dict())
-        optimizers = (recipe.build(network.parameters()) for network in (generator, discriminator))
-        return TrainState(generator, discriminator, average, *optimizers, objective, settings["ema_decay"])
+        recipe = Adam(learning_rate=settings["learning_rate"], beta1=settings["beta1"], beta2=settings["beta2"])
+    hidden = {"width": settings["width"], "hidden_layers": settings["hidden_layers"]}
+    with seeded("weights", seed):
+        return assemble(
+            partial(PointGenerator, latent_dim=settings["latent_dim"], steepness=settings["steepness"], **hidden),
+            partial(PointDiscriminator, frequency=settings["frequency"], **hidden),
+            objective,
+            generator_optimizer=recipe.build,
+            discriminator_optimizer=recipe.build,
+            average_decay=settings["ema_decay"],
+        )
 
 
-def anneal(state: TrainState, steps: int) -> Callback:
-    """The schedule of the settings over `steps` rounds.
+def anneal(task: NoiseToImage, steps: int) -> Callback:
+    """The schedule of learning rates and penalty weight over `steps` rounds, by POINT_SETTINGS.
 
-    Learning rates rise linearly over the share of `warm_up`, else the generator's first steps can throw the
-    samples further out than the discriminator knows its way, and fall to nothing over the second half.
-    The weight of a zero-centred penalty falls geometrically (as in Huang et al. 2024, by a cosine): wide
-    basins around the modes let all of them be found, narrow ones make the samples precise.
+    Learning rates rise linearly over the first part, `warm_up`: otherwise the first steps of the generator can move the
+    samples far outside of the region that the discriminator knows. Over the second half they fall to 0.
+
+    The weight of zero-centred penalties falls geometrically (Huang et al. 2024 use a cosine). With a large weight, the
+    basins around the modes are wide, so that all modes are found; with a small weight they are narrow, so that the
+    samples become precise.
     """
-    rate = state.generator_optimizer.get_lr()
+    rate = task.generator.optimizer.get_lr()
     warm_up, (first, last) = POINT_SETTINGS["warm_up"], POINT_SETTINGS["penalty_weights"]
+    penalties = task.objective.penalties
+    zero_centred = penalties and all(penalty.centre == 0 for penalty in penalties)
 
-    def callback(state: TrainState, scalars: dict[str, Any] | None) -> None:
-        done = state.step / steps
-        for optimizer in (state.generator_optimizer, state.discriminator_optimizer):
-            optimizer.set_lr(rate * min(done / warm_up + 1 / steps, 1, 2 * (1 - done)))
-        if state.objective.penalty in (r1_penalty, r1_r2_penalty):
-            state.objective = replace(state.objective, penalty_weight=first * (last / first) ** done)
+    def callback(_: Task, values: Values | None) -> None:
+        done = task.step / steps
+        for player in task.players.values():
+            player.optimizer.set_lr(rate * min(done / warm_up + 1 / steps, 1, 2 * (1 - done)))
+        if zero_centred:
+            task.objective = with_penalty_weight(task.objective, first * (last / first) ** done)
 
-    callback(state, None)
+    callback(task, None)
     return callback
 
 
 def mixture_trial(
     mixture: Mixture, loss: str, steps: int, seed: int, folder: Path | None, say: Callable[[str], None]
-) -> tuple[int, float]:
-    """Train on points of the mixture; count the modes of 2,500 samples.
+) -> TrialResult:
+    """Train on points of the mixture, and count the modes of 2,500 samples. The score is the percent of high quality.
 
-    Returns:
-        Modes covered, and percent of high quality.
+    Args:
+        mixture: the data.
+        loss: name of the objective.
+        steps: of the generator.
+        seed: of everything that is random.
+        folder: for pictures; None for none.
+        say: takes one line for the user at a time.
     """
-    state, size = point_state(loss, seed), POINT_SETTINGS["batch_size"]
+    task, size = point_task(loss, seed), POINT_SETTINGS["batch_size"]
 
     def batches(number: int) -> tuple[Tensor, None]:
         return paddle.to_tensor((draw(mixture, size, seed, number) / mixture.spread).astype("float32")), None
 
     def samples() -> np.ndarray:
-        seed_all("samples", seed)
+        with seeded("samples", seed):
+            latents = paddle.randn([_POINTS, task.sampler.latent_dim])
         with paddle.no_grad():
-            return state.average(paddle.randn([_POINTS, state.average.latent_dim])).numpy() * mixture.spread
+            return task.sampler(latents).numpy() * mixture.spread
 
-    with callbacks.progress(steps, 0, say) as progress, tempfile.TemporaryDirectory() as frames:
+    with progress(steps, 0, say) as shown, tempfile.TemporaryDirectory() as frames:
 
-        def picture(state: TrainState) -> None:
-            path = Path(frames) / f"step-{state.step:08d}.png"
-            save_points(path, mixture, samples(), f"{loss}, step {state.step}")
+        def picture(task: Task) -> None:
+            path = Path(frames) / f"step-{task.step:08d}.png"
+            save_points(path, mixture, samples(), f"{loss}, step {task.step}")
 
-        pictures = [callbacks.every(max(1, steps // _FRAMES), picture, steps)] if folder else []
-        chain = [callbacks.rates(size), progress, anneal(state, steps), *pictures]
-        train(state, batches, steps, seed, _LOG_EVERY, chain)
+        chain = [callbacks.rates(size), shown, anneal(task, steps)]
+        if folder:
+            chain.append(callbacks.every(max(1, steps // _FRAMES), picture, steps))
+        train(task, batches, steps, seed, _LOG_EVERY, chain)
         if folder:
             save_gif(folder / "samples.gif", sorted(Path(frames).iterdir()))
             save_points(folder / "samples.png", mixture, samples(), f"{loss}, step {steps}")
     modes, share = count_modes(mixture, samples())
-    return modes, 100 * share
+    return TrialResult(modes=modes, score=100 * share)
 
 
 def save_points(path: Path, mixture: Mixture, samples: np.ndarray, title: str) -> None:
-    """A picture of points of the mixture, grey, and samples [N, 2], coloured, over them."""
+    """Write a picture: points of the mixture in grey, and samples [N, 2] in colour over them."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4, 4), dpi=100)
     axes = figure.add_axes((0.13, 0.07, 0.84, 0.84), title=title)
-    axes.scatter(*draw(mixture, _POINTS, 0, 0).T, s=10, color="0.75", linewidths=0)
-    axes.scatter(*samples.T, s=2, color="tab:red", linewidths=0)
+    real = draw(mixture, _POINTS, seed=0, step=0)
+    axes.scatter(real[:, 0], real[:, 1], s=10, color="0.75", linewidths=0)
+    axes.scatter(samples[:, 0], samples[:, 1], s=2, color="tab:red", linewidths=0)
     edge = 1.25 * np.abs(mixture.centres).max()
     axes.set(xlim=(-edge, edge), ylim=(-edge, edge))
     with atomic_path(path) as temporary:

@@ -1,7 +1,6 @@
 """Stacked MNIST: three digits as the channels of one image, a thousand combinations (Metz et al. 2017).
 
-The networks are those of `networks`, the training is that of `training`; the combinations of samples are counted with
-the MNIST classifier.
+The networks and the training are the usual ones. The MNIST classifier counts the combinations among the samples.
 """
 
 from collections.abc import Callable
@@ -11,87 +10,93 @@ from typing import Any
 import numpy as np
 import paddle
 from paddle import Tensor
-from paddle.utils import unique_name
 
-from paddle_gan.config.options import TrainConfig
+from paddle_gan.config.train import TrainConfig
 from paddle_gan.datasets import ImageSet, load_dataset
 from paddle_gan.datasets.batches import batch_indices
-from paddle_gan.features.extractors import classifier_extractor
+from paddle_gan.features.extractors import Extract, classifier_extractor
 from paddle_gan.inference.images import grid, save_png
 from paddle_gan.inference.sampling import generate
 from paddle_gan.metrics import mode_coverage
-from paddle_gan.runs.experiment import build
+from paddle_gan.runs.building import build
 from paddle_gan.runs.resolve import resolve
+from paddle_gan.studies.points import TrialResult
 from paddle_gan.training import callbacks
-from paddle_gan.training.loop import BatchSource, train
+from paddle_gan.training.loop import train
+from paddle_gan.training.progress import progress
+from paddle_gan.training.task import BatchSource
 
+# Samples whose modes are counted, as in the published protocol.
 STACKED_IMAGES = 26_000
 STACKED_SETTINGS: dict[str, Any] = {"generator": "pixelshuffle", "width": 32, "discriminator_width": 32}
 _LOG_EVERY = 100
 
 
 def stacked_batches(digits: ImageSet, batch_size: int, seed: int, value_range: tuple[float, float]) -> BatchSource:
-    """Batches of images of three random digits, a function of (seed, number): float32 [batch_size, 3, H, W].
+    """Batches of images that consist of three random digits: float32 [batch_size, 3, H, W], no labels.
+
+    A batch is a function of the seed and its number.
 
     Args:
-        digits: of one channel.
+        digits: images with one channel.
         batch_size: images in a batch.
         seed: of the choice.
         value_range: of the generator.
     """
+    assert isinstance(digits.images, np.ndarray)
     images = paddle.to_tensor(digits.images)
     low, high = value_range
 
     def batch(number: int) -> tuple[Tensor, None]:
-        chosen = paddle.to_tensor(batch_indices(len(digits), 3 * batch_size, seed, number))
-        triples = paddle.gather(images, chosen).reshape([batch_size, 3, *images.shape[2:]])
+        indices = batch_indices(count=len(digits), batch_size=3 * batch_size, seed=seed, step=number)
+        triples = paddle.gather(images, paddle.to_tensor(indices)).reshape([batch_size, 3, *images.shape[2:]])
         return triples.astype("float32") * ((high - low) / 255) + low, None
 
     return batch
 
 
-def stacked_classes(images: np.ndarray, extract: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Which of the thousand modes each image is in: the class of its channels as the digits of a number.
+def stacked_classes(images: np.ndarray, extract: Extract) -> np.ndarray:
+    """The mode of each image: the classes of its three channels are the three digits of the number.
 
     Args:
         images: uint8 [N, H, W, 3].
-        extract: grey images, uint8 [M, H, W, 1], to features and class probabilities [M, 10].
+        extract: from grey images, uint8 [M, H, W, 1], to features and class probabilities [M, 10].
 
     Returns:
         int64 [N], values 0 ... 999.
     """
     channels = images.transpose(0, 3, 1, 2).reshape(-1, *images.shape[1:3], 1)
     _, probabilities = extract(channels)
+    assert probabilities is not None
     return probabilities.argmax(1).reshape(-1, 3) @ np.array([100, 10, 1])
 
 
 def stacked_shares(labels: np.ndarray) -> np.ndarray:
-    """Share of the data in each of the thousand modes, float64 [1000], from the labels of the single digits [N]."""
-    one = np.bincount(labels, minlength=10) / len(labels)
-    return (one[:, None, None] * one[:, None] * one).reshape(-1)
+    """The share of the data in each of the thousand modes, float64 [1000], from the labels of the single digits [N]."""
+    shares = np.bincount(labels, minlength=10) / len(labels)
+    return (shares[:, None, None] * shares[:, None] * shares).reshape(-1)
 
 
-def stacked_trial(
-    loss: str, steps: int, seed: int, folder: Path | None, say: Callable[[str], None]
-) -> tuple[int, float]:
-    """Train on Stacked MNIST; count the modes of 26,000 samples.
+def stacked_trial(loss: str, steps: int, seed: int, folder: Path | None, say: Callable[[str], None]) -> TrialResult:
+    """Train on Stacked MNIST, and count the modes of 26,000 samples.
 
-    Returns:
-        Modes covered, and the divergence of the samples' shares of the modes from the data's.
+    The score is the KL divergence between the shares of the modes among the samples and those in the data, in nats. For
+    the arguments see `points.mixture_trial`.
     """
     options = TrainConfig(loss=loss, steps=steps, seed=seed, channels=3, preset="small", **STACKED_SETTINGS)
-    config, _ = resolve(options, "cpu")
-    with unique_name.guard():
-        state = build(config, 0)
+    config = resolve(options, "cpu").config
+    task = build(config, classes=0)
     digits, extract = load_dataset("mnist", config.image_size, 1), classifier_extractor("mnist")
-    batches = stacked_batches(digits, config.batch_size, seed, state.generator.value_range)
-    with callbacks.progress(steps, 0, say) as progress:
+    batches = stacked_batches(digits, config.batch_size, seed, task.generator.network.value_range)
+    with progress(steps, 0, say) as shown:
         rates = callbacks.rates(config.batch_size * config.discriminator_steps)
-        train(state, batches, steps, seed, _LOG_EVERY, [rates, progress])
+        train(task, batches, steps, seed, _LOG_EVERY, [rates, shown])
     say(f"classes of {STACKED_IMAGES} samples")
     counts = np.zeros(1000, np.int64)
-    for i, (images, _) in enumerate(generate(state.average, STACKED_IMAGES, seed)):
+    for i, (images, _) in enumerate(generate(task.sampler, STACKED_IMAGES, seed)):
         counts += np.bincount(stacked_classes(images, extract), minlength=1000)
         if i == 0 and folder:
             save_png(folder / "samples.png", grid(images[:80], 10))
-    return mode_coverage(counts, stacked_shares(digits.labels))
+    assert digits.labels is not None
+    covered = mode_coverage(counts, stacked_shares(digits.labels))
+    return TrialResult(modes=covered.modes, score=covered.divergence)

@@ -1,55 +1,72 @@
-"""Why a GAN's generator may learn nothing, and what WGAN changes: in closed form, and by training.
+"""Why the generator of a GAN may learn nothing, and what WGAN changes: in closed form, and by training.
 
-The example is that of Arjovsky et al. 2017 (WGAN, example 1): two parallel segments of length 1, the
-real one at 0, the generator's at θ, its only parameter. Gaussians shifted by θ show the same smoothly.
-Divergences are in nats. A point is an image of 1×1 with two channels, so that networks, objectives and
-training steps are those of everything else here.
+The example is example 1 of the WGAN paper (Arjovsky et al. 2017): two parallel segments of length 1. The real segment
+is at 0. The segment of the generator is at θ, its only parameter. Gaussians shifted by θ show the same with smooth
+densities. Divergences are in nats.
+
+A point is an image of 1×1 with two channels, so the networks, objectives and training steps are those of the rest of
+this project.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import paddle
 import paddle.nn as nn
+from numpy.typing import ArrayLike
 from paddle import Tensor
 
+from paddle_gan.backend.values import number
 from paddle_gan.networks.discriminators import MLPDiscriminator
-from paddle_gan.objectives.objective import OBJECTIVES, Objective
+from paddle_gan.objectives import OBJECTIVES, Objective
 from paddle_gan.objectives.optimizers import Adam
-from paddle_gan.system.runtime import seed_all
-from paddle_gan.training.loop import TrainState, discriminator_step, train
+from paddle_gan.system.randomness import seeded
+from paddle_gan.training.loop import Values, train
+from paddle_gan.training.noise_to_image import NoiseToImage, assemble, discriminator_step
+from paddle_gan.training.task import Task
 
-_WIDTH = 64  # hidden units of every discriminator and critic here: one layer of them
-_BATCH = 256
-_POINTS = 1024  # on each segment, where networks are measured
+# Every discriminator and critic here has one hidden layer with so many units.
+_WIDTH = 64
+_BATCH_SIZE = 256
+# Points on each segment at which networks are measured.
+_POINTS = 1024
 _GENERATOR_RATE = 0.02
 
 
 # ---- Closed forms.
 
 
-def kl_divergence(p: np.ndarray, q: np.ndarray, cell: float = 1.0) -> float:
-    """KL(p‖q) = Σ p log(p/q) · cell of probabilities, or of densities on a grid; inf where p > 0 = q."""
+def kl_divergence(p: ArrayLike, q: ArrayLike, cell: float = 1.0) -> float:
+    """KL(p‖q) = Σ p log(p/q) · cell, of probabilities or of densities on a grid.
+
+    It is inf if anywhere p > 0 and q = 0.
+
+    Args:
+        p, q: of equal shape.
+        cell: distance between neighbours of the grid; 1 for probabilities.
+    """
     p, q = np.asarray(p, float), np.asarray(q, float)
-    there = p > 0
+    positive = p > 0
     with np.errstate(divide="ignore"):
-        return float(np.sum(p[there] * (np.log(p[there]) - np.log(q[there]))) * cell)
+        return float(np.sum(p[positive] * (np.log(p[positive]) - np.log(q[positive]))) * cell)
 
 
-def js_divergence(p: np.ndarray, q: np.ndarray, cell: float = 1.0) -> float:
-    """½KL(p‖m) + ½KL(q‖m) with m = (p + q)/2; between 0 and log 2, and log 2 for disjoint supports."""
-    total = np.add(p, q)  # not halved: half of the smallest number is 0
+def js_divergence(p: ArrayLike, q: ArrayLike, cell: float = 1.0) -> float:
+    """½KL(p‖m) + ½KL(q‖m) with m = (p + q)/2: between 0 and log 2, and exactly log 2 if the supports are disjoint."""
+    total = np.add(p, q)  # not divided by 2: half of the smallest positive number is 0
     mass = float(total.sum() * cell)
     return (kl_divergence(p, total, cell) + kl_divergence(q, total, cell) + math.log(2) * mass) / 2
 
 
 def optimal_discriminator(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """D* = p/(p + q), real density p, the generator's q (Goodfellow et al. 2014, proposition 1).
+    """D* = p/(p + q), with the real density p and the generator's density q (Goodfellow et al. 2014, proposition 1).
 
-    With it the game's value E[log D(x)] + E[log(1 − D(G(z)))] is 2 JS(p, q) − 2 log 2 (theorem 1).
-    Where neither density is positive any D is optimal, and ½ is returned.
+    With D*, the value of the game, E[log D(x)] + E[log(1 − D(G(z)))], is 2 JS(p, q) − 2 log 2 (theorem 1). Where both
+    densities are 0, every D is optimal; ½ is returned there.
     """
     total = np.add(p, q, dtype=float)
     return np.divide(p, total, out=np.full_like(total, 0.5), where=total > 0)
@@ -57,7 +74,7 @@ def optimal_discriminator(p: np.ndarray, q: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Divergences:
-    """Between a distribution and the same one shifted by θ; inf where infinite."""
+    """Divergences between a distribution and the same distribution shifted by θ; inf if infinite."""
 
     js: float
     kl: float
@@ -65,9 +82,9 @@ class Divergences:
 
 
 def segment_divergences(theta: float) -> Divergences:
-    """Of the two segments: all that can differ is the line, 0 or θ, on which a point lies."""
+    """The divergences of the two segments. They depend only on the line, 0 or θ, on which a point lies."""
     p, q = ([1.0, 0.0], [0.0, 1.0]) if theta else ([1.0], [1.0])
-    return Divergences(js_divergence(p, q), kl_divergence(p, q), abs(theta))
+    return Divergences(js=js_divergence(p, q), kl=kl_divergence(p, q), wasserstein=abs(theta))
 
 
 def gaussian(x: np.ndarray, mean: float, sigma: float) -> np.ndarray:
@@ -76,50 +93,68 @@ def gaussian(x: np.ndarray, mean: float, sigma: float) -> np.ndarray:
 
 
 def gaussian_divergences(theta: float, sigma: float) -> Divergences:
-    """Of N(0, sigma²) and N(θ, sigma²); JS has no closed form and is summed on a grid."""
+    """The divergences of N(0, sigma²) and N(θ, sigma²). JS has no closed form and is summed on a grid."""
     x, cell = _grid(theta, sigma)
     js = js_divergence(gaussian(x, 0.0, sigma), gaussian(x, theta, sigma), cell)
-    return Divergences(js, theta**2 / (2 * sigma**2), abs(theta))
+    return Divergences(js=js, kl=theta**2 / (2 * sigma**2), wasserstein=abs(theta))
 
 
-def gaussian_gradients(theta: float, sigma: float) -> tuple[float, float]:
-    """d/dθ of the minimax and of the non-saturating loss of a generator of N(θ, sigma²), with D* held.
+class Gradients(NamedTuple):
+    """d/dθ of the generator's two losses."""
 
-    The first is that of 2 JS and goes to 0 as the two part. The second is that of KL(q‖p) − 2 JS
-    (Arjovsky and Bottou 2017, theorem 2.5) and goes to θ/sigma², the slope of D*'s logit.
+    minimax: float
+    non_saturating: float
+
+
+def gaussian_gradients(theta: float, sigma: float) -> Gradients:
+    """The gradients of a generator of N(θ, sigma²), where the discriminator stays D* while θ moves.
+
+    The gradient of the minimax loss is that of 2 JS. It goes to 0 as the Gaussians move apart. The gradient of the
+    non-saturating loss is that of KL(q‖p) − 2 JS (Arjovsky and Bottou 2017, theorem 2.5). It goes to θ/sigma², the
+    slope of D*'s logit.
     """
     x, cell = _grid(theta, sigma)
     p, q = gaussian(x, 0.0, sigma), gaussian(x, theta, sigma)
-    believed = float(np.sum(q * optimal_discriminator(p, q)) * cell)  # E[D*(G(z))]
+    mean_output = float(np.sum(q * optimal_discriminator(p, q)) * cell)  # E[D*(G(z))]
     slope = theta / sigma**2
-    return slope * believed, slope * (1 - believed)
+    return Gradients(minimax=slope * mean_output, non_saturating=slope * (1 - mean_output))
 
 
-def _grid(theta: float, sigma: float) -> tuple[np.ndarray, float]:
+class _Grid(NamedTuple):
     """Points around both means, and the distance between neighbours."""
+
+    x: np.ndarray
+    cell: float
+
+
+def _grid(theta: float, sigma: float) -> _Grid:
     x = np.linspace(min(0.0, theta) - 10 * sigma, max(0.0, theta) + 10 * sigma, 20001)
-    return x, x[1] - x[0]
+    return _Grid(x, x[1] - x[0])
 
 
 def penalised_distance(theta: float, weight: float) -> float:
-    """What WGAN-GP's critic estimates of the segments with the penalty's weight λ: |θ| + θ²/2λ.
+    """The distance of the segments that WGAN-GP's critic finds with the penalty weight λ: |θ| + θ²/2λ.
 
-    The penalty is a price, not a bound: slope s from one segment to the other gains s|θ| − λ(s − 1)²,
-    most at s = 1 + |θ|/2λ. (For critics that are level along the segments; others gain hardly more.)
+    The penalty has a price, and is not a bound. A critic of slope s from one segment to the other gains s|θ| and pays
+    λ(s − 1)². The difference is largest at s = 1 + |θ|/2λ. (This is for critics that are constant along the segments;
+    others gain hardly more.)
     """
     return abs(theta) + theta**2 / (2 * weight)
 
 
 def clipped_distance(theta: float, bound: float) -> float:
-    """What no critic of this module with weights in ±bound exceeds: each hidden unit adds at most bound² of slope."""
+    """An upper bound of the distance for every critic of this module with weights in ±bound.
+
+    A hidden unit adds at most bound² to the slope.
+    """
     return _WIDTH * bound**2 * abs(theta)
 
 
-# ---- The same, trained.
+# ---- The same by training.
 
 
 class Segment(nn.Layer):
-    """A generator of points (θ, height) as images [N, 2, 1, 1]; heights are uniform in [0, 1] for normal latents."""
+    """A generator of points (θ, height) as images [N, 2, 1, 1]. For normal latents, heights are uniform in [0, 1]."""
 
     latent_dim = 1
 
@@ -134,14 +169,14 @@ class Segment(nn.Layer):
 
 @dataclass(frozen=True)
 class Trace:
-    """A GAN's discriminator while it learns and the generator rests; arrays, one value a measurement.
+    """Measurements of a discriminator that learns while the generator does not change: arrays with one value for each.
 
     Attributes:
         steps: discriminator steps done.
-        js: log 2 less half of its loss: at most the JS divergence, equal to it for D*.
+        js: log 2 minus half of its loss. This is at most the JS divergence, and equal to it for D*.
         minimax, non_saturating: d/dθ of the generator's two losses.
-        bound: of |minimax|, ε/(1 − ε) with ε the largest D + ‖∇D‖ on the generator's segment, where
-            D* = 0 (Arjovsky and Bottou 2017, theorem 2.4, with M = 1); inf while ε ≥ 1.
+        bound: upper bound of |minimax|: ε/(1 − ε), where ε is the largest value of D + ‖∇D‖ on the generator's segment,
+            on which D* = 0 (Arjovsky and Bottou 2017, theorem 2.4, with M = 1); inf as long as ε ≥ 1.
     """
 
     steps: np.ndarray
@@ -152,95 +187,129 @@ class Trace:
 
 
 def trace_discriminator(theta: float, steps: Sequence[int], seed: int = 0) -> Trace:
-    """Train the discriminator of `OBJECTIVES["gan"]` at a fixed θ, and measure it after each number of `steps`."""
-    state, done, rows = _start("gan", theta, seed), 0, []
-    for number in sorted(steps):
-        _train_discriminator(state, number - done)
-        done = number
-        js = math.log(2) - state.objective.discriminator_loss(*_logits(state)).item() / 2
-        gradients = (_generator_gradient(state, OBJECTIVES[name]) for name in ("gan-minimax", "gan"))
-        rows.append((number, js, *gradients, _vanishing_bound(state)))
-    return Trace(*np.array(rows).T)
+    """Train the discriminator of `OBJECTIVES["gan"]` at a fixed θ, and measure it after each number in `steps`."""
+    done, rows = 0, []
+    with seeded("theory", seed):
+        task = _start("gan", theta)
+        for count in sorted(steps):
+            _train_discriminator(task, count - done)
+            done = count
+            js = math.log(2) - _discriminator_loss(task) / 2
+            minimax = _generator_gradient(task, OBJECTIVES["gan-minimax"])
+            non_saturating = _generator_gradient(task, OBJECTIVES["gan"])
+            rows.append((count, js, minimax, non_saturating, _vanishing_bound(task)))
+    columns = np.array(rows).T
+    return Trace(steps=columns[0], js=columns[1], minimax=columns[2], non_saturating=columns[3], bound=columns[4])
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A critic's E[f(x)] − E[f(G(z))], which stands for the Wasserstein distance, and d/dθ of the generator's loss."""
+    """What a critic says.
+
+    Attributes:
+        distance: E[f(x)] − E[f(G(z))], its estimate of the Wasserstein distance.
+        gradient: d/dθ of the generator's loss.
+    """
 
     distance: float
     gradient: float
 
 
 def critic_estimate(theta: float, steps: int, seed: int = 0, clip: float | None = None) -> Estimate:
-    """Train the critic of WGAN-GP at a fixed θ, or with `clip` that of WGAN with its weights in ±clip."""
-    state = _start("wgan" if clip else "wgan-gp", theta, seed, clip)
-    _train_discriminator(state, steps)
-    distance = -state.objective.discriminator_loss(*_logits(state)).item()
-    return Estimate(distance, _generator_gradient(state, state.objective))
+    """Train the critic of WGAN-GP at a fixed θ; with `clip`, the critic of WGAN with its weights in ±clip."""
+    with seeded("theory", seed):
+        task = _start("wgan" if clip else "wgan-gp", theta, clip)
+        _train_discriminator(task, steps)
+        return Estimate(-_discriminator_loss(task), _generator_gradient(task, task.objective))
 
 
 def theta_path(name: str, theta: float, rounds: int, steps: int, seed: int = 0) -> np.ndarray:
-    """θ of a generator that follows its plain gradient against a discriminator trained before, [rounds + 1].
+    """θ over the rounds, [rounds + 1], when the generator follows its gradient with plain gradient descent.
 
     Args:
-        name: of the objective; five discriminator steps to each of the generator's.
-        theta: where it starts.
-        steps: of the discriminator before the first round.
+        name: of the objective; each generator step has five discriminator steps.
+        theta: value at the start.
+        rounds: number of generator steps.
+        steps: discriminator steps before the first round.
+        seed: of everything that is random.
     """
-    state = _start(name, theta, seed)
-    _train_discriminator(state, steps)
     path = [theta]
-    train(state, _real_batch, rounds, seed, rounds, [lambda state, _: path.append(state.generator.theta.item())])
+    with seeded("theory", seed):
+        task = _start(name, theta)
+        _train_discriminator(task, steps)
+
+    def record(_: Task, values: Values | None) -> None:
+        path.append(number(_theta(task)))
+
+    train(task, _real_batch, steps=rounds, seed=seed, log_every=rounds, callbacks=[record])
     return np.array(path)
 
 
-def _start(name: str, theta: float, seed: int, clip: float | None = None) -> TrainState:
-    """Networks and optimisers of an objective at step 0, for WGAN with weights in ±clip if not in the recipe's.
+def _start(name: str, theta: float, clip: float | None = None) -> NoiseToImage:
+    """The task of an objective at step 0; for WGAN with weights in ±clip if that is given.
 
-    Clipped critics keep RMSProp, at a rate that fits the bound. The others get Adam with its usual
-    memory, also WGAN-GP's, whose own (0, 0.9) follows the signs of the batches' gradients more than
-    their mean: its estimates stay several per cent off.
+    Clipped critics keep RMSProp, with a learning rate that fits the bound. The others get Adam with its usual β, also
+    WGAN-GP: the Adam of its paper, with β (0, 0.9), follows the signs of the gradients of the batches more than their
+    mean, and the estimates stay several per cent away from the exact values.
     """
     objective = OBJECTIVES[name]
     clip = clip or objective.weight_clip
-    optimizer = replace(objective.optimizer, learning_rate=clip / 20) if clip else Adam(learning_rate=5e-3)
-    objective = replace(objective, weight_clip=clip, discriminator_steps=5)
-    seed_all("theory", seed)
-    generator, average, discriminator = Segment(theta), Segment(theta), MLPDiscriminator(1, 2, _WIDTH)
-    sgd = paddle.optimizer.SGD(_GENERATOR_RATE, generator.parameters())
-    return TrainState(generator, discriminator, average, sgd, optimizer.build(discriminator.parameters()), objective)
+    recipe = replace(objective.optimizer, learning_rate=clip / 20) if clip else Adam(learning_rate=5e-3)
+    return assemble(
+        partial(Segment, theta),
+        partial(MLPDiscriminator, image_size=1, channels=2, width=_WIDTH),
+        replace(objective, weight_clip=clip, discriminator_steps=5),
+        generator_optimizer=lambda parameters: paddle.optimizer.SGD(_GENERATOR_RATE, parameters),
+        discriminator_optimizer=recipe.build,
+    )
 
 
-def _real_batch(number: int) -> tuple[Tensor, None]:
-    return Segment(0.0)(paddle.randn([_BATCH, 1])).detach(), None
+def _theta(task: NoiseToImage) -> Tensor:
+    return task.generator.network.theta
 
 
-def _train_discriminator(state: TrainState, steps: int) -> None:
-    for number in range(steps):
-        discriminator_step(state, *_real_batch(number), paddle.randn([_BATCH, 1]))
+def _real_batch(step: int) -> tuple[Tensor, None]:
+    return Segment(0.0)(paddle.randn([_BATCH_SIZE, 1])).detach(), None
+
+
+def _train_discriminator(task: NoiseToImage, steps: int) -> None:
+    for step in range(steps):
+        real, labels = _real_batch(step)
+        discriminator_step(task, real, labels, paddle.randn([_BATCH_SIZE, 1]))
 
 
 def _even_latents() -> Tensor:
-    """Latents [N, 1] whose heights are evenly spaced."""
+    """Latents [N, 1] for which the heights are evenly spaced."""
     heights = (paddle.arange(_POINTS, dtype="float32") + 0.5) / _POINTS
     return (math.sqrt(2) * paddle.erfinv(2 * heights - 1)).reshape([-1, 1])
 
 
-def _logits(state: TrainState) -> tuple[Tensor, Tensor]:
-    """Of evenly spaced real and generated points."""
-    latents = _even_latents()
-    return state.discriminator(Segment(0.0)(latents)), state.discriminator(state.generator(latents))
+class _Logits(NamedTuple):
+    """The discriminator's logits [N] at evenly spaced real and generated points."""
+
+    real: Tensor
+    fake: Tensor
 
 
-def _generator_gradient(state: TrainState, objective: Objective) -> float:
+def _logits(task: NoiseToImage) -> _Logits:
+    latents, discriminator = _even_latents(), task.discriminator.network
+    return _Logits(discriminator(Segment(0.0)(latents)), discriminator(task.generator.network(latents)))
+
+
+def _discriminator_loss(task: NoiseToImage) -> float:
+    logits = _logits(task)
+    return number(task.objective.discriminator_loss(logits.real, logits.fake))
+
+
+def _generator_gradient(task: NoiseToImage, objective: Objective) -> float:
     """d/dθ of the generator's loss."""
-    return paddle.grad(objective.generator_loss(_logits(state)[1]), state.generator.theta)[0].item()
+    return number(paddle.grad(objective.generator_loss(_logits(task).fake), _theta(task))[0])
 
 
-def _vanishing_bound(state: TrainState) -> float:
-    points = state.generator(_even_latents()).detach()
+def _vanishing_bound(task: NoiseToImage) -> float:
+    points = task.generator.network(_even_latents()).detach()
     points.stop_gradient = False
-    outputs = nn.functional.sigmoid(state.discriminator(points))
+    outputs = nn.functional.sigmoid(task.discriminator.network(points))
     slopes = paddle.grad(outputs.sum(), points)[0].square().sum([1, 2, 3]).sqrt()
-    epsilon = (outputs + slopes).max().item()
+    epsilon = number((outputs + slopes).max())
     return epsilon / (1 - epsilon) if epsilon < 1 else math.inf

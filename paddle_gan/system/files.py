@@ -1,10 +1,14 @@
-"""Files that matter are written to a temporary name, synced, and renamed: a reader finds the old or the new."""
+"""Safe writing: a file is written under a temporary name, synced to the disk, and renamed into place.
+
+So a reader finds the old content or the new one, never a part, also after the process was killed or the power failed.
+"""
 
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from paddle_gan.errors import DiskError, UsageError
@@ -14,13 +18,44 @@ try:
 except ImportError:  # Windows has no such lock
     fcntl = None
 
+# Ends the name of an older folder while a new one takes its place, see `atomic_folder`.
 ASIDE = ".replaced"
 _DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO}
 
 
+def sync(path: Path) -> None:
+    """Wait until everything that was written to the file or folder `path` is on the disk."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:  # a folder cannot be opened on Windows
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@dataclass
+class FileSystem:
+    """The operations by which content comes onto the disk. Tests replace them, to interrupt a save at each of them.
+
+    Attributes:
+        write: writes a whole file.
+        sync: waits until a file or folder is on the disk.
+        replace: renames a file or folder, over an existing file too.
+    """
+
+    write: Callable[[Path, bytes], object] = Path.write_bytes
+    sync: Callable[[Path], None] = sync
+    replace: Callable[[Path, Path], None] = os.replace
+
+
+FILESYSTEM = FileSystem()
+
+
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusal to write at `path` into a DiskError that names it."""
+    """Turn the operating system's refusal to write at `path` into a DiskError that names the path."""
     try:
         yield
     except OSError as error:
@@ -32,7 +67,11 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 def make_folder(path: Path) -> Path:
-    """Create the folder `path` and its parents; a DiskError where that is refused."""
+    """Create the folder `path` and its parents.
+
+    Raises:
+        DiskError: the operating system refuses it.
+    """
     with disk_errors(path):
         path.mkdir(parents=True, exist_ok=True)
     return path
@@ -40,15 +79,15 @@ def make_folder(path: Path) -> Path:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` to write to; put in its place when the block ends well, removed otherwise."""
+    """Yield a temporary path beside `path`. It is renamed to `path` when the block ends, or removed after an error."""
     temporary = path.with_name(f".{path.name}.partial")
     with disk_errors(path):
         try:
             make_folder(path.parent)
             yield temporary
-            sync(temporary)
-            os.replace(temporary, path)
-            sync(path.parent)
+            FILESYSTEM.sync(temporary)
+            FILESYSTEM.replace(temporary, path)
+            FILESYSTEM.sync(path.parent)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -56,11 +95,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """As `atomic_path`, for a folder of files; an older `path` is replaced.
+    """As `atomic_path`, for a folder of files; an older folder `path` is replaced.
 
-    A folder that is not empty cannot be renamed over, so the older one is set aside for the moment
-    between two renames. A process that ends in it leaves the older one with a dot before its name and
-    ASIDE after it, where readers may find it and from where `remove_leftovers` puts it back.
+    A folder cannot be renamed over another one that is not empty. So the older folder is set aside for the moment
+    between two renames. If the process ends in this moment, the older folder stays there with a dot before its name and
+    ASIDE after it. Readers may find it there, and `remove_leftovers` puts it back.
     """
     temporary, older = path.with_name(f".{path.name}.partial"), path.with_name(f".{path.name}{ASIDE}")
     with disk_errors(path):
@@ -69,13 +108,13 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             temporary.mkdir(parents=True)
             yield temporary
             for file in temporary.iterdir():
-                sync(file)
-            sync(temporary)
+                FILESYSTEM.sync(file)
+            FILESYSTEM.sync(temporary)
             if path.exists():
                 shutil.rmtree(older, ignore_errors=True)
-                os.replace(path, older)
-            os.replace(temporary, path)
-            sync(path.parent)
+                FILESYSTEM.replace(path, older)
+            FILESYSTEM.replace(temporary, path)
+            FILESYSTEM.sync(path.parent)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             _put_back(older, path)
@@ -84,17 +123,17 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def _put_back(older: Path, path: Path) -> None:
-    """Undo a replacement that was begun and not ended."""
+    """Undo a replacement that did not come to its end."""
     if older.exists() and not path.exists():
-        os.replace(older, path)
+        FILESYSTEM.replace(older, path)
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold `folder` against other processes; the lock goes with the process, however it ends.
+    """Lock `folder` against other processes. The lock ends with the process, however that ends.
 
     Raises:
-        UsageError: another process holds it.
+        UsageError: another process holds the lock.
     """
     with disk_errors(folder):
         file = open(folder / ".lock", "w")
@@ -110,9 +149,9 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what processes that were killed while they wrote have left in `folder`; not in those below it.
+    """Remove the temporary files in `folder` that a process left when it was killed; folders below are not searched.
 
-    What they had only set aside is put back.
+    A folder that was set aside is put back.
     """
     for older in folder.glob(f".*{ASIDE}"):
         _put_back(older, folder / older.name[1 : -len(ASIDE)])
@@ -125,18 +164,6 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` atomically."""
+    """Write `text` to `path`, whole or not at all."""
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def sync(path: Path) -> None:
-    """Have what was written to the file or folder `path` reach the disk."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except PermissionError:  # a folder cannot be opened on Windows
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        FILESYSTEM.write(temporary, text.encode("utf-8"))

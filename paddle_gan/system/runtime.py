@@ -1,10 +1,10 @@
-"""What must be settled before Paddle is imported, the device, and the random seeds.
+"""What must be settled before Paddle is imported: its threads, its matrix library, its memory, and one signal.
 
-Not about training: nothing here knows what a network is.
+Not about training: nothing here knows what a network is. Not about the device either: see `device`.
 
-Paddle loads MKL and a second OpenMP runtime. Left alone, both spin on the same cores, and on an AMD
-processor this MKL takes its slowest path. The variables that change both are read once, when Paddle
-is loaded; a value that the user has set is always kept.
+Paddle loads MKL and a second OpenMP runtime. With their default settings both spin on the same cores, and on an AMD
+processor this MKL takes its slowest path. Paddle reads the variables that change both only once, when it is imported. A
+value that the user has set is always kept.
 """
 
 import os
@@ -12,14 +12,24 @@ import platform
 import signal
 import sys
 import warnings
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
-# Paddle warns of these at import or in every training forward; neither is about the user's program.
+# The environment as the user gave it, before `prepare` adds to it: for processes that set themselves up.
+ENVIRONMENT: Mapping[str, str] = MappingProxyType(dict(os.environ))
+
+# Paddle warns of these at its import or in every forward pass in training; neither is about the user's program.
 _NOISE = ("No ccache found", "When training, we now always track global mean and variance")
 
 
 def cpu_count() -> int:
-    """Number of cores this process may use: its affinity, or less where a container limits it; its share if it is one of several."""
+    """Number of cores that this process may use.
+
+    These are the cores of its affinity, or fewer where a container limits them; one of several processes of a training
+    run has its share of them.
+    """
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     try:
@@ -30,38 +40,8 @@ def cpu_count() -> int:
     return max(1, cores // int(os.environ.get("PADDLE_LOCAL_SIZE", 1)))  # set by Paddle's launcher
 
 
-# Where nothing can be found out of it.
-_UNKNOWN_MEMORY = 4 << 30
-# Limit, use, and the name in memory.stat of what is only a cache of files; cgroup version 2 and version 1.
-_CGROUP_MEMORY = (
-    ("memory.max", "memory.current", "memory.stat", "inactive_file"),
-    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
-)
-
-
-def available_memory(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """Bytes that can be had at the moment: of the machine, or less where a container limits it."""
-    try:
-        available = 1024 * _numbers(meminfo)["MemAvailable:"]
-    except (OSError, ValueError, KeyError):
-        available = _UNKNOWN_MEMORY
-    for limit, used, statistics, cache in _CGROUP_MEMORY:
-        try:
-            free = int((cgroup / limit).read_text()) - int((cgroup / used).read_text())
-            available = min(available, max(0, free + _numbers(cgroup / statistics)[cache]))
-        except (OSError, ValueError, KeyError):  # no such cgroup, or "max": no limit
-            pass
-    return available
-
-
-def _numbers(path: Path) -> dict[str, int]:
-    """The first number of each line by the word before it."""
-    lines = [line.split() for line in path.read_text().splitlines()]
-    return {words[0]: int(words[1]) for words in lines if len(words) > 1}
-
-
 def cpu_environment(cores: int, cpuinfo: str) -> dict[str, str]:
-    """The environment in which Paddle is quickest on a CPU.
+    """The environment in which Paddle is fastest on a CPU.
 
     Args:
         cores: threads for MKL.
@@ -85,11 +65,11 @@ def cpu_environment(cores: int, cpuinfo: str) -> dict[str, str]:
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep what is freed for the next allocation instead of giving it back to the system.
+    """Let the C library keep freed memory for the next allocation instead of returning it to the system.
 
-    A training step allocates and frees the same megabytes for every feature map. Given back, they come
-    as new pages each time, which takes a quarter of the time of a small network's step. What lies in one
-    piece of more than 32 MiB, the most that the library allows, is given back as before.
+    A training step allocates and frees the same megabytes for every feature map. If they are returned, they come back
+    as new pages each time, which takes a quarter of the time of a small network's step. Blocks of more than 32 MiB, the
+    most that the library allows, are still returned.
     """
     if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
         return
@@ -104,13 +84,13 @@ def keep_freed_memory() -> None:
     mallopt(trim_threshold, 2**31 - 1)
 
 
-# Whether Paddle was there before this package, so that the environment could not be set.
-too_late = False
+@cache
+def prepare() -> tuple[str, ...]:
+    """Set the process up for Paddle, once; what the user has set is kept.
 
-
-def prepare() -> None:
-    """Set the process up for Paddle; without effect on what the user has set."""
-    global too_late
+    Returns:
+        Names of the variables that could not be set, because Paddle was imported before this package.
+    """
     for message in _NOISE:
         warnings.filterwarnings("ignore", message=message)
     keep_freed_memory()
@@ -118,89 +98,23 @@ def prepare() -> None:
         cpuinfo = Path("/proc/cpuinfo").read_text()
     except OSError:
         cpuinfo = ""
-    variables = cpu_environment(cpu_count(), cpuinfo)
+    missing = {name: value for name, value in cpu_environment(cpu_count(), cpuinfo).items() if name not in os.environ}
     if "paddle" in sys.modules:
-        too_late = any(name not in os.environ for name in variables)
-        return
-    for name, value in variables.items():
-        os.environ.setdefault(name, value)
+        return tuple(missing)
+    os.environ.update(missing)
+    return ()
+
+
+def hold_sigterm() -> None:
+    """Hold SIGTERM back until `accept_sigterm`.
+
+    Paddle's import sets a handler of its own for this signal, in which the process may hang for ever.
+    """
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
 
 def accept_sigterm() -> None:
-    """Let SIGTERM end the process again, which `cli.main` holds back while Paddle may be imported."""
+    """Let SIGTERM end the process again, also one that came meanwhile."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-
-
-def select_device(name: str) -> str:
-    """Make `name` Paddle's device.
-
-    Args:
-        name: "auto" (a GPU where there is one), "cpu", "gpu" or "gpu:N". Of several processes each has a GPU of
-            its own, which the launcher chooses.
-
-    Returns:
-        The device chosen: "cpu" or "gpu:N".
-
-    Raises:
-        UsageError: no such device here, or this build of Paddle cannot use it.
-    """
-    import paddle
-
-    from paddle_gan.errors import UsageError
-
-    # Paddle's own handlers print a C++ trace for a mere SIGTERM.
-    paddle.disable_signal_handler()
-    accept_sigterm()
-    # Asked first: set_device("gpu") without a GPU ends the process, and cannot be caught.
-    gpus = paddle.device.cuda.device_count() if paddle.is_compiled_with_cuda() else 0
-    kind, _, index = name.partition(":")
-    launched = paddle.distributed.ParallelEnv()
-    if launched.world_size > 1 and index:
-        raise UsageError(
-            f"--device {name}: each process takes a GPU of its own; choose them with the launcher's --devices"
-        )
-    if name in ("auto", "gpu") and gpus:
-        name = f"gpu:{launched.device_id}"
-    elif name == "auto":
-        name = "cpu"
-    elif kind == "gpu" and (index.isdecimal() or not index):
-        if not paddle.is_compiled_with_cuda():
-            raise UsageError(
-                f"--device {name}: this Paddle is built for the CPU; "
-                "install requirements-gpu.txt in a fresh environment, or use --device cpu"
-            )
-        if int(index or 0) >= gpus:
-            raise UsageError(f"--device {name}: Paddle sees {gpus} GPU(s) here; use --device cpu, or check the driver")
-        name = f"gpu:{index or 0}"
-    elif name != "cpu":
-        raise UsageError(f"--device {name}: expected auto, cpu, gpu or gpu:N")
-    paddle.set_device(name)
-    if name != "cpu":
-        _search_convolutions()
-    return name
-
-
-def _search_convolutions() -> None:
-    """Let cuDNN find the quickest convolution of each shape by trying all, once, unless the user has settled it.
-
-    What is asked to be deterministic cannot be searched for: Paddle refuses both together.
-    """
-    import paddle
-
-    search, deterministic = "FLAGS_cudnn_exhaustive_search", "FLAGS_cudnn_deterministic"
-    if search not in os.environ and not paddle.get_flags([deterministic])[deterministic]:
-        paddle.set_flags({search: True})
-
-
-def seed_all(purpose: str, *numbers: int) -> None:
-    """Seed Paddle's random generators from a purpose and some integers, for example ("round", seed, step).
-
-    The same arguments give the same stream, different ones give independent streams
-    (`numpy.random.SeedSequence`), so that no two uses of one seed share their noise.
-    """
-    import numpy as np
-    import paddle
-
-    entropy = [int.from_bytes(purpose.encode(), "little"), *numbers]
-    paddle.seed(int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1))

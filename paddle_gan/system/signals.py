@@ -1,4 +1,4 @@
-"""Ending a run on SIGINT (Ctrl-C) and SIGTERM (a scheduler) at the end of a round, so that it can be saved."""
+"""SIGINT (Ctrl-C) and SIGTERM (a scheduler) end a training run at the end of a round, so that it can be saved."""
 
 import os
 import signal
@@ -12,20 +12,20 @@ from paddle_gan.errors import GanError
 from paddle_gan.system import parallel
 
 
-class Steps(Protocol):
-    """What counts its steps."""
+class HasStep(Protocol):
+    """Anything with a number of rounds played, such as a task."""
 
     step: int
 
 
-# (what is trained, the values of a logged round or None), called after every round
-Callback = Callable[[Steps, object], None]
+# Called after every round with what is trained and, in rounds that are logged, their values; else None.
+Callback = Callable[[HasStep, object], None]
 # The launcher of several processes sends its signal three times in a row.
 _LAUNCHER_REPEATS_SECONDS = 1.0
 
 
 class Stopped(GanError):
-    """The user or the system asked the run to end; its status is the shell's, 128 + the signal's number."""
+    """The user or the system asked the training run to end. As in a shell, the status is 128 + the signal's number."""
 
     def __init__(self, number: int, step: int):
         super().__init__(
@@ -36,26 +36,28 @@ class Stopped(GanError):
 
 @contextmanager
 def stop_on_signal() -> Iterator[Callback]:
-    """Yields a callback that raises `Stopped` after the round in which a signal came, to this process or another of its job.
+    """Yield a callback that raises `Stopped` after the round in which a signal came to any process of the training run.
 
-    It is the place where those wait for each other, so it is to be called last in every round. A second signal ends the process at once. Outside the main thread, where Python has no signals,
-    the callback never raises. Must be entered after Paddle was imported, which sets handlers of its own.
+    All processes wait for each other in the callback, so it must be the last one of every round. A second signal ends
+    the process at once. Python delivers signals to the main thread only; in another thread the callback raises nothing.
+
+    Enter this block after Paddle was imported: Paddle's import sets signal handlers of its own.
     """
-    received, since = 0, 0.0
+    received, received_at = 0, 0.0
 
     def handler(number: int, frame: object) -> None:
-        nonlocal received, since
+        nonlocal received, received_at
         if received:
-            if parallel.world_size() == 1 or time.monotonic() > since + _LAUNCHER_REPEATS_SECONDS:
+            if parallel.world_size() == 1 or time.monotonic() > received_at + _LAUNCHER_REPEATS_SECONDS:
                 os._exit(128 + number)
             return
-        received, since = number, time.monotonic()
-        # Not print: the signal may have come in the middle of one.
+        received, received_at = number, time.monotonic()
+        # Not `print`: the signal may have interrupted another `print`.
         os.write(2, b"stopping after this step; press again to end at once\n")
 
-    def callback(state: Steps, values: object) -> None:
-        if parallel.meet(stop=received > 0):
-            raise Stopped(received or signal.SIGTERM, state.step)
+    def callback(trained: HasStep, values: object) -> None:
+        if parallel.any_process(received > 0):
+            raise Stopped(received or signal.SIGTERM, trained.step)
 
     if threading.current_thread() is not threading.main_thread():
         yield callback
@@ -64,5 +66,5 @@ def stop_on_signal() -> Iterator[Callback]:
     try:
         yield callback
     finally:
-        for number, old in previous.items():
-            signal.signal(number, old)
+        for number, old_handler in previous.items():
+            signal.signal(number, old_handler)

@@ -1,9 +1,8 @@
 """Checkpoints: everything that a resume needs, in a form that executes nothing when it is read.
 
-A checkpoint is a folder `step-NNNNNNNN` with `state.safetensors` (both networks, the average, the
-accumulators of both optimisers, for float16 the scales of the losses) and `manifest.json` (format version, SHA-256, step, where and with
-what it was written). There is no random state in it: everything random is a function of the seed
-and the step, and both are known (see `training`).
+A checkpoint is a folder `step-NNNNNNNN` with `state.safetensors` (the tensors of `state.tensors_of`) and
+`manifest.json` (format version, SHA-256, step, where and with what it was written). There is no random state in it:
+everything random is a function of the seed and the step, and both are known (see `task`).
 """
 
 import hashlib
@@ -11,36 +10,55 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import paddle
-import paddle.nn as nn
 import safetensors
 import safetensors.numpy
-from paddle import Tensor
 
 from paddle_gan.backend.environment import environment
-from paddle_gan.errors import CheckpointError, NumericalError, UsageError
-from paddle_gan.system import parallel
-from paddle_gan.system.files import ASIDE, atomic_folder, remove_leftovers
-from paddle_gan.training.loop import TrainState
-from paddle_gan.training.pdparams import read_pdparams
+from paddle_gan.errors import CheckpointError, NumericalError
+from paddle_gan.system.files import ASIDE, FILESYSTEM, atomic_folder, remove_leftovers
+from paddle_gan.training.state import create_accumulators, set_state, tensors_of
+from paddle_gan.training.task import Task
+from paddle_gan.training.weights import check_same_shapes
 
-FORMAT = 2  # 1 had no hash of the manifest
+FORMAT = 3  # 1 had no hash of the manifest; 1 and 2 called the generator's average "average"
 _STATE = "state.safetensors"
 _MANIFEST = "manifest.json"
-_LONGEST_NAME = 200
-# Of a scaler of losses: its scale, and the updates in a row without and with an overflow.
-_SCALE = ("scale", "incr_count", "decr_count")
 _NAME = re.compile(rf"step-(\d{{8,}})|\.step-(\d{{8,}}){re.escape(ASIDE)}")
 
 
-def save(state: TrainState, folder: Path, data: str, classes: tuple[str, ...] = (), keep: int = 2) -> Path:
-    """Write a checkpoint of `state` and remove all but the newest `keep`.
+@dataclass(frozen=True)
+class Checkpoint:
+    """The content of a checkpoint.
+
+    Attributes:
+        manifest: as `save` writes it.
+        arrays: by the names of `state.tensors_of`.
+    """
+
+    manifest: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+
+    @property
+    def step(self) -> int:
+        """Rounds played."""
+        return self.manifest["step"]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the labels of the data."""
+        return tuple(self.manifest["classes"])
+
+
+def save(task: Task, folder: Path, data: str, classes: tuple[str, ...] = (), keep: int = 2) -> Path:
+    """Write a checkpoint of `task` and remove all but the newest `keep`.
 
     Args:
-        state: not changed.
+        task: not changed.
         folder: of the checkpoints.
         data: fingerprint of the data set, compared at a resume.
         classes: names of the labels, for those who sample.
@@ -53,72 +71,59 @@ def save(state: TrainState, folder: Path, data: str, classes: tuple[str, ...] = 
         NumericalError: a value is NaN or infinite; nothing is written.
         DiskError: it cannot be written; the older checkpoints stay.
     """
-    arrays = {name: tensor.numpy() for name, tensor in _tensors(state).items()}
+    arrays = {name: tensor.numpy() for name, tensor in tensors_of(task).items()}
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise NumericalError(
-                f"step {state.step}: {name} holds NaN or infinity, so this state is not saved; try a smaller "
+                f"step {task.step}: {name} holds NaN or infinity, so this state is not saved; try a smaller "
                 "--learning-rate, --gradient-clip 1, or --loss wgan-gp"
             )
     payload = safetensors.numpy.save(arrays)
     manifest = {
         "format": FORMAT,
-        "step": state.step,
+        "step": task.step,
         "data": data,
         "classes": list(classes),
         "sha256": {_STATE: hashlib.sha256(payload).hexdigest()},
         "written_with": environment(),
     }
     manifest["manifest_sha256"] = _manifest_hash(manifest)
-    target = folder / f"step-{state.step:08d}"
+    target = folder / f"step-{task.step:08d}"
+    # The folder is renamed into place only when its files are whole and on the disk.
     with atomic_folder(target) as temporary:
-        (temporary / _STATE).write_bytes(payload)
-        (temporary / _MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
+        FILESYSTEM.write(temporary / _STATE, payload)
+        FILESYSTEM.write(temporary / _MANIFEST, json.dumps(manifest, indent=2).encode())
     for old in [path for path in _newest_first(folder) if path != target][keep - 1 :]:
         shutil.rmtree(old, ignore_errors=True)
     return target
 
 
-def restore(state: TrainState, folder: Path, data: str, say: Callable[[str], None]) -> None:
-    """Bring `state` to the newest checkpoint in `folder` that is whole; leave it as it is where there is none.
+def restore(task: Task, folder: Path, data: str, say: Callable[[str], None]) -> None:
+    """Bring `task` to the newest intact checkpoint in `folder`; leave it as it is where there is none.
 
-    A damaged checkpoint is passed over with a notice.
+    A damaged checkpoint is skipped with a notice.
 
     Raises:
-        CheckpointError: there are checkpoints but all are damaged, or the newest whole one is of other
-            networks; no weight has been changed then.
+        CheckpointError: there are checkpoints but all are damaged, or the newest intact one is of other networks; no
+            weight has been changed then.
     """
     remove_leftovers(folder)
     if not _newest_first(folder):
         return
-    manifest, arrays = read_newest(folder, say)
-    _create_accumulators(state)
-    tensors = _tensors(state)
-    _check_same_shapes(tensors, arrays, folder / f"step-{manifest['step']:08d}")
-    for name, tensor in tensors.items():
-        tensor.set_value(arrays[name])
-    _set_scales(state, tensors)
-    state.step = manifest["step"]
-    if manifest["data"] != data:
+    found = read_newest(folder, say)
+    create_accumulators(task)
+    check_same_shapes(tensors_of(task), found.arrays, folder / f"step-{found.step:08d}")
+    set_state(task, found.step, found.arrays)
+    if found.manifest["data"] != data:
         say("notice: the data is not what this run was trained on so far; it goes on with the data as it is now")
-    written, here = {"processes": 1} | manifest["written_with"], environment()
+    written, here = {"processes": 1} | found.manifest["written_with"], environment()
     changed = [f"{key} {written.get(key)} -> {here[key]}" for key in here if written.get(key) != here[key]]
     if changed:
         say(f"notice: resumed under other conditions ({', '.join(changed)}): equal in kind, not bit for bit")
 
 
-def share(state: TrainState) -> None:
-    """Bring `state` in every process of a job to that of process 0, which alone has read a checkpoint."""
-    state.step = int(parallel.from_first(str(state.step)))
-    if state.step and parallel.rank():
-        _create_accumulators(state)
-    tensors = _tensors(state)
-    parallel.broadcast(list(tensors.values()))
-    _set_scales(state, tensors)
-
-
-def read_newest(folder: Path, say: Callable[[str], None]) -> tuple[dict, dict[str, np.ndarray]]:
-    """Manifest and arrays of the newest checkpoint in `folder` that is whole.
+def read_newest(folder: Path, say: Callable[[str], None]) -> Checkpoint:
+    """The newest intact checkpoint in `folder`.
 
     Raises:
         CheckpointError: there is none.
@@ -131,67 +136,12 @@ def read_newest(folder: Path, say: Callable[[str], None]) -> tuple[dict, dict[st
             failures.append(str(error))
             continue
         for failure in failures:
-            say(f"notice: passed over a damaged checkpoint: {failure}")
+            say(f"notice: skipped a damaged checkpoint: {failure}")
         return content
     raise CheckpointError(f"no usable checkpoint in {folder}: {'; '.join(failures) or 'it holds none'}")
 
 
-def read_weights(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a .pdparams or .safetensors file, of whoever wrote it; nothing in it is executed.
-
-    Raises:
-        UsageError: no such file, or of another kind. CheckpointError: damaged, or more than arrays.
-    """
-    if path.suffix == ".pdparams":
-        arrays = read_pdparams(path)
-    elif path.suffix != ".safetensors" or not path.is_file():
-        raise UsageError(f"{path}: no file of weights, .pdparams or .safetensors")
-    else:
-        try:
-            arrays = safetensors.numpy.load_file(path)
-        except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
-            raise CheckpointError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
-    for name in arrays:
-        if len(name) > _LONGEST_NAME or not name.isprintable():
-            raise CheckpointError(f"{path}: {ascii(name)[:_LONGEST_NAME]} is no name of a weight")
-    return arrays
-
-
-def part(arrays: dict[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
-    """Of a checkpoint's arrays those of its "average", "generator" or "discriminator", by their names in the layer."""
-    prefix = f"{name}/"
-    return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
-
-
-def load_weights(layer: nn.Layer, arrays: dict[str, np.ndarray], source: Path) -> None:
-    """Give `layer`, float32, the weights in `arrays`, of any float type; uint16 is bfloat16, as Paddle writes it.
-
-    Raises:
-        CheckpointError: other names, shapes or types, NaN or infinity; no weight has been changed then.
-    """
-    tensors = layer.state_dict()
-    _check_same_shapes(tensors, arrays, source)
-    values = {}
-    for name in tensors:
-        value = values[name] = _float32(arrays[name])
-        if value is None:
-            raise CheckpointError(f"{source}: {name} is of {arrays[name].dtype}, not of a float type")
-        if not np.isfinite(value).all():
-            raise CheckpointError(f"{source}: {name} holds NaN or infinity")
-    for name, tensor in tensors.items():
-        tensor.set_value(values[name])
-
-
-def _float32(array: np.ndarray) -> np.ndarray | None:
-    if array.dtype == np.uint16:
-        return (array.astype(np.uint32) << 16).view(np.float32)
-    if array.dtype.kind != "f":
-        return None
-    with np.errstate(over="ignore"):  # of float64: infinity is refused
-        return array.astype(np.float32)
-
-
-def _read(checkpoint: Path) -> tuple[dict, dict[str, np.ndarray]]:
+def _read(checkpoint: Path) -> Checkpoint:
     try:
         manifest = json.loads((checkpoint / _MANIFEST).read_text(encoding="utf-8"))
         written_format, expected = manifest["format"], manifest["sha256"][_STATE]
@@ -202,19 +152,29 @@ def _read(checkpoint: Path) -> tuple[dict, dict[str, np.ndarray]]:
         payload = (checkpoint / _STATE).read_bytes()
         if hashlib.sha256(payload).hexdigest() != expected:
             raise CheckpointError(f"{checkpoint / _STATE}: SHA-256 is not the one in its manifest")
-        manifest["data"], list(manifest["classes"]), dict(manifest["written_with"])
+        _check_fields(manifest)
         if checkpoint.name.removeprefix(".").removesuffix(ASIDE) != f"step-{manifest['step']:08d}":
             raise CheckpointError(f"{checkpoint}: its manifest is of step {manifest['step']}")
         stated = manifest.get("manifest_sha256")
         if (stated or written_format > 1) and stated != _manifest_hash(manifest):
             raise CheckpointError(f"{checkpoint / _MANIFEST}: SHA-256 is not the one that it states")
-        return manifest, safetensors.numpy.load(payload)
+        arrays = safetensors.numpy.load(payload)
+        if written_format < 3:
+            arrays = {re.sub("^average/", "generator_average/", name): array for name, array in arrays.items()}
+        return Checkpoint(manifest, arrays)
     except (OSError, ValueError, KeyError, TypeError, RecursionError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{checkpoint}: cannot be read ({type(error).__name__}: {error})") from error
 
 
+def _check_fields(manifest: dict) -> None:
+    """Raise KeyError or TypeError unless the fields that are used later are there and of their kinds."""
+    for name, kind in (("data", str), ("classes", list), ("written_with", dict)):
+        if not isinstance(manifest[name], kind):
+            raise TypeError(f"its {name} is no {kind.__name__}")
+
+
 def _manifest_hash(manifest: dict) -> str:
-    """SHA-256 of all that a manifest says, but for this hash itself."""
+    """SHA-256 of a manifest without this hash itself."""
     said = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
@@ -224,61 +184,3 @@ def _newest_first(folder: Path) -> list[Path]:
     matches = [(_NAME.fullmatch(path.name), path) for path in folder.glob("*step-*")]
     found = [(int(match[1] or match[2]), bool(match[1]), path) for match, path in matches if match]
     return [path for _, _, path in sorted(found, reverse=True)]
-
-
-def _tensors(state: TrainState) -> dict[str, Tensor]:
-    """Every tensor of the state under a name that does not depend on the order in which layers were made."""
-    tensors = {}
-    for name in ("generator", "discriminator", "average"):
-        tensors |= {f"{name}/{key}": tensor for key, tensor in getattr(state, name).state_dict().items()}
-    for name in ("generator", "discriminator"):
-        optimizer, layer = getattr(state, f"{name}_optimizer"), getattr(state, name)
-        tensors |= {f"{name}_optimizer/{key}": tensor for key, tensor in _accumulators(optimizer, layer).items()}
-    for name, scaler in state.precision.scalers.items():
-        numbers = scaler.state_dict()
-        tensors |= {f"{name}_scaler/{key}": paddle.to_tensor(np.float32(numbers[key]).reshape(1)) for key in _SCALE}
-    return tensors
-
-
-def _set_scales(state: TrainState, tensors: dict[str, Tensor]) -> None:
-    """Give the scalers, whose numbers are no tensors, what `tensors` says of them."""
-    for name, scaler in state.precision.scalers.items():
-        scale, *counts = (tensors[f"{name}_scaler/{key}"].numpy() for key in _SCALE)
-        scaler.load_state_dict(scaler.state_dict() | dict(zip(_SCALE, (scale, *(int(count[0]) for count in counts)))))
-
-
-def _accumulators(optimizer: paddle.optimizer.Optimizer, layer: nn.Layer) -> dict[str, Tensor]:
-    """The optimiser's tensors as "parameter's place in the layer/accumulator".
-
-    Paddle keys them by generated names (`conv2d_0.w_0_moment1_0`), which change with the number and
-    order of layers made before.
-    """
-    state, accumulators = optimizer.state_dict(), {}
-    for place, parameter in layer.named_parameters():
-        prefix = f"{parameter.name}_"
-        for key, tensor in state.items():
-            if key.startswith(prefix):
-                kind = re.sub(r"_\d+$", "", key.removeprefix(prefix))
-                accumulators[f"{place}/{kind}"] = tensor
-    return accumulators
-
-
-def _create_accumulators(state: TrainState) -> None:
-    """An optimiser makes its accumulators in its first step: take one of gradient zero, to be overwritten."""
-    for name in ("generator", "discriminator"):
-        optimizer, layer = getattr(state, f"{name}_optimizer"), getattr(state, name)
-        paddle.add_n([0.0 * parameter.sum() for parameter in layer.parameters() if parameter.trainable]).backward()
-        optimizer.step()
-        optimizer.clear_grad()
-
-
-def _check_same_shapes(tensors: dict[str, Tensor], arrays: dict[str, np.ndarray], source: Path) -> None:
-    mine = {name: list(tensor.shape) for name, tensor in tensors.items()}
-    theirs = {name: list(array.shape) for name, array in arrays.items()}
-    if mine == theirs:
-        return
-    different = sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
-    shown = ", ".join(
-        f"{name} {theirs.get(name, 'missing')} (expected {mine.get(name, 'none')})" for name in different[:3]
-    )
-    raise CheckpointError(f"{source} is of another network, {len(different)} differences: {shown}")

@@ -1,7 +1,8 @@
-"""What goes wrong with GANs, recognised from the logged values while a run trains, with what to try.
+"""Typical problems of GANs, recognised during training from the logged values, with advice.
 
-Each `Fault` is a rule over the values of the last logged rounds and a plain sentence. They are meant to be silent on
-runs that go well: the thresholds lie well outside of what the default runs show. Not about NaN, which ends a run.
+Each `Fault` is a rule over the values of the last logged rounds, and a sentence for the user. A training run that goes
+well shall give no such sentence: the thresholds are far outside of the values of the default runs. Not about NaN, which
+ends a training run.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,13 +13,18 @@ from typing import Any
 import numpy as np
 import paddle
 
-from paddle_gan.objectives.objective import Objective, gradient_penalty
-from paddle_gan.training.loop import Callback, TrainState, Values
+from paddle_gan.backend.values import number
+from paddle_gan.objectives.objective import Objective
+from paddle_gan.objectives.penalties import Role
+from paddle_gan.training.loop import Callback, Values
+from paddle_gan.training.task import Task
 
+# Logged rounds that a rule looks at.
 _WINDOW = 10
 _LONG_WINDOW = 20
-# Before this many rounds a good run may look like any of them.
+# In the first rounds, a good training run may look like any of the faults.
 _WARM_UP = 200
+# The values of the logged rounds so far.
 History = Sequence[dict[str, Any]]
 
 
@@ -27,7 +33,7 @@ class Fault:
     """A way in which training goes wrong.
 
     Attributes:
-        holds: (values of the logged rounds so far, objective) -> whether it is there.
+        holds: whether the fault is there, a function of (history, objective).
         sentence: what happened and what to try.
     """
 
@@ -36,23 +42,23 @@ class Fault:
 
 
 def diagnosis(objective: Objective, earlier: History) -> Callback:
-    """Adds `diagnosis/FAULT`, a sentence, to the values of the first logged round in which a fault is there.
+    """A callback that adds `diagnosis/FAULT`, a sentence, to the first logged values in which a fault is recognised.
 
     Args:
-        objective: that is trained.
-        earlier: the lines of the run's log so far; what they tell is not told again.
+        objective: of the training run.
+        earlier: the lines of its log so far; a fault that was reported in them is not reported again.
     """
     history = [line for line in earlier if line["step"] >= _WARM_UP]
-    told = {name for line in earlier for name in line if name.startswith("diagnosis/")}
+    reported = {name for line in earlier for name in line if name.startswith("diagnosis/")}
 
-    def callback(state: TrainState, values: Values | None) -> None:
-        if values is None or state.step < _WARM_UP:
+    def callback(task: Task, values: Values | None) -> None:
+        if values is None or task.step < _WARM_UP:
             return
         history.append(dict(values))
         for name, fault in FAULTS.items():
             key = f"diagnosis/{name}"
-            if key not in told and fault.holds(history, objective):
-                told.add(key)
+            if key not in reported and fault.holds(history, objective):
+                reported.add(key)
                 values[key] = fault.sentence
 
     return callback
@@ -60,52 +66,57 @@ def diagnosis(objective: Objective, earlier: History) -> Callback:
 
 @lru_cache
 def guessing_loss(objective: Objective) -> float:
-    """The least loss of a discriminator that gives every image the same logit: 2 log 2 for GAN, 1/4 for LSGAN, 0 for WGAN."""
+    """The least loss of a discriminator that gives every image the same logit.
+
+    It is 2 log 2 for GAN, 1/4 for LSGAN and 0 for WGAN.
+    """
     return min(_loss(objective, logit, logit) for logit in np.linspace(-12, 12, 241))
 
 
 @lru_cache
 def least_loss(objective: Objective) -> float:
-    """The least loss of a discriminator that knows: 0 for GAN and LSGAN."""
+    """The least loss of a discriminator that makes no error: 0 for GAN and LSGAN."""
     logits = range(-12, 13)
     return min(_loss(objective, real, fake) for real in logits for fake in logits)
 
 
 def _loss(objective: Objective, real: float, fake: float) -> float:
-    return objective.discriminator_loss(*(paddle.to_tensor([logit], "float32") for logit in (real, fake))).item()
+    real_logits, fake_logits = paddle.to_tensor([real], "float32"), paddle.to_tensor([fake], "float32")
+    return number(objective.discriminator_loss(real_logits, fake_logits))
 
 
 def _is_critic(objective: Objective) -> bool:
-    """Whether its loss is a difference, which says nothing by itself and has no least value."""
+    """Whether the loss is a difference, as in WGAN: it has no least value, and a single value of it says nothing."""
     return abs(guessing_loss(objective)) < 1e-6
 
 
 def _median(history: History, name: str, window: int = _WINDOW) -> float | None:
-    """Median over the last logged values, or None where there are too few."""
+    """Median of the last logged values; None if there are fewer than `window`."""
     values = [line[name] for line in history[-window:] if name in line]
     return float(np.median(values)) if len(values) == window else None
 
 
 def discriminator_saturated(history: History, objective: Objective) -> bool:
-    """The discriminator is right and sure: its loss is under 2 % of the way from the least there is to guessing."""
+    """The discriminator makes no errors: its loss is closer to the least loss than 2 % of the distance to guessing."""
     loss = _median(history, "loss/discriminator")
-    if loss is None or _is_critic(objective):  # a critic stays useful however well it tells them apart
+    if loss is None or _is_critic(objective):  # a critic stays useful, however well it separates real from generated
         return False
     least = least_loss(objective)
     return loss - least < 0.02 * (guessing_loss(objective) - least)
 
 
 def generator_winning(history: History, objective: Objective) -> bool:
-    """The discriminator does no better than guessing, or rates generated images above real ones."""
-    real, fake = (_median(history, f"mean_logit/{side}", _LONG_WINDOW) for side in ("real", "fake"))
-    if real is None or fake is None:
-        return False
+    """The discriminator does no better than guessing, or gives generated images higher logits than real ones."""
+    real = _median(history, "mean_logit/real", _LONG_WINDOW)
+    fake = _median(history, "mean_logit/fake", _LONG_WINDOW)
     loss = _median(history, "loss/discriminator", _LONG_WINDOW)
+    if real is None or fake is None or loss is None:
+        return False
     return real <= fake or (not _is_critic(objective) and loss > 0.995 * guessing_loss(objective))
 
 
 def losses_oscillate(history: History, objective: Objective) -> bool:
-    """The discriminator's loss keeps jumping between under a third and over three times its median."""
+    """The discriminator's loss jumps again and again, below a third of its median and above three times its median."""
     values = np.array([line["loss/discriminator"] for line in history[-_LONG_WINDOW:] if "loss/discriminator" in line])
     if len(values) < _LONG_WINDOW or _is_critic(objective):
         return False
@@ -114,9 +125,10 @@ def losses_oscillate(history: History, objective: Objective) -> bool:
 
 
 def samples_alike(history: History, objective: Objective) -> bool:
-    """The samples differ by less than half of what they did at their best, or by less than a quarter of what real images do.
+    """The samples have become nearly the same.
 
-    The first in two measures in a row, the second in four.
+    Either their diversity was less than half of its best value (or of 1, if that is less) in the last two measures, or
+    it was less than a quarter of the diversity of real images in the last four measures.
     """
     values = [line["evaluation/diversity"] for line in history if "evaluation/diversity" in line]
     fallen = len(values) >= 3 and max(values[-2:]) < 0.5 * min(1.0, max(values))
@@ -130,41 +142,44 @@ def weights_at_bound(history: History, objective: Objective) -> bool:
 
 
 def penalised_norm_off(history: History, objective: Objective) -> bool:
-    """The penalised gradient's norm is typically further than 0.5 from the 1 that it is drawn to."""
-    penalty = _median(history, "loss/penalty")
-    if penalty is None or objective.penalty is not gradient_penalty:
+    """The norm of the penalised gradient is typically more than 0.5 away from 1, the centre of the penalty."""
+    value = _median(history, "loss/penalty")
+    penalties = [penalty for penalty in objective.penalties_of(Role.DISCRIMINATOR) if penalty.weight]
+    if value is None or len(penalties) != 1 or penalties[0].centre != 1:
         return False
-    return (penalty / objective.penalty_weight) ** 0.5 > 0.5
+    return (value / penalties[0].weight) ** 0.5 > 0.5
 
 
 FAULTS: dict[str, Fault] = {
     "discriminator_saturated": Fault(
         discriminator_saturated,
-        "the discriminator tells real from generated almost without error, so the generator gets hardly any gradient "
-        "(Arjovsky and Bottou 2017); try a smaller --discriminator-learning-rate, --label-smoothing 0.1 with gan, or --loss wgan-gp",
+        "the discriminator tells real from generated images almost without error, so the generator gets hardly any "
+        "gradient (Arjovsky and Bottou 2017); try a smaller --discriminator-learning-rate, --label-smoothing 0.1 with "
+        "gan, or --loss wgan-gp",
     ),
     "generator_winning": Fault(
         generator_winning,
-        "the discriminator does no better than guessing, so it has nothing to teach; try a larger --discriminator-learning-rate, "
-        "--discriminator-steps or --discriminator-width",
+        "the discriminator does no better than guessing, so the generator learns nothing from it; try a larger "
+        "--discriminator-learning-rate, --discriminator-steps or --discriminator-width",
     ),
     "losses_oscillate": Fault(
         losses_oscillate,
-        "the losses jump up and down instead of settling; try smaller learning rates, --beta1 0.5 or less, or --loss wgan-gp",
+        "the losses jump up and down and do not become stable; try smaller learning rates, --beta1 0.5 or less, or "
+        "--loss wgan-gp",
     ),
     "samples_alike": Fault(
         samples_alike,
-        "the samples are nearly alike, the generator has collapsed onto a few images; the best ones so far are kept "
-        "(tools/sample.py --best); try smaller learning rates or --loss wgan-gp",
+        "the samples are nearly the same: the generator has collapsed onto a few images; the best samples so far are "
+        "kept (tools/sample.py --best); try smaller learning rates or --loss wgan-gp",
     ),
     "weights_at_bound": Fault(
         weights_at_bound,
-        "nearly all of the critic's weights are at the clipping bound, which leaves it a very simple function; "
+        "nearly all weights of the critic are at the clipping bound, so it can only be a very simple function; "
         "try a larger --weight-clip, a smaller --discriminator-learning-rate, or --loss wgan-gp",
     ),
     "penalised_norm_off": Fault(
         penalised_norm_off,
-        "the norm of the critic's gradient is far from 1, so its values are no distance; try a larger --penalty-weight, "
-        "more --discriminator-steps, or a smaller --discriminator-learning-rate",
+        "the norm of the critic's gradient is far from 1, so the critic does not measure a distance; try a larger "
+        "--penalty-weight, more --discriminator-steps, or a smaller --discriminator-learning-rate",
     ),
 }

@@ -1,1 +1,1 @@
-"""The processes that measure: each a script of its own, so that each library has the environment that suits it."""
+"""The worker processes, which measure: each is a script of its own, so that each library gets its best environment."""

@@ -1,17 +1,18 @@
-"""The same networks, objectives and steps in PyTorch, written as PyTorch is at its best on them.
+"""The same networks, objectives and steps in PyTorch, written in the way that is fastest there.
 
-For the comparison of speed only. Each twin has the parameters of its original, in the same order and of the same
-shapes (but that a linear map's weight is transposed), so that weights can be copied over and results compared; and the
-steps do what `paddle_gan.training` does. Where PyTorch has a quicker way to the same result it is taken: activations in
-place, the fused Adam, the moving average for all tensors at once. Free of this project's package, see `turns`.
+This is for the comparison of speed only. Each twin has the parameters of its original, in the same order and with the
+same shapes (except that the weight of a linear map is transposed), so weights can be copied and results compared. The
+steps do the same as `paddle_gan.training`. If PyTorch has a faster way to the same result, it is taken: activations in
+place, the fused Adam, one moving average for all tensors. The package paddle_gan is not imported, see `turns`.
 """
 
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -22,11 +23,11 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 _WARM_UP = 2
 
-# ---- Networks. `c` is the filled options of a training run.
+# ---- Networks. `c` are the filled-in options of a training run.
 
 
 def doublings(image_size: int) -> tuple[int, int]:
-    """The small size that `image_size` is doubled from, and how often."""
+    """The small size from which `image_size` is reached by doubling, and the number of doublings."""
     size, count = image_size, 0
     while size > 8:
         size, count = size // 2, count + 1
@@ -34,8 +35,8 @@ def doublings(image_size: int) -> tuple[int, int]:
 
 
 def unit(convolution: nn.Module, norm: bool, activation: nn.Module) -> list[nn.Module]:
-    """Convolution, norm, activation."""
-    return [convolution, *([nn.BatchNorm2d(convolution.out_channels)] if norm else []), activation]
+    """Convolution, norm if wanted, activation."""
+    return [convolution, nn.BatchNorm2d(convolution.out_channels), activation] if norm else [convolution, activation]
 
 
 def leaky_relu() -> nn.Module:
@@ -54,7 +55,7 @@ def pixel_shuffle_stage(before: int, after: int, last: bool) -> list[nn.Module]:
 
 def upsample_stage(before: int, after: int, last: bool) -> list[nn.Module]:
     convolution = nn.Conv2d(before, after, 3, padding=1, bias=last)
-    return [nn.Upsample(scale_factor=2), *([convolution] if last else unit(convolution, True, relu()))]
+    return [nn.Upsample(scale_factor=2)] + ([convolution] if last else unit(convolution, True, relu()))
 
 
 def transposed_stage(before: int, after: int, last: bool) -> list[nn.Module]:
@@ -70,13 +71,13 @@ def upsampling_generator(stage: Callable[[int, int, bool], list[nn.Module]], c: 
         nn.Unflatten(1, (widths[0], size, size)),
         nn.BatchNorm2d(widths[0]),
         relu(),
-        *(layer for before, after in zip(widths, widths[1:]) for layer in stage(before, after, False)),
+        *(layer for before, after in pairwise(widths) for layer in stage(before, after, False)),
         *stage(widths[-1], c["channels"], True),
         nn.Tanh(),
     )
 
 
-def writeup_generator(c: dict[str, Any]) -> nn.Module:
+def tutorial_generator(c: dict[str, Any]) -> nn.Module:
     width = c["width"]
     return nn.Sequential(
         nn.Unflatten(1, (1, 10, 10)),
@@ -90,15 +91,15 @@ def writeup_generator(c: dict[str, Any]) -> nn.Module:
 
 
 class MLP(nn.Module):
-    """Linear maps of the given widths, `norms` of them followed by BatchNorm, all but the last by the activation."""
+    """Linear maps of the given widths, with the activation after the hidden ones and BatchNorm in the last `norms`."""
 
     def __init__(
         self, widths: list[int], norms: int, activation: Callable[[], nn.Module], output: Callable, shape: tuple
     ):
         super().__init__()
-        self.hidden = nn.ModuleList([nn.Linear(*pair) for pair in zip(widths[:-2], widths[1:-1])])
+        self.hidden = nn.ModuleList([nn.Linear(before, after) for before, after in pairwise(widths[:-1])])
         self.norms = nn.ModuleList([nn.BatchNorm1d(width, momentum=0.2) for width in widths[-1 - norms : -1]])
-        self.last = nn.Linear(*widths[-2:])
+        self.last = nn.Linear(widths[-2], widths[-1])
         self.activation, self.output, self.shape = activation(), output, shape
 
     def forward(self, x: Tensor) -> Tensor:
@@ -131,7 +132,7 @@ def strided_discriminator(c: dict[str, Any]) -> nn.Module:
         *unit(nn.Conv2d(c["channels"], widths[0], 3, 2, padding=1, bias=False), False, leaky_relu()),
         *(
             layer
-            for before, after in zip(widths, widths[1:])
+            for before, after in pairwise(widths)
             for layer in unit(nn.Conv2d(before, after, 3, 2, padding=1, bias=not norm), norm, leaky_relu())
         ),
         nn.Flatten(),
@@ -140,13 +141,13 @@ def strided_discriminator(c: dict[str, Any]) -> nn.Module:
     )
 
 
-def writeup_discriminator(c: dict[str, Any]) -> nn.Module:
+def tutorial_discriminator(c: dict[str, Any]) -> nn.Module:
     width, norm = c["discriminator_width"], c["discriminator_norm"] == "batch"
     widths = [c["channels"], width, width * 2, width * 2]
     return nn.Sequential(
         *(
             layer
-            for before, after in zip(widths, widths[1:])
+            for before, after in pairwise(widths)
             for layer in unit(nn.Conv2d(before, after, 5, 2, bias=not norm), norm, leaky_relu())
         ),
         nn.Conv2d(widths[-1], 1, 1),
@@ -158,20 +159,20 @@ GENERATORS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
     "pixelshuffle": partial(upsampling_generator, pixel_shuffle_stage),
     "upsample": partial(upsampling_generator, upsample_stage),
     "dcgan": partial(upsampling_generator, transposed_stage),
-    "writeup": writeup_generator,
+    "tutorial": tutorial_generator,
     "mlp": partial(mlp_generator, (1, 2, 4, 8), 3, leaky_relu, torch.tanh),
     "mlp-plain": partial(mlp_generator, (1, 2, 4), 0, leaky_relu, torch.tanh),
     "mlp-shallow": partial(mlp_generator, (1,), 0, relu, torch.sigmoid),
 }
 DISCRIMINATORS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
     "strided": strided_discriminator,
-    "writeup": writeup_discriminator,
+    "tutorial": tutorial_discriminator,
     "mlp": partial(mlp_discriminator, (1, 2), leaky_relu),
     "mlp-shallow": partial(mlp_discriminator, (1,), relu),
 }
-_SIGMOID = ("writeup", "mlp-shallow")  # generators of images in [0, 1]; the others' are in [-1, 1]
+_SIGMOID = ("tutorial", "mlp-shallow")  # generators of images in [0, 1]; the others' are in [-1, 1]
 
-# ---- Objectives: the two losses, functions of logits, and the penalty.
+# ---- Objectives: the two losses, which are functions of logits, and the penalty.
 
 
 def gradient_penalty(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
@@ -201,21 +202,25 @@ class Objective:
     penalty: Callable[[nn.Module, Tensor, Tensor], Tensor] | None = None
 
 
-_GAN = (
-    lambda real, fake: F.softplus(-real).mean() + F.softplus(fake).mean(),
-    lambda fake: F.softplus(-fake).mean(),
+_GAN = Objective(
+    discriminator_loss=lambda real, fake: F.softplus(-real).mean() + F.softplus(fake).mean(),
+    generator_loss=lambda fake: F.softplus(-fake).mean(),
 )
-_WGAN = (lambda real, fake: fake.mean() - real.mean(), lambda fake: -fake.mean())
+_LSGAN = Objective(
+    discriminator_loss=lambda real, fake: 0.5 * ((real - 1).square().mean() + fake.square().mean()),
+    generator_loss=lambda fake: 0.5 * (fake - 1).square().mean(),
+)
+_WGAN = Objective(
+    discriminator_loss=lambda real, fake: fake.mean() - real.mean(),
+    generator_loss=lambda fake: -fake.mean(),
+)
 OBJECTIVES: dict[str, Objective] = {
-    "gan": Objective(*_GAN),
-    "lsgan": Objective(
-        lambda real, fake: 0.5 * ((real - 1).square().mean() + fake.square().mean()),
-        lambda fake: 0.5 * (fake - 1).square().mean(),
-    ),
-    "wgan": Objective(*_WGAN),
-    "wgan-gp": Objective(*_WGAN, gradient_penalty),
-    "gan-r1": Objective(*_GAN, r1_penalty),
-    "gan-r1-r2": Objective(*_GAN, r1_r2_penalty),
+    "gan": _GAN,
+    "lsgan": _LSGAN,
+    "wgan": _WGAN,
+    "wgan-gp": replace(_WGAN, penalty=gradient_penalty),
+    "gan-r1": replace(_GAN, penalty=r1_penalty),
+    "gan-r1-r2": replace(_GAN, penalty=r1_r2_penalty),
 }
 
 # ---- The steps, as in `paddle_gan.training`.
@@ -223,7 +228,7 @@ OBJECTIVES: dict[str, Objective] = {
 
 @dataclass
 class Twin:
-    """The twin of a `TrainState`; `options` are those of the run."""
+    """The twin of a `NoiseToImage` task; `options` are those of the training run."""
 
     generator: nn.Module
     discriminator: nn.Module
@@ -236,31 +241,38 @@ class Twin:
 
 
 class UsageError(Exception):
-    """Known to the asking process by its name."""
+    """The asking process knows it by its name."""
 
 
 def build(
     options: dict[str, Any], device: str = "cpu", memory_format: torch.memory_format = torch.contiguous_format
 ) -> Twin:
-    """The twin of a run with these options.
+    """The twin of a training run with these options.
 
     Raises:
-        UsageError: an objective that has no twin.
+        UsageError: the objective has no twin.
     """
     if options["loss"] not in OBJECTIVES:
         raise UsageError(
             f"--against torch with --loss {options['loss']}: there is no twin of it; {', '.join(OBJECTIVES)} have one"
         )
-    networks = GENERATORS[options["generator"]](options), DISCRIMINATORS[options["discriminator"]](options)
-    for network in networks:
+    generator = GENERATORS[options["generator"]](options)
+    discriminator = DISCRIMINATORS[options["discriminator"]](options)
+    for network in (generator, discriminator):
         network.to(device=device, memory_format=memory_format)
         if options["init"] == "dcgan":
             for part in network.modules():
                 if isinstance(part, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
                     nn.init.normal_(part.weight, 0.0, 0.02)
-    rates = options["generator_learning_rate"], options["discriminator_learning_rate"]
-    optimizers = (optimizer(options, network, rate) for network, rate in zip(networks, rates))
-    return Twin(*networks, deepcopy(networks[0]).eval(), *optimizers, OBJECTIVES[options["loss"]], options)
+    return Twin(
+        generator=generator,
+        discriminator=discriminator,
+        average=deepcopy(generator).eval(),
+        generator_optimizer=optimizer(options, generator, options["generator_learning_rate"]),
+        discriminator_optimizer=optimizer(options, discriminator, options["discriminator_learning_rate"]),
+        objective=OBJECTIVES[options["loss"]],
+        options=options,
+    )
 
 
 def optimizer(options: dict[str, Any], network: nn.Module, rate: float | None) -> torch.optim.Optimizer:
@@ -277,7 +289,7 @@ def discriminator_step(twin: Twin, real: Tensor, latents: Tensor) -> Tensor:
     loss = twin.objective.discriminator_loss(twin.discriminator(real), twin.discriminator(fake))
     if twin.objective.penalty:
         loss = loss + twin.options["penalty_weight"] * twin.objective.penalty(twin.discriminator, real, fake)
-    loss.backward(inputs=list(twin.discriminator.parameters()))  # and not towards the penalty's images
+    loss.backward(inputs=list(twin.discriminator.parameters()))  # no gradient with respect to the penalty's images
     twin.discriminator_optimizer.step()
     twin.discriminator_optimizer.zero_grad()
     if bound := twin.options["weight_clip"]:
@@ -295,7 +307,7 @@ def generator_step(twin: Twin, latents: Tensor) -> Tensor:
     twin.generator_optimizer.step()
     twin.generator_optimizer.zero_grad()
     decay = min(twin.options["ema_decay"], (1 + twin.step) / (10 + twin.step))
-    get_ema_multi_avg_fn(decay)(*(floats(network) for network in (twin.average, twin.generator)), None)
+    get_ema_multi_avg_fn(decay)(floats(twin.average), floats(twin.generator), None)
     return loss.detach()
 
 
@@ -310,7 +322,7 @@ def train_round(twin: Twin, batch: Callable[[], Tensor]) -> None:
 
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
-    """No gradient for the parameters, and BatchNorm on the batch's statistics without a trace in the running ones."""
+    """No gradients of the parameters. BatchNorm uses the batch's statistics and does not change the running ones."""
     norms = [part for part in network.modules() if isinstance(part, _BATCH_NORMS)]
     momenta = [norm.momentum for norm in norms]
     network.requires_grad_(False)
@@ -318,12 +330,12 @@ def frozen(network: nn.Module) -> Iterator[None]:
         norm.momentum = 0.0
     yield
     network.requires_grad_(True)
-    for norm, momentum in zip(norms, momenta):
+    for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
 
 
 def floats(network: nn.Module) -> list[Tensor]:
-    """Parameters and running statistics, without BatchNorm's count of batches."""
+    """Parameters and running statistics, without the number of batches that BatchNorm counts."""
     return [value.detach() for value in network.state_dict().values() if value.is_floating_point()]
 
 
@@ -331,10 +343,10 @@ def floats(network: nn.Module) -> list[Tensor]:
 
 
 def prepare(case: dict[str, Any]):
-    """Both layouts of one case.
+    """The rounds of one case, in both memory layouts.
 
     Args:
-        case: "options", filled; "images", the number of images of noise; "threads".
+        case: "options", filled in; "images", the number of images of noise; "threads", the number of them.
     """
     from turns import Work, settings
 
@@ -356,13 +368,18 @@ def prepare(case: dict[str, Any]):
 
         return lambda: train_round(twin, batch)
 
-    actions = {"torch": rounds(torch.contiguous_format), "torch, channels last": rounds(torch.channels_last)}
+    actions: dict[str, Callable[[], object]] = {
+        "torch": rounds(torch.contiguous_format),
+        "torch, channels last": rounds(torch.channels_last),
+    }
     for action in actions.values():
         for _ in range(_WARM_UP):
             action()
     versions = {"torch": torch.__version__, "python": platform.python_version()}
     about = {"versions": versions, "threads": torch.get_num_threads(), "environment": settings()}
-    return Work(about, actions, partial(torch.cuda.synchronize, device) if device != "cpu" else lambda: None)
+    if device == "cpu":
+        return Work(about, actions)
+    return Work(about, actions, synchronise=partial(torch.cuda.synchronize, device))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What every worker does: wait for its turn, time one thing, say how long it took, and sleep again.
+"""The common part of all workers: wait for a request, time one action, answer with the time, and sleep again.
 
-Requests and answers are lines of JSON. Free of this project's package, whose import sets Paddle's threads: a worker
-takes its library as it needs it.
+Requests and answers are lines of JSON. This module does not import the package paddle_gan, because that sets Paddle's
+threads: each worker sets up its library in its own way.
 """
 
 import json
@@ -13,21 +13,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-# What begins so decides on threads and code paths of the libraries.
+# Variables with these prefixes decide on threads and code paths of the libraries.
 _PREFIXES = ("OMP_", "GOMP_", "KMP_", "MKL_", "DNNL_", "ONEDNN_", "FLAGS_")
+# The use of the processor is measured over this time.
 _QUIET_SECONDS = 0.03
-_LONGEST_REST = 3.0
+# Most seconds to wait until the threads sleep.
+_REST_SECONDS = 3.0
 
 
 @dataclass
 class Work:
-    """What a worker can time.
+    """The actions that a worker can time.
 
     Attributes:
-        about: whatever the asking process should know of it, fit for JSON.
-        actions: by name; each call does a whole one.
-        synchronise: waits until the device has done what it was given.
-        device_peak: bytes of device memory at most in use so far; None where that is the host's memory.
+        about: a description for the asking process, for JSON.
+        actions: by name; each call is one whole action.
+        synchronise: waits until the device has finished its work.
+        device_peak: the most bytes of device memory that were in use so far; None if the device is the CPU.
     """
 
     about: dict[str, Any]
@@ -37,35 +39,38 @@ class Work:
 
 
 def serve(prepare: Callable[[dict[str, Any]], Work]) -> None:
-    """Answer requests from stdin on stdout until the asking process has gone.
+    """Answer the requests on stdin, on stdout, until the asking process ends.
 
-    Requests: {"prepare": case}, {"time": action, "seconds": s}, {"peak": true}, {"rest": true}. An answer is an
-    object; {"error": class name, "message": text} where something was raised.
+    The requests are {"prepare": case}, {"time": action, "seconds": s}, {"peak": true} and {"rest": true}. An answer is
+    an object; after an error it is {"error": name of the class, "message": text}.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the asking process ends this one
+    # Ctrl-C reaches all processes; the asking process ends this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what libraries print is no answer
-    work = None
+    os.dup2(2, 1)  # so that lines that libraries print do not look like answers
+    work: Work | None = None
     for line in sys.stdin:
         request = json.loads(line)
         try:
             if "prepare" in request:
-                work = None  # what is here goes first, two would take twice the memory
+                work = None  # the old one is freed first: two would take twice the memory
                 work = prepare(request["prepare"])
                 answer = work.about
+            elif "rest" in request:
+                answer = {"quiet": rest()}
+            elif work is None:
+                raise ValueError("nothing is prepared")
             elif "time" in request:
                 answer = {"seconds": seconds_of(work.actions[request["time"]], work.synchronise, request["seconds"])}
-            elif "peak" in request:
-                answer = {"bytes": work.device_peak() if work.device_peak else resident_peak()}
             else:
-                answer = {"quiet": rest()}
+                answer = {"bytes": work.device_peak() if work.device_peak else resident_peak()}
         except Exception as error:
             answer = {"error": type(error).__name__, "message": str(error)}
         try:
             print(json.dumps(answer), file=answers, flush=True)
         except BrokenPipeError:  # the asking process was killed
             break
-    os._exit(0)  # nothing is left to be saved, and libraries take their time over their ends
+    os._exit(0)  # there is nothing to save, and libraries need long for their ends
 
 
 def settings() -> dict[str, str]:
@@ -74,7 +79,7 @@ def settings() -> dict[str, str]:
 
 
 def seconds_of(action: Callable[[], object], synchronise: Callable[[], object], seconds: float) -> float:
-    """Seconds of one call, the mean of as many as fit into `seconds`, after one that wakes what sleeps."""
+    """Seconds of one call: the mean of the calls in `seconds`, after one call that wakes threads that sleep."""
     action()
     synchronise()
     calls, start = 0, time.perf_counter()
@@ -85,13 +90,16 @@ def seconds_of(action: Callable[[], object], synchronise: Callable[[], object], 
     return (time.perf_counter() - start) / calls
 
 
-def rest() -> bool:
-    """Sleep until this process uses no processor time any more, and say whether that came about.
+def rest(most_seconds: float = _REST_SECONDS) -> bool:
+    """Wait until the threads of this process use no processor time any more.
 
-    Threads of OpenMP wait for more work in a loop (Intel's for 0.2 s) before they sleep; until then they would take
-    a core from the process whose turn is next.
+    Threads of OpenMP wait in a loop for more work before they sleep (Intel's for 0.2 s). Until then they would take a
+    core from the process that measures next.
+
+    Returns:
+        Whether this happened within `most_seconds`.
     """
-    end = time.monotonic() + _LONGEST_REST
+    end = time.monotonic() + most_seconds
     while time.monotonic() < end:
         before = time.process_time()
         time.sleep(_QUIET_SECONDS)
@@ -101,7 +109,7 @@ def rest() -> bool:
 
 
 def resident_peak() -> int | None:
-    """Most bytes of memory that this process has had resident so far; None where the system does not say."""
+    """The most bytes of memory that this process had resident so far; None if the system does not say."""
     try:
         import resource
     except ImportError:  # Windows

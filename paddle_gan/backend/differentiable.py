@@ -1,0 +1,136 @@
+"""Leaky ReLU, pixel shuffle, flattening and batch normalisation on the CPU, with gradients of any order.
+
+The values are computed by `onednn` and `norm`. Each gradient is again an operation that has gradients.
+"""
+
+import paddle
+from paddle import Tensor
+from paddle.autograd import PyLayer
+
+from paddle_gan.backend import norm, onednn
+from paddle_gan.backend.computation import Computation, Role, apply, gradients_wanted
+from paddle_gan.backend.norm import Normalised, NormGradients, Statistics
+
+
+def leaky_relu(x: Tensor, slope: float) -> Tensor:
+    """x where it is positive, slope · x elsewhere."""
+    return _LeakyReLU.apply(x, slope)
+
+
+def pixel_shuffle(x: Tensor, factor: int) -> Tensor:
+    """[N, factor² C, H, W] to [N, C, factor H, factor W]."""
+    return _PixelShuffle.apply(x, factor, False)
+
+
+def flatten(x: Tensor) -> Tensor:
+    """[N, C, H, W] to [N, C · H · W]."""
+    return _Flatten.apply(x)
+
+
+def batch_norm(
+    x: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    epsilon: float,
+    parts: int,
+    slope: float | None,
+    computation: Computation,
+) -> Normalised:
+    """`kernels.batch_norm` of x [N, C, H, W]."""
+    statistics: list[Statistics] = []
+    given = {Role.IMAGES: x, Role.SCALE: scale, Role.SHIFT: shift}
+    outputs = apply(_BatchNorm, given, epsilon, parts, slope, statistics, computation)
+    return Normalised(outputs, statistics)
+
+
+class _LeakyReLU(PyLayer):
+    @staticmethod
+    def forward(ctx, x, slope):
+        ctx.save_for_backward(x)
+        ctx.slope = slope
+        return onednn.leaky_relu(x, slope)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return _LeakyReLUGradient.apply(gradient, ctx.saved_tensor()[0].detach(), ctx.slope)
+
+
+class _LeakyReLUGradient(PyLayer):
+    """The gradient of a leaky ReLU, as a function of the gradient in its output. In x it is piecewise constant."""
+
+    @staticmethod
+    def forward(ctx, gradient, x, slope):
+        ctx.save_for_backward(x)
+        ctx.slope = slope
+        return onednn.leaky_relu_gradient(gradient, x, slope)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return _LeakyReLUGradient.apply(gradient, ctx.saved_tensor()[0], ctx.slope), None
+
+
+class _PixelShuffle(PyLayer):
+    """A permutation of the values: the gradient of each direction is the other direction."""
+
+    @staticmethod
+    def forward(ctx, x, factor, inverse):
+        ctx.factor, ctx.inverse = factor, inverse
+        return (onednn.pixel_unshuffle if inverse else onednn.pixel_shuffle)(x, factor)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return _PixelShuffle.apply(gradient, ctx.factor, not ctx.inverse)
+
+
+class _Flatten(PyLayer):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.shape = x.shape
+        return onednn.flatten(x)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient.reshape(ctx.shape)
+
+
+class _BatchNorm(PyLayer):
+    @staticmethod
+    def forward(ctx, tensors, roles, epsilon, parts, slope, statistics, computation):
+        given = dict(zip(roles, tensors, strict=True))
+        x, scale = given[Role.IMAGES], given[Role.SCALE]
+        y, found = norm.normalise(x, scale, given[Role.SHIFT], epsilon, parts)
+        if slope is not None:
+            onednn.leaky_relu(y, slope, into=(y,))
+        statistics += found
+        ctx.save_for_backward(x, scale, y.detach())  # y itself would keep its own graph alive for ever
+        ctx.roles, ctx.epsilon, ctx.slope, ctx.statistics, ctx.computation = roles, epsilon, slope, found, computation
+        ctx.needed = [not tensor.stop_gradient for tensor in tensors]
+        return y
+
+    @staticmethod
+    def backward(ctx, gradient):
+        x, scale, y = ctx.saved_tensor()
+        if ctx.slope is not None:  # y is positive exactly where it was positive before the leaky ReLU
+            gradient = _LeakyReLUGradient.apply(gradient, y, ctx.slope)
+        if paddle.is_grad_enabled():  # this gradient will be differentiated itself
+            made = _differentiable_norm_gradients(gradient, x, scale, ctx.epsilon, len(ctx.statistics))
+        else:
+            made = norm.norm_gradients(gradient, x, ctx.statistics, scale, ctx.epsilon)
+        gradients = {Role.IMAGES: made.images, Role.SCALE: made.scale, Role.SHIFT: made.shift}
+        wanted = gradients_wanted(ctx.roles, ctx.needed, ctx.computation)
+        return (tuple(gradients[role] if want else None for role, want in zip(ctx.roles, wanted, strict=True)),)
+
+
+def _differentiable_norm_gradients(
+    gradient: Tensor, x: Tensor, scale: Tensor, epsilon: float, parts: int
+) -> NormGradients:
+    """`norm.norm_gradients`, made of operations that Paddle can differentiate in gradient, x and scale."""
+    shape, axes = x.shape, [1, 3, 4]
+    gradient, x = (tensor.reshape([parts, -1, *shape[1:]]) for tensor in (gradient, x))
+    centred = x - x.mean(axes, keepdim=True)
+    inverse = paddle.rsqrt(centred.square().mean(axes, keepdim=True) + epsilon)
+    normal = centred * inverse
+    product = gradient * normal
+    towards = gradient - gradient.mean(axes, keepdim=True) - normal * product.mean(axes, keepdim=True)
+    in_images = scale.reshape([1, 1, -1, 1, 1]) * inverse * towards
+    return NormGradients(in_images.reshape(shape), product.sum([0, *axes]), gradient.sum([0, *axes]))

@@ -1,0 +1,72 @@
+"""The commands: `paddle-gan train`, which is also `python -m paddle_gan train` and `python tools/train.py`.
+
+Each command is a module with its description, its options and a function that does the work. The modules import
+Paddle only when that function runs, so that `--help` is quick.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from paddle_gan.commands.bench import BENCH
+from paddle_gan.commands.board import BOARD
+from paddle_gan.commands.command import Command, execute
+from paddle_gan.commands.compare import COMPARE
+from paddle_gan.commands.evaluate import EVALUATE
+from paddle_gan.commands.export import EXPORT
+from paddle_gan.commands.modes import MODES
+from paddle_gan.commands.sample import SAMPLE
+from paddle_gan.commands.theory import THEORY
+from paddle_gan.commands.train import TRAIN
+from paddle_gan.commands.train_classifier import TRAIN_CLASSIFIER
+
+_ALL = (TRAIN, SAMPLE, EVALUATE, EXPORT, BOARD, COMPARE, MODES, BENCH, THEORY, TRAIN_CLASSIFIER)
+COMMANDS: dict[str, Command] = {command.name: command for command in _ALL}
+PROGRAM = "paddle-gan"
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """The program `paddle-gan`: the first argument is the name of the command.
+
+    Args:
+        argv: the arguments; those of the process if None.
+    """
+    name, *rest = (sys.argv[1:] if argv is None else argv) or ["--help"]
+    if name in ("-h", "--help"):
+        print(overview())
+        sys.exit(0)
+    if name == "--version":
+        from paddle_gan import __version__
+
+        print(f"{PROGRAM} {__version__}")
+        sys.exit(0)
+    if name not in COMMANDS:
+        print(f"error: {ascii(name)} is not a command; {PROGRAM} --help lists them", file=sys.stderr)
+        sys.exit(2)
+    execute(COMMANDS[name], rest, f"{PROGRAM} {name}")
+
+
+def tool(name: str) -> NoReturn:
+    """The script `tools/NAME.py` of a checkout: one command, with the arguments of the process."""
+    execute(COMMANDS[name], sys.argv[1:], f"python tools/{name}.py")
+
+
+def overview() -> str:
+    """The help of `paddle-gan`: a line for each command."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {command.description}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            f"usage: {PROGRAM} COMMAND [arguments] [options]",
+            "",
+            "Train, compare and ship generative adversarial networks on PaddlePaddle.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            f"{PROGRAM} COMMAND --help lists the options of a command; {PROGRAM} --version shows the version.",
+        ]
+    )
+
+
+__all__ = ["COMMANDS", "Command", "execute", "main", "overview", "tool"]

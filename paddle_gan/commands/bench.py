@@ -1,0 +1,43 @@
+"""Measure how fast training is."""
+
+import json
+import sys
+from pathlib import Path
+
+from paddle_gan.commands.command import Command
+from paddle_gan.config.bench import BenchConfig
+from paddle_gan.config.command_line import Parsed
+from paddle_gan.errors import UsageError
+from paddle_gan.system.runtime import ENVIRONMENT
+
+
+def run(parsed: Parsed[BenchConfig]) -> None:
+    from paddle_gan import bench
+    from paddle_gan.bench.tables import tables
+    from paddle_gan.system.files import make_folder, write_text
+
+    config = parsed.options
+    first = ENVIRONMENT.get("PADDLE_TRAINER_ID", "0") == "0"  # of the processes of paddle.distributed.launch
+    path = Path(config.json).expanduser() if config.json else None
+    if path:  # the user should know before the measurements that it cannot be written
+        if path.is_dir():
+            raise UsageError(f"--json {path}: is a folder; name a file")
+        make_folder(path.parent)
+
+    def say(line: str) -> None:
+        if first:
+            print(line, file=sys.stderr, flush=True)
+
+    result = {"command": parsed.command, **bench.run(config, ENVIRONMENT, say)}
+    if first:
+        print("\n".join(tables(result)))
+        if path:
+            write_text(path, json.dumps(result, indent=2) + "\n")
+
+
+BENCH = Command(
+    name="bench",
+    description="Measure how fast training is: alone, against others, or as its sizes grow.",
+    options=BenchConfig,
+    run=run,
+)

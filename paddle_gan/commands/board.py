@@ -1,0 +1,25 @@
+"""Show the curves and samples of runs in VisualDL."""
+
+from pathlib import Path
+
+from paddle_gan.commands.command import Command
+from paddle_gan.config.command_line import Parsed
+from paddle_gan.config.paths import RUNS
+from paddle_gan.config.results import BoardConfig
+
+
+def run(parsed: Parsed[BoardConfig]) -> None:
+    from paddle_gan.runs import board
+
+    board.serve([Path(run).expanduser() for run in parsed.positional["run"]] or [RUNS], parsed.options, print)
+
+
+BOARD = Command(
+    name="board",
+    description="Show the curves and samples of runs in VisualDL, in a browser on this machine.",
+    options=BoardConfig,
+    run=run,
+    positional={"run": f"folder of a run, or of several runs (default: {RUNS})"},
+    several="run",
+    needs_paddle=False,
+)

@@ -1,0 +1,115 @@
+"""A command as data, and how it is run: one line for every error, and exit statuses.
+
+Not about what the commands do: each has a module beside this one. See `errors` for the statuses.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, NoReturn
+
+from paddle_gan.config.command_line import Parsed, parse
+from paddle_gan.errors import GanError
+from paddle_gan.system.installation import check_paddle
+from paddle_gan.system.runtime import hold_sigterm
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command of the command line.
+
+    Attributes:
+        name: as in `paddle-gan NAME` and `python tools/NAME.py`.
+        description: one sentence for the help.
+        options: dataclass of its options.
+        run: does the work.
+        positional: name and help of each positional argument.
+        several: name of the last positional argument if it may be there any number of times.
+        needs_paddle: whether it is refused where there is no Paddle 3.
+    """
+
+    name: str
+    description: str
+    options: type
+    run: Callable[[Parsed[Any]], None]
+    positional: Mapping[str, str] = field(default_factory=dict)
+    several: str | None = None
+    needs_paddle: bool = True
+
+    def parse(self, argv: Sequence[str] | None = None, program: str | None = None) -> Parsed[Any]:
+        """Read a command line; see `config.command_line.parse`."""
+        return parse(
+            config=self.options,
+            description=self.description,
+            positional=dict(self.positional),
+            argv=argv,
+            several=self.several,
+            program=program,
+        )
+
+
+def execute(command: Command, argv: Sequence[str], program: str) -> NoReturn:
+    """Run a command and end the process: with 0, or with one line on stderr and the status of the error.
+
+    A traceback is shown only with --debug.
+
+    Args:
+        command: which.
+        argv: the arguments after the program.
+        program: how the user calls it, such as "paddle-gan train".
+    """
+    # Each line appears at once, also in a pipe or a log file; a path may hold what the terminal's encoding cannot show.
+    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+    signal.signal(signal.SIGINT, _interrupt)
+    hold_sigterm()  # until select_device
+    debug = False
+    try:
+        parsed = command.parse(argv, program)
+        debug = parsed.debug
+        if command.needs_paddle:
+            check_paddle()
+        command.run(parsed)
+    except SystemExit:  # --help
+        raise
+    except BrokenPipeError:  # the reader of our output (head, less) has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except BaseException as error:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # the user can interrupt the rest
+        _end_with(error, debug)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.exit(0)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Ctrl-C as in Python, but the process ends at once within an import, where Paddle would report an ImportError."""
+    while frame and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+        frame = frame.f_back
+    if frame:
+        os.write(2, b"interrupted\n")
+        os._exit(128 + number)
+    raise KeyboardInterrupt
+
+
+def _end_with(error: BaseException, debug: bool) -> NoReturn:
+    status, message = outcome(error)
+    if debug and status < 128:
+        import traceback
+
+        traceback.print_exception(error)
+    print(" ".join(message.split()), file=sys.stderr, flush=True)
+    sys.exit(status)
+
+
+def outcome(error: BaseException) -> tuple[int, str]:
+    """Exit status and message for the error that ended a command."""
+    if isinstance(error, KeyboardInterrupt):
+        return 130, "interrupted"
+    if isinstance(error, GanError):
+        return error.exit_status, str(error) if error.exit_status >= 128 else f"error: {error}"
+    if isinstance(error, OSError):
+        return 5, f"error: {error}"
+    return 1, f"error: {type(error).__name__}: {error}; this is a fault of the program, --debug shows where"

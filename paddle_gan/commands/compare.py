@@ -1,0 +1,24 @@
+"""Compare objectives under equal conditions."""
+
+from paddle_gan.commands.command import Command
+from paddle_gan.config.command_line import Parsed
+from paddle_gan.config.studies import CompareConfig
+
+
+def run(parsed: Parsed[CompareConfig]) -> None:
+    from paddle_gan.runs.folder import tool_command
+    from paddle_gan.studies import comparison, report
+
+    folder, results = comparison.compare(parsed.options)
+    report.write(folder, results, parsed.command)
+    print((folder / "report.md").read_text(encoding="utf-8"))
+    print(f"  report      {folder / 'report.md'}, {folder / 'report.html'}")
+    print(f"  curves      {tool_command('board', folder)}")
+
+
+COMPARE = Command(
+    name="compare",
+    description="Train several objectives with several seeds under equal conditions, measure them, and write a report.",
+    options=CompareConfig,
+    run=run,
+)

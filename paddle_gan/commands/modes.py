@@ -1,0 +1,25 @@
+"""Count the modes that a GAN covers."""
+
+from paddle_gan.commands.command import Command
+from paddle_gan.config.command_line import Parsed
+from paddle_gan.config.names import BENCHMARKS
+from paddle_gan.config.studies import ModesConfig
+from paddle_gan.errors import UsageError
+
+
+def run(parsed: Parsed[ModesConfig]) -> None:
+    benchmark = parsed.positional["benchmark"]
+    if benchmark not in BENCHMARKS:
+        raise UsageError(f"{benchmark}: the benchmarks are {', '.join(BENCHMARKS)}")
+    from paddle_gan.studies import modes
+
+    modes.run(benchmark, parsed.options)
+
+
+MODES = Command(
+    name="modes",
+    description="Count the modes that a GAN covers, beside the published figures.",
+    options=ModesConfig,
+    run=run,
+    positional={"benchmark": f"one of {', '.join(BENCHMARKS)}"},
+)

@@ -1,0 +1,27 @@
+"""Train a GAN."""
+
+from pathlib import Path
+
+from paddle_gan.commands.command import Command
+from paddle_gan.config.command_line import Parsed
+from paddle_gan.config.train import TrainConfig
+
+
+def run(parsed: Parsed[TrainConfig]) -> None:
+    from paddle_gan.runs import experiment, folder
+    from paddle_gan.system import parallel
+
+    config = parsed.options
+    if config.resume:
+        config = folder.resumed(Path(config.resume).expanduser(), config, parsed.named)
+    trained = experiment.run(config)
+    if parallel.rank() == 0:
+        print("\n".join(folder.summary(trained)))
+
+
+TRAIN = Command(
+    name="train",
+    description="Train a GAN on MNIST, Fashion-MNIST or a folder of images.",
+    options=TrainConfig,
+    run=run,
+)

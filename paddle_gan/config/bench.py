@@ -1,0 +1,68 @@
+"""The options of the benchmark of speed. Options that are not here come from each objective's recipe."""
+
+from dataclasses import dataclass
+
+from paddle_gan.config import names, shared
+from paddle_gan.config.options import flag, option, settle
+from paddle_gan.errors import UsageError
+
+
+@dataclass(frozen=True)
+class BenchConfig:
+    """Options of `tools/bench.py`."""
+
+    loss: tuple[str, ...] | None = shared.loss(
+        "what", None, help="the objectives", unset="lsgan; with --against tutorial gan"
+    )
+    generator: tuple[str, ...] | None = shared.generator(
+        "what", "generators, each with its partner", unset="pixelshuffle; with --against tutorial"
+    )
+    against: str | None = option(
+        None,
+        "what",
+        "measure in turn with ours, and give the ratio: the same in PyTorch, or the tutorial's own step",
+        names.PEERS,
+        aliases=names.PEER_ALIASES,
+    )
+    grow: str | None = option(
+        None,
+        "what",
+        "how the time grows with the batch size, the width of both networks, the pixels, or the images in the set",
+        names.GROWTHS,
+    )
+    repeats: int = option(7, "what", "measurements of each case", more_than=0)
+
+    width: int | None = shared.width("sizes")
+    discriminator_width: int | None = shared.discriminator_width("sizes")
+    batch_size: int = shared.batch_size("sizes")
+    image_size: int | None = shared.image_size("sizes", unset="the network's, or 28")
+    channels: int | None = shared.channels("sizes", unset="1")
+    dataset: str | None = option(None, "sizes", "mnist, or a folder of images", unset="2,048 images of noise")
+
+    device: str = shared.device("run")
+    precision: str = shared.precision("run", "type in which the networks multiply")
+    compile: bool = option(False, "run", "run the networks as static graphs, for a GPU")
+    json: str | None = option(None, "run", "write the machine and every repetition to this file")
+
+    def __post_init__(self) -> None:
+        settle(self)
+        if self.against and self.grow:
+            raise UsageError("--against and --grow are two questions; ask them one after the other")
+        if self.dataset and (self.against or self.grow):
+            raise UsageError("--dataset with --against or --grow: these use images of noise; leave it out")
+        if self.against and (self.precision != "float32" or self.compile):
+            raise UsageError(
+                "--against with --precision or --compile: the others are measured in float32, without compilation"
+            )
+        if self.grow == "image-size" and self.image_size:
+            raise UsageError("--image-size with --grow image-size: that measures all sizes; leave it out")
+        if self.against == "tutorial":
+            self._refuse_another_than_the_tutorials()
+
+    def _refuse_another_than_the_tutorials(self) -> None:
+        """The tutorial's step exists for one objective, one generator and one size."""
+        only = {"loss": ("gan",), "generator": ("tutorial",), "image_size": 32, "channels": 1}
+        for name in (*only, "width", "discriminator_width"):
+            given = getattr(self, name)
+            if given and given != only.get(name):
+                raise UsageError(f"{flag(name)} with --against tutorial: that is one GAN of one size; leave it out")

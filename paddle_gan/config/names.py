@@ -1,0 +1,41 @@
+"""The names that options take: objectives, networks, optimisers, presets and so on, in one place.
+
+Plain tuples and dicts, free of Paddle, so that `--help` is quick. The things themselves stand in tables of their own
+packages (`objectives.OBJECTIVES`, `networks.GENERATORS`, ...), and `tests/test_config.py` holds both equal: a new
+objective is one entry there and its name here.
+
+An alias is another name of the same thing: a name that other projects use, or one that this project used before.
+"""
+
+OBJECTIVES = (
+    "gan",
+    "gan-minimax",
+    "lsgan",
+    "lsgan-sigmoid",
+    "lsgan-tanh",
+    "wgan",
+    "wgan-gp",
+    "gan-r1",
+    "gan-r1-r2",
+)
+LOSS_ALIASES = {"bce": "gan", "mse": "lsgan", "wgan_gp": "wgan-gp"}
+
+GENERATORS = ("pixelshuffle", "upsample", "dcgan", "tutorial", "mlp", "mlp-plain", "mlp-shallow")
+GENERATOR_ALIASES = {"writeup": "tutorial"}
+DISCRIMINATORS = ("strided", "tutorial", "mlp", "mlp-shallow")
+DISCRIMINATOR_ALIASES = {"writeup": "tutorial"}
+NORMS = ("batch", "layer", "none")
+INITIALISERS = ("paddle", "kaiming", "dcgan")
+IMAGE_SIZES = (28, 32, 64, 128)
+CHANNELS = {1: "grey", 3: "colour"}
+
+OPTIMIZERS = ("adam", "rmsprop")
+PRECISIONS = ("float32", "bfloat16", "float16")
+PRESETS = ("small", "full")
+
+# The benchmarks of mode coverage, what the speed is measured against, and how it grows.
+BENCHMARKS = ("ring8", "grid25", "stacked-mnist")
+PEERS = ("torch", "tutorial")
+PEER_ALIASES = {"writeup": "tutorial"}
+GROWTHS = ("batch", "width", "image-size", "data")
+LANGUAGES = ("en", "zh")

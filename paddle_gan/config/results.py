@@ -1,0 +1,96 @@
+"""The options of the commands that use a finished run: sample, export, evaluate, board."""
+
+import ipaddress
+from dataclasses import dataclass
+
+from paddle_gan.config import names, shared
+from paddle_gan.config.options import legible, option, settle
+from paddle_gan.errors import UsageError
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """Options of `tools/sample.py`."""
+
+    num: int = option(64, "what", "number of samples", more_than=0)
+    label: int | None = option(None, "what", "the class of all samples; conditional runs only")
+    seed: int = shared.seed("what", "of the noise")
+    raw: bool = shared.raw("what")
+    best: bool = shared.best("what")
+    weights: str | None = shared.weights("what")
+    device: str = shared.device("what")
+    npz: str | None = option(None, "where", "write uint8 images [N,H,W,C] (and labels) to this .npz file")
+    png_dir: str | None = option(None, "where", "write one PNG for each sample to this folder")
+    grid: str | None = option(None, "where", "write all samples as one sheet to this .png file")
+
+    def __post_init__(self) -> None:
+        settle(self)
+        _refuse_two_weights(self)
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Options of `tools/export.py`."""
+
+    raw: bool = shared.raw("what")
+    best: bool = shared.best("what")
+    weights: str | None = shared.weights("what")
+    out: str | None = option(None, "where", "folder to write, replaced if it exists", unset="exported in the run")
+
+    def __post_init__(self) -> None:
+        settle(self)
+        _refuse_two_weights(self)
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Options of `tools/evaluate.py`."""
+
+    num: int = option(10_000, "what", "number of samples, and of real images on each side", more_than=0)
+    seed: int = shared.seed("what", "of the samples and of the choice of real images")
+    raw: bool = shared.raw("what")
+    best: bool = shared.best("what")
+    inception: str | None = shared.inception("what")
+    device: str = shared.device("what")
+    dataset: str | None = option(
+        None, "real images", "the data that the samples of an .npz file imitate, or the present place of a run's data"
+    )
+    data_dir: str | None = shared.data_dir("real images")
+    download: bool = shared.download("real images")
+    out: str | None = option(
+        None, "where", "file of the record", unset="evaluation.json in the run, or beside the .npz file"
+    )
+    against: str | None = option(
+        None, "where", "another record, shown beside this one if it was measured in the same way"
+    )
+
+    def __post_init__(self) -> None:
+        settle(self)
+
+
+@dataclass(frozen=True)
+class BoardConfig:
+    """Options of `tools/board.py`."""
+
+    port: int = option(8040, "where", "port of the page, 0 for any free one", at_least=0, at_most=2**16 - 1)
+    host: str = option(
+        "127.0.0.1",
+        "where",
+        "address to listen at; any but this machine's own shows the logs to others, without a password",
+    )
+    language: str | None = option(None, "page", "language of the page", names.LANGUAGES, unset="the locale's")
+
+    def __post_init__(self) -> None:
+        settle(self)
+        if self.host != "localhost":
+            try:
+                ipaddress.ip_address(self.host)
+            except ValueError as error:
+                raise UsageError(
+                    f"--host {legible(self.host)}: must be an address of this machine, such as 127.0.0.1 or 0.0.0.0"
+                ) from error
+
+
+def _refuse_two_weights(config: SampleConfig | ExportConfig) -> None:
+    if config.weights and (config.raw or config.best):
+        raise UsageError("--weights names a file; --raw and --best choose among the weights of the run")

@@ -1,0 +1,85 @@
+"""The options that several commands share, each written once. A function returns a new field at each call.
+
+Not about the options of one command only: those stand in its own dataclass.
+"""
+
+import math
+from typing import Any
+
+from paddle_gan.config import names
+from paddle_gan.config.options import option
+
+
+def dataset(group: str) -> Any:
+    return option("mnist", group, "mnist (embedded), fashion-mnist, or a folder of images")
+
+
+def image_size(group: str, unset: str) -> Any:
+    return option(None, group, "height and width of the images in pixels", names.IMAGE_SIZES, unset=unset)
+
+
+def channels(group: str, unset: str) -> Any:
+    return option(None, group, "channels of the images", names.CHANNELS, unset=unset)
+
+
+def data_dir(group: str) -> Any:
+    return option(None, group, "folder with the four files of fashion-mnist")
+
+
+def download(group: str) -> Any:
+    return option(False, group, "download fashion-mnist from its public host if it is not here")
+
+
+def loss(group: str, default: Any, help: str = "the objective", unset: str = "") -> Any:
+    return option(default, group, help, names.OBJECTIVES, aliases=names.LOSS_ALIASES, unset=unset)
+
+
+def generator(group: str, help: str = "the generator", unset: str = "") -> Any:
+    return option(None, group, help, names.GENERATORS, aliases=names.GENERATOR_ALIASES, unset=unset)
+
+
+def width(group: str) -> Any:
+    help = "channels of the generator's narrowest layer"
+    return option(None, group, help, unset="its own", more_than=0, at_most=1024)
+
+
+def discriminator_width(group: str) -> Any:
+    help = "channels of the discriminator's first layer"
+    return option(None, group, help, unset="its own", more_than=0, at_most=1024)
+
+
+def batch_size(group: str) -> Any:
+    return option(64, group, "real images in a discriminator step", more_than=0, at_most=2**16)
+
+
+def precision(group: str, help: str) -> Any:
+    return option("float32", group, help, names.PRECISIONS)
+
+
+def steps(group: str, help: str, unset: str = "") -> Any:
+    return option(None, group, help, unset=unset, more_than=0)
+
+
+def seed(group: str, help: str) -> Any:
+    return option(0, group, help, at_least=0, at_most=math.inf)
+
+
+def device(group: str) -> Any:
+    return option("auto", group, "auto, cpu, gpu or gpu:N")
+
+
+def inception(group: str) -> Any:
+    return option(None, group, "file of the FID Inception network, to measure in its features")
+
+
+def raw(group: str) -> Any:
+    return option(False, group, "use the weights as trained instead of their average")
+
+
+def best(group: str) -> Any:
+    return option(False, group, "use the checkpoint that measured best during training, not the newest")
+
+
+def weights(group: str) -> Any:
+    help = "generator weights from this .pdparams or .safetensors file instead of the run's checkpoint"
+    return option(None, group, help)

@@ -1,0 +1,119 @@
+"""The options of a training run.
+
+None means "not given": `runs.resolve` fills it from the preset, the objective's recipe, the network or the data set.
+The `config.json` of a run holds the filled options. Not about what goes together with what: see `runs.resolve`.
+"""
+
+from dataclasses import dataclass
+
+from paddle_gan.config import names, shared
+from paddle_gan.config.options import option, settle
+from paddle_gan.errors import UsageError
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that a training run depends on."""
+
+    dataset: str = shared.dataset("data")
+    image_size: int | None = shared.image_size("data", unset="the network's or the data's")
+    channels: int | None = shared.channels("data", unset="1 for mnist, 3 for a folder")
+    data_dir: str | None = shared.data_dir("data")
+    download: bool = shared.download("data")
+    workers: int | None = option(
+        None,
+        "data",
+        "threads that read a folder's images during training; 0: the step reads them",
+        unset="0 if the images fit into memory, else a few",
+        at_least=0,
+        at_most=64,
+    )
+
+    loss: str = shared.loss("objective", "lsgan")
+    discriminator_steps: int | None = option(
+        None, "objective", "discriminator steps for one generator step, k", unset="the loss's", more_than=0
+    )
+    weight_clip: float | None = option(None, "objective", "bound of the critic's weights; wgan only", more_than=0)
+    penalty_weight: float | None = option(
+        None, "objective", "lambda of the gradient penalty; only for losses that have one", at_least=0
+    )
+    label_smoothing: float | None = option(
+        None, "objective", "one-sided: the real target is 1 - this value; gan only", at_least=0, less_than=1
+    )
+
+    generator: str | None = shared.generator("networks", unset="the preset's")
+    discriminator: str | None = option(
+        None,
+        "networks",
+        "the discriminator",
+        names.DISCRIMINATORS,
+        aliases=names.DISCRIMINATOR_ALIASES,
+        unset="the generator's partner",
+    )
+    conditional: bool = option(False, "networks", "give both networks the labels (a folder's sub-folders)")
+    width: int | None = shared.width("networks")
+    discriminator_width: int | None = shared.discriminator_width("networks")
+    latent_dim: int | None = option(
+        None, "networks", "number of noise values", unset="the generator's own", more_than=0, at_most=2**14
+    )
+    discriminator_norm: str | None = option(
+        None, "networks", "norm of the discriminator", names.NORMS, unset="what the loss allows"
+    )
+    init: str | None = option(
+        None, "networks", "initial weights", names.INITIALISERS, unset="what is best for the generator"
+    )
+
+    batch_size: int = shared.batch_size("optimisation")
+    optimizer: str | None = option(
+        None, "optimisation", "of both networks", names.OPTIMIZERS, unset="the loss's recipe"
+    )
+    learning_rate: float | None = option(
+        None, "optimisation", "of both networks", unset="the loss's recipe", more_than=0
+    )
+    generator_learning_rate: float | None = option(None, "optimisation", "of the generator alone", more_than=0)
+    discriminator_learning_rate: float | None = option(None, "optimisation", "of the discriminator alone", more_than=0)
+    beta1: float | None = option(None, "optimisation", "of adam", at_least=0, less_than=1)
+    beta2: float | None = option(None, "optimisation", "of adam", at_least=0, less_than=1)
+    rho: float | None = option(None, "optimisation", "of rmsprop", at_least=0, less_than=1)
+    gradient_clip: float | None = option(
+        None, "optimisation", "clip each gradient tensor to this L2 norm (the tutorial: 0.01)", more_than=0
+    )
+    ema_decay: float = option(
+        0.999, "optimisation", "decay of the generator's average, used for samples", at_least=0, less_than=1
+    )
+    compile: bool = option(
+        False, "optimisation", "run the networks as static graphs, for a GPU; the first steps are slow"
+    )
+    precision: str = shared.precision(
+        "optimisation", "type in which the networks multiply during training; float16 on a GPU only"
+    )
+
+    preset: str = option("auto", "run", "auto is small on a CPU, full on a GPU", ("auto", *names.PRESETS))
+    epochs: float | None = option(None, "run", "length in passes over the data", unset="the preset's", more_than=0)
+    steps: int | None = shared.steps("run", "length in generator steps, instead of --epochs")
+    seed: int = shared.seed("run", "of everything random")
+    device: str = shared.device("run")
+    out: str | None = option(None, "run", "run folder", unset="work/runs/NAME, named after the options")
+    resume: str | None = option(None, "run", "go on with the run in this folder, with its own options")
+    log_every: int = option(50, "run", "steps between logged values", more_than=0)
+    sample_every: int | None = option(None, "run", "steps between sample grids", unset="20 in the run", more_than=0)
+    checkpoint_every: int | None = option(None, "run", "steps between checkpoints", unset="one a minute", more_than=0)
+    evaluate_every: int | None = option(
+        None,
+        "run",
+        "steps between measurements, a multiple of --log-every; 0 for none",
+        unset="10 in the run",
+        at_least=0,
+    )
+    inception: str | None = shared.inception("run")
+
+    def __post_init__(self) -> None:
+        settle(self)
+        if self.batch_size == 1:
+            raise UsageError("--batch-size 1: BatchNorm in the networks needs at least two samples")
+        if self.epochs is not None and self.steps is not None:
+            raise UsageError("--epochs and --steps both set the length; give one of them")
+        if self.evaluate_every is not None and self.evaluate_every % self.log_every:
+            raise UsageError(
+                f"--evaluate-every {self.evaluate_every}: must be 0 or a multiple of --log-every, {self.log_every}"
+            )

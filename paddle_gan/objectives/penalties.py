@@ -1,0 +1,142 @@
+"""Gradient penalties as data: where the gradient is taken, what its norm is drawn to, of which network, how often.
+
+`penalty_value` computes any of them. It takes second gradients of the network, so the layers in it must have them: see
+`networks.discriminators`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple, cast
+
+import paddle
+import paddle.nn as nn
+from paddle import Tensor
+
+from paddle_gan.networks.blocks import images_only
+from paddle_gan.system import parallel
+
+
+class Role(Enum):
+    """The two players of an objective."""
+
+    GENERATOR = "generator"
+    DISCRIMINATOR = "discriminator"
+
+
+class StepBatch(NamedTuple):
+    """The tensors of one step.
+
+    Attributes:
+        real: real images [N, C, H, W]; None in a step of the generator, which sees none.
+        fake: generated images [N, C, H, W].
+        latents: [N, latent_dim], that `fake` was made from.
+        labels: int64 [N] of all three, or None.
+    """
+
+    real: Tensor | None
+    fake: Tensor
+    latents: Tensor
+    labels: Tensor | None = None
+
+
+Points = Callable[[StepBatch], Tensor]
+
+
+def real(batch: StepBatch) -> Tensor:
+    """The real images."""
+    assert batch.real is not None, "a step of the generator has no real images"
+    return batch.real
+
+
+def fake(batch: StepBatch) -> Tensor:
+    """The generated images."""
+    return batch.fake
+
+
+def latents(batch: StepBatch) -> Tensor:
+    """The latents, for a penalty on the generator."""
+    return batch.latents
+
+
+def between(batch: StepBatch) -> Tensor:
+    """x̂ = t·real + (1 − t)·fake with one t for each sample, uniform in [0, 1] (Gulrajani et al. 2017, algorithm 1)."""
+    images = real(batch)
+    shape = [parallel.global_rows(images.shape[0])] + [1] * (images.ndim - 1)
+    t = parallel.shard(paddle.rand(shape, dtype=images.dtype))
+    return t * images + (1 - t) * batch.fake
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """weight · Σ E[(‖∇ₓ f(x)‖₂ − centre)²] over the kinds of points x in `at`, added to the loss of one network.
+
+    The norm is over all axes of a sample. For the discriminator, f(x) is its logit (of a map of patches: their sum).
+    For the generator, f(z) = ⟨G(z), y⟩ / √P with y ~ N(0, I) and P values in an image: the length of the path that the
+    image takes when its latent moves (Karras et al. 2020, StyleGAN2, eq. 4, whose centre is a moving average instead).
+
+    Attributes:
+        at: functions of the step's tensors to points, such as `real`, `fake`, `between`, `latents`.
+        weight: λ.
+        centre: value that the norm is drawn to; 0 or 1 in the papers.
+        network: whose gradient, and to whose loss it is added.
+        every: computed at every `every`-th step of the network, with the weight times `every`: a lazy penalty (Karras
+            et al. 2020, section 3.3).
+        against_batch_norm: why BatchNorm must not stand in the network; empty where it may.
+    """
+
+    at: tuple[Points, ...]
+    weight: float
+    centre: float = 0.0
+    network: Role = Role.DISCRIMINATOR
+    every: int = 1
+    against_batch_norm: str = ""
+
+
+def penalty_value(penalty: Penalty, network: nn.Layer, batch: StepBatch) -> Tensor:
+    """Σ E[(‖∇ₓ f(x)‖₂ − centre)²], without the weight, as a 0-D tensor that depends on the network's weights only.
+
+    Args:
+        penalty: which.
+        network: called as network(points, labels).
+        batch: the step's tensors; no gradient flows into them.
+    """
+    values = [_at(penalty, network, points(batch), batch.labels) for points in penalty.at]
+    return values[0] if len(values) == 1 else cast(Tensor, sum(values))
+
+
+def _at(penalty: Penalty, network: nn.Layer, points: Tensor, labels: Tensor | None) -> Tensor:
+    squares = squared_gradient(network, points, labels, _SCALARS[penalty.network])
+    if penalty.centre == 0:
+        return squares.mean()
+    # The square root's own gradient is infinite at 0, where a saturated discriminator can be.
+    return (paddle.sqrt(squares + 1e-12) - penalty.centre).square().mean()
+
+
+def squared_gradient(
+    network: nn.Layer, points: Tensor, labels: Tensor | None, scalar: Callable[[Tensor], Tensor] = paddle.sum
+) -> Tensor:
+    """‖∇ₓ scalar(network(x))‖² of each sample x of `points`, over all axes: [N]; a function of the weights only.
+
+    Args:
+        network: must treat the samples one by one.
+        points: [N, ...], detached here.
+        labels: int64 [N], or None.
+        scalar: the network's output, of all samples, to a 0-D tensor; by default its sum.
+    """
+    points = points.detach()
+    points.stop_gradient = False
+    with images_only(network):
+        gradient = paddle.grad(scalar(network(points, labels)), points, create_graph=True)[0]
+    return gradient.square().sum(list(range(1, gradient.ndim)))
+
+
+def _along_random_directions(images: Tensor) -> Tensor:
+    directions = paddle.randn(images.shape, dtype=images.dtype) / (images.size // images.shape[0]) ** 0.5
+    return (images * directions).sum()
+
+
+_SCALARS: dict[Role, Callable[[Tensor], Tensor]] = {
+    Role.DISCRIMINATOR: paddle.sum,
+    Role.GENERATOR: _along_random_directions,
+}

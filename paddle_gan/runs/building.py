@@ -1,0 +1,147 @@
+"""From the options of a run, all filled in, to what they name: the batch feed, networks, objective, precision, task."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import fields, replace
+from functools import partial
+from typing import Any
+
+import paddle
+import paddle.nn as nn
+
+from paddle_gan.backend import kernels, precision
+from paddle_gan.backend.compiled import compiled
+from paddle_gan.backend.precision import Precision
+from paddle_gan.datasets import ImageSet
+from paddle_gan.datasets.feed import BatchFeed, thread_count
+from paddle_gan.errors import UsageError
+from paddle_gan.networks import DISCRIMINATORS, GENERATORS
+from paddle_gan.networks.blocks import INITIALISERS, NORMS
+from paddle_gan.objectives import OBJECTIVES
+from paddle_gan.objectives.objective import Objective
+from paddle_gan.objectives.optimizers import OPTIMIZERS
+from paddle_gan.runs.resolve import RunOptions
+from paddle_gan.system.randomness import seeded
+from paddle_gan.training.noise_to_image import NoiseToImage, assemble
+
+
+def build(config: RunOptions, classes: int) -> NoiseToImage:
+    """The task of a run at step 0.
+
+    Args:
+        config: resolved.
+        classes: number of labels of the data.
+    """
+    classes = classes if config.conditional else 0
+    clip = paddle.nn.ClipGradByNorm(config.gradient_clip) if config.gradient_clip else None
+    generator_recipe, discriminator_recipe = (
+        optimizer_of(config, rate) for rate in (config.generator_learning_rate, config.discriminator_learning_rate)
+    )
+    with seeded("weights", config.seed):
+        return assemble(
+            partial(new_generator, config, classes),
+            partial(new_discriminator, config, classes),
+            objective_of(config),
+            generator_optimizer=partial(generator_recipe.build, gradient_clip=clip),
+            discriminator_optimizer=partial(discriminator_recipe.build, gradient_clip=clip),
+            average_decay=config.ema_decay,
+            classes=classes,
+            precision=precision_of(config, paddle.get_device()),
+        )
+
+
+def batch_feed(config: RunOptions, data: ImageSet, task: NoiseToImage) -> BatchFeed:
+    """The batches of a resolved configuration from its data."""
+    return BatchFeed(
+        data=data,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        value_range=task.generator.network.value_range,
+        labelled=config.conditional,
+        workers=thread_count(config.workers),
+        # As many as the next round takes, and one more, so that the threads have work also while it takes them.
+        ahead=config.discriminator_steps + 1,
+    )
+
+
+def new_generator(config: RunOptions, classes: int) -> nn.Layer:
+    """The generator of a resolved configuration, with new weights; `classes` is 0 if it takes no labels."""
+    offered = {"latent_dim": config.latent_dim, "width": config.width}
+    return _network(GENERATORS[config.generator], config, classes, offered)
+
+
+def new_discriminator(config: RunOptions, classes: int) -> nn.Layer:
+    """The discriminator of a resolved configuration, with new weights; `classes` is 0 if it takes no labels."""
+    offered = {"width": config.discriminator_width, "norm": NORMS[config.discriminator_norm]}
+    return _network(DISCRIMINATORS[config.discriminator], config, classes, offered)
+
+
+def _network(make: Callable[..., nn.Layer], config: RunOptions, classes: int, offered: dict[str, Any]) -> nn.Layer:
+    """A network from those arguments that it takes; one of a fixed size takes no size."""
+    offered = {"image_size": config.image_size, "channels": config.channels, "classes": classes, **offered}
+    taken = inspect.signature(make).parameters
+    network = make(**{name: value for name, value in offered.items() if name in taken})
+    if initialise := INITIALISERS[config.init]:
+        initialise(network)
+    return network
+
+
+def objective_of(config: RunOptions) -> Objective:
+    """The objective with the numbers of a resolved configuration."""
+    objective = OBJECTIVES[config.loss]
+    if config.label_smoothing:
+        smoothed = partial(objective.discriminator_loss, real_target=1 - config.label_smoothing)
+        objective = replace(objective, discriminator_loss=smoothed)
+    if config.penalty_weight is not None:
+        objective = with_penalty_weight(objective, config.penalty_weight)
+    return replace(objective, weight_clip=config.weight_clip, discriminator_steps=config.discriminator_steps)
+
+
+def with_penalty_weight(objective: Objective, weight: float) -> Objective:
+    """The same objective with this weight λ for its first penalty; the others keep their ratios to it."""
+    first = objective.penalties[0].weight
+    weighted = (replace(penalty, weight=penalty.weight / first * weight) for penalty in objective.penalties)
+    return replace(objective, penalties=tuple(weighted))
+
+
+def optimizer_of(config: RunOptions, learning_rate: float | None) -> Any:
+    """The optimiser recipe of a resolved configuration, with a network's own learning rate or None."""
+    kind = OPTIMIZERS[config.optimizer]
+    taken = {field.name for field in fields(kind)}
+    numbers = {name: getattr(config, name) for name in ("beta1", "beta2", "rho") if name in taken}
+    return kind(learning_rate=learning_rate or config.learning_rate, **numbers)
+
+
+def precision_of(config: RunOptions, device: str) -> Precision:
+    """How the networks of a configuration are computed on a device, "cpu" or "gpu:N".
+
+    Raises:
+        UsageError: this device cannot do it.
+    """
+    name = config.precision
+    if config.compile:
+        return _compiled(name, device)
+    if name == "float32":
+        return Precision()
+    if device == "cpu":
+        if name == "float16":
+            raise UsageError("--precision float16 on a CPU: it is for a GPU; use bfloat16, or leave it out")
+        if not precision.can_round():
+            raise UsageError(
+                "--precision bfloat16: this processor, or this build of Paddle, cannot train in it; leave it out"
+            )
+        return Precision(factors=name)
+    supported = {"bfloat16": paddle.amp.is_bfloat16_supported, "float16": paddle.amp.is_float16_supported}
+    if not supported[name]():
+        raise UsageError(f"--precision {name}: this GPU, or this build of Paddle, does not support it; leave it out")
+    return precision.mixed(name, scaled=name == "float16")
+
+
+def _compiled(name: str, device: str) -> Precision:
+    if name != "float32":
+        raise UsageError(f"--compile with --precision {name}: not tried together; leave one of them out")
+    if device == "cpu" and kernels.available():
+        raise UsageError(
+            "--compile on a CPU: a graph cannot use the convolutions of oneDNN, which are quicker; leave it out"
+        )
+    return Precision(call=compiled())

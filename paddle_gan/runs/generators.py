@@ -1,0 +1,76 @@
+"""The trained generator of a run, from its checkpoints or with weights from a file."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import paddle.nn as nn
+
+from paddle_gan.errors import UsageError
+from paddle_gan.runs.building import new_generator
+from paddle_gan.runs.folder import read_config
+from paddle_gan.training.checkpoint import read_newest
+from paddle_gan.training.state import part
+from paddle_gan.training.weights import load_weights, read_weights
+
+
+@dataclass(frozen=True)
+class TrainedGenerator:
+    """A generator in use.
+
+    Attributes:
+        network: in evaluation mode.
+        classes: names of its labels; none if unconditional.
+        step: rounds that it was trained for; None where that is not known.
+    """
+
+    network: nn.Layer
+    classes: tuple[str, ...]
+    step: int | None
+
+
+def load_generator(
+    folder: Path, say: Callable[[str], None] = print, *, raw: bool = False, best: bool = False
+) -> TrainedGenerator:
+    """The generator of a run from its newest checkpoint, or from its best one.
+
+    Args:
+        folder: the run's.
+        say: for notices.
+        raw: the weights as trained, not their average.
+        best: take the checkpoint whose samples measured nearest to the data.
+
+    Raises:
+        UsageError: not a run folder. CheckpointError: no checkpoint that fits.
+    """
+    config = read_config(folder)
+    checkpoints = folder / ("best" if best else "checkpoints")
+    if best and not os.path.isdir(checkpoints):
+        raise UsageError(f"{folder}: no best checkpoint, its samples were not measured; see --evaluate-every")
+    found = read_newest(checkpoints, say)
+    classes = found.classes if config.conditional else ()
+    network = new_generator(config, len(classes))
+    load_weights(network, part(found.arrays, "generator" if raw else "generator_average"), folder)
+    network.eval()
+    return TrainedGenerator(network, classes, found.step)
+
+
+def generator_with(folder: Path, weights: Path, say: Callable[[str], None] = print) -> TrainedGenerator:
+    """The generator of a run with the weights of a .pdparams or .safetensors file instead of its own.
+
+    Args:
+        folder: the run's; it needs a checkpoint only if it is conditional, for the names of its classes.
+        weights: whoever wrote the file, nothing in it is executed.
+        say: for notices.
+
+    Raises:
+        UsageError: not a run folder, no such file. CheckpointError: the file is damaged or of another network.
+    """
+    config = read_config(folder)
+    arrays = read_weights(weights)
+    classes = read_newest(folder / "checkpoints", say).classes if config.conditional else ()
+    network = new_generator(config, len(classes))
+    load_weights(network, arrays, weights)
+    network.eval()
+    return TrainedGenerator(network, classes, step=None)

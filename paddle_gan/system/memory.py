@@ -1,0 +1,33 @@
+"""How much memory is free. Not about the memory of a GPU."""
+
+from pathlib import Path
+
+# Taken where the system does not tell.
+_UNKNOWN_MEMORY = 4 << 30
+# Files of the limit and of the use, and the name in memory.stat of what is only a cache of files; cgroup version 2 and
+# version 1.
+_CGROUP_MEMORY = (
+    ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
+)
+
+
+def available_memory(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """Bytes that are free at the moment: on the machine, or fewer where a container limits them."""
+    try:
+        available = 1024 * _numbers(meminfo)["MemAvailable:"]
+    except (OSError, ValueError, KeyError):
+        available = _UNKNOWN_MEMORY
+    for limit, used, statistics, cache in _CGROUP_MEMORY:
+        try:
+            free = int((cgroup / limit).read_text()) - int((cgroup / used).read_text())
+            available = min(available, max(0, free + _numbers(cgroup / statistics)[cache]))
+        except (OSError, ValueError, KeyError):  # no such cgroup, or "max": no limit
+            pass
+    return available
+
+
+def _numbers(path: Path) -> dict[str, int]:
+    """The first number of each line by the word before it."""
+    lines = [line.split() for line in path.read_text().splitlines()]
+    return {words[0]: int(words[1]) for words in lines if len(words) > 1}

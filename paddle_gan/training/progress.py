@@ -1,0 +1,86 @@
+"""The progress of a training run for its user: a bar on a terminal, a plain line now and then elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from paddle_gan.training.callbacks import EVALUATED
+from paddle_gan.training.loop import Callback, Values
+from paddle_gan.training.task import Task
+
+_PLAIN_LINE_SECONDS = 10
+
+
+@contextmanager
+def progress(total: int, done: int, say: Callable[[str], None]) -> Iterator[Callback]:
+    """Yields a callback that shows the step, the losses, the last measured distance, and every diagnosis in full.
+
+    Args:
+        total: step at which training ends.
+        done: step at which it starts.
+        say: takes a line, where stderr is not a terminal.
+    """
+    if not sys.stderr.isatty():
+        yield _lines(total, done, say)
+        return
+    from tqdm import tqdm
+
+    describe = _description()
+    with tqdm(total=total, initial=done, unit="step", dynamic_ncols=True, smoothing=0.05) as bar:
+
+        def callback(task: Task, values: Values | None) -> None:
+            bar.update()
+            if values:
+                bar.set_postfix_str(describe(task, values))
+                for line in _diagnoses(values, task.step):
+                    bar.write(line, file=sys.stderr)
+
+        yield callback
+
+
+def _lines(total: int, done: int, say: Callable[[str], None]) -> Callback:
+    """Says a line for a logged round, one every ten seconds at most, and for the last."""
+    describe, start, due = _description(), time.monotonic(), 0.0
+
+    def callback(task: Task, values: Values | None) -> None:
+        nonlocal due
+        if not values:
+            return
+        for line in _diagnoses(values, task.step):
+            say(line)
+        now, text = time.monotonic(), describe(task, values)
+        if now >= due or task.step == total:
+            due = now + _PLAIN_LINE_SECONDS
+            left = _duration((now - start) / (task.step - done) * (total - task.step))
+            speed = f"{values['speed/images_per_second']:.0f} images/s"
+            say(f"step {task.step}/{total}  {text}  {speed}  {left} left")
+
+    return callback
+
+
+def _description() -> Callable[[Task, Values], str]:
+    """Makes a function of the values to their losses, and to the distance that was measured last."""
+    distance = ""
+
+    def describe(task: Task, values: Values) -> str:
+        nonlocal distance
+        if EVALUATED in values:
+            distance = f"  distance {values[EVALUATED]:.4g}"
+        names = [name for name in task.players if f"loss/{name}" in values]
+        short = {name: name[0].upper() for name in names}
+        if len(set(short.values())) < len(names):
+            short = {name: name for name in names}
+        return "  ".join(f"{short[name]} {values[f'loss/{name}']:.3f}" for name in names) + distance
+
+    return describe
+
+
+def _diagnoses(values: Values, step: int) -> list[str]:
+    return [f"notice: step {step}: {value}" for name, value in values.items() if name.startswith("diagnosis/")]
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
