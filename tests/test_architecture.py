@@ -16,12 +16,14 @@ ROOMS = {
     "config": "names paths options shared train results studies bench command_line",
     "datasets": "image_set resize idx download batches feed folder grey_sets mixtures",
     "metrics": "arrays classes frechet kernel neighbours sliced",
-    "backend": "values layout dnnl onednn norm winograd computation contraction differentiable kernels compiled precision environment",
+    "backend": "values layout dnnl primitive onednn norm winograd "
+    "computation contraction differentiable kernels compiled precision environment",
     "networks": "sizes blocks generators discriminators",
     "features": "classifier inception extractors",
     "objectives": "losses optimizers penalties objective",
     "inference": "images sampling folding export",
-    "training": "pickle_operations pdparams weights task update state loop log callbacks visualdl progress checkpoint diagnosis noise_to_image",
+    "training": "pickle_operations pdparams weights task update state loop "
+    "log callbacks visualdl progress checkpoint diagnosis noise_to_image",
     "evaluation": "real_images records score",
     "runs": "resolve building folder generators session experiment scoring board",
     "studies": "points stacked modes comparison report theory theory_figure",
@@ -139,14 +141,8 @@ def test_the_gate_sees_it_by_whatever_name(code):
 
 
 def test_the_gate_lets_by_what_only_looks_so():
-    assert (
-        unsafe(
-            ast.parse(
-                "import re, json, yaml, pickletools\nre.compile(x); json.load(f); yaml.safe_load(f)\nclass C:\n compile: bool = False"
-            )
-        )
-        == []
-    )
+    harmless = "import re, json, yaml, pickletools\nre.compile(x); json.load(f); yaml.safe_load(f)\n"
+    assert unsafe(ast.parse(harmless + "class C:\n compile: bool = False")) == []
 
 
 def test_what_help_needs_is_free_of_paddle_and_numpy():

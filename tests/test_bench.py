@@ -204,7 +204,7 @@ def test_a_twin_has_the_same_optimiser(loss):
     theirs = torch.nn.Linear(1, 7)
     with torch.no_grad():
         theirs.bias.copy_(torch.from_numpy(start))
-    from paddle_gan.runs.resolve import optimizer_of
+    from paddle_gan.runs.building import optimizer_of
 
     our_optimizer = optimizer_of(config, None).build([ours])
     their_optimizer = module.optimizer(vars(config), theirs, None)

@@ -1,4 +1,4 @@
-"""ConvBN where the write-up's notebooks look for it: `from work.ConvBN import ConvBN`.
+"""ConvBN where the tutorial's notebooks look for it: `from work.ConvBN import ConvBN`.
 
 The definition is in the library; there is one only.
 """

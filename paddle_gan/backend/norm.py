@@ -5,22 +5,15 @@ For each channel y = scale · (x - mean) / √(variance + epsilon) + shift (Ioff
 
 from collections.abc import Sequence
 from ctypes import c_float, c_void_p
-from functools import cache
+from functools import cache, reduce
+from operator import add
 from typing import NamedTuple
 
 from paddle import Tensor
 
-from paddle_gan.backend.dnnl import (
-    Argument,
-    Function,
-    Operand,
-    as_it_is,
-    engine,
-    make,
-    memory_descriptor,
-    primitive_function,
-)
+from paddle_gan.backend.dnnl import Argument, attributes, engine, make, memory_descriptor
 from paddle_gan.backend.layout import Layout, channels_last, contiguous, empty, layout_of
+from paddle_gan.backend.primitive import Function, Operand, as_it_is, primitive_function
 
 # Numbers of dnnl_types.h: dnnl_prop_kind_t and dnnl_normalization_flags_t.
 _TRAINING, _INFERENCE, _BACKWARD = 64, 96, 128
@@ -82,14 +75,14 @@ def norm_gradients(
     """
     gradients, parts = empty(layout_of(x)), len(statistics)
     pieces = zip(_split(output_gradients, parts), _split(x, parts), _split(gradients, parts), statistics, strict=True)
-    in_scale, in_shift = None, None
+    in_scale, in_shift = [], []
     for outputs_part, x_part, gradients_part, known in pieces:
         function = _norm_gradients(layout_of(outputs_part), layout_of(x_part), epsilon)
         made = function(outputs_part, x_part, known.mean, known.variance, scale, into=(gradients_part,))
         _, scale_part, shift_part = made
-        in_scale = scale_part if in_scale is None else in_scale + scale_part
-        in_shift = shift_part if in_shift is None else in_shift + shift_part
-    return NormGradients(gradients, in_scale, in_shift)
+        in_scale.append(scale_part)
+        in_shift.append(shift_part)
+    return NormGradients(gradients, reduce(add, in_scale), reduce(add, in_shift))
 
 
 def _split(x: Tensor, parts: int) -> list[Tensor]:
@@ -142,7 +135,7 @@ def _norm_gradients(output_gradients: Layout, x: Layout, epsilon: float) -> Func
         c_float(epsilon),
         _SCALE_AND_SHIFT,
         _forward(images, epsilon),
-        None,
+        attributes(),
     )
     inputs = [
         Operand(Argument.DIFF_DESTINATION, output_gradients, descriptor),
@@ -169,5 +162,5 @@ def _forward(images: Layout, epsilon: float, kind: int = _TRAINING, flags: int =
         descriptor,
         c_float(epsilon),
         flags,
-        None,
+        attributes(),
     )

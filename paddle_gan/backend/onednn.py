@@ -14,19 +14,16 @@ from paddle import Tensor
 
 from paddle_gan.backend.dnnl import (
     Argument,
-    Function,
-    Operand,
     any_layout_descriptor,
-    as_it_is,
+    attributes,
     engine,
     integers,
     make,
     memory_descriptor,
-    primitive_function,
-    reorder_function,
     required_descriptor,
 )
 from paddle_gan.backend.layout import Layout, channels_last, contiguous, layout_of
+from paddle_gan.backend.primitive import Function, Operand, as_it_is, primitive_function, reorder_function
 
 # oneDNN computes in blocks of so many channels. With a remainder, oneDNN chooses the layout: given channels-last
 # layouts, its gradient in the filters would write outside its own memory (oneDNN 3.6.2).
@@ -188,7 +185,7 @@ def _convolution(geometry: Geometry, factors: str, bias: c_void_p | None = None)
         dilations,
         before,
         after,
-        None,
+        attributes(),
     )
     return _Convolution(source, weights, destination, strides, dilations, before, after, forward)
 
@@ -221,7 +218,7 @@ def _backward_data(geometry: Geometry, factors: str, output_gradients: Layout, f
         convolution.padding_before,
         convolution.padding_after,
         convolution.forward,
-        None,
+        attributes(),
     )
     inputs = [
         _required(planned, Argument.DIFF_DESTINATION, output_gradients),
@@ -247,7 +244,7 @@ def _backward_weights(geometry: Geometry, factors: str, images: Layout, output_g
         convolution.padding_before,
         convolution.padding_after,
         convolution.forward,
-        None,
+        attributes(),
     )
     inputs = [
         _required(planned, Argument.SOURCE, images),
@@ -277,7 +274,7 @@ def _leaky_relu_gradient(gradient: Layout, x: Layout, slope: float) -> Function:
         c_float(slope),
         c_float(0.0),
         forward,
-        None,
+        attributes(),
     )
     inputs = [Operand(Argument.DIFF_DESTINATION, gradient, descriptor), Operand(Argument.SOURCE, x, descriptor)]
     return primitive_function(planned, inputs, [Operand(Argument.DIFF_SOURCE, x, descriptor)])
@@ -293,7 +290,7 @@ def _leaky_relu_forward(descriptor: c_void_p, slope: float) -> c_void_p:
         descriptor,
         c_float(slope),
         c_float(0.0),
-        None,
+        attributes(),
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache, partial
+from typing import Literal
 
 import paddle
 import paddle.nn as nn
@@ -54,7 +55,7 @@ class Precision:
         return outputs if outputs.dtype == paddle.float32 else outputs.astype("float32")
 
 
-def mixed(dtype: str, scaled: bool) -> Precision:
+def mixed(dtype: Literal["bfloat16", "float16"], scaled: bool) -> Precision:
     """Paddle's automatic mixed precision, for a GPU.
 
     Args:

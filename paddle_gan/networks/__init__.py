@@ -18,8 +18,8 @@ from paddle_gan.networks.discriminators import MLPDiscriminator, StridedDiscrimi
 from paddle_gan.networks.generators import (
     SIGMOID_RANGE,
     MLPGenerator,
-    UpsamplingGenerator,
     TutorialGenerator,
+    UpsamplingGenerator,
     pixel_shuffle_stage,
     transposed_stage,
     upsample_stage,
@@ -46,7 +46,6 @@ DISCRIMINATORS: dict[str, Callable[..., nn.Layer]] = {
     "mlp": partial(MLPDiscriminator, shrink=(1, 2)),
     "mlp-shallow": partial(MLPDiscriminator, width=128, activation=F.relu),
 }
-
 
 
 class Partner(NamedTuple):

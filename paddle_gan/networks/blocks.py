@@ -7,6 +7,7 @@ that have them.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import paddle
 import paddle.nn as nn
@@ -18,6 +19,8 @@ from paddle_gan.backend.kernels import Computation
 
 Norm = Callable[[int], nn.Layer]
 Activation = Callable[[Tensor], Tensor]
+# Rows and columns of zeros on each side of the images; "valid" for none, "same" to keep the size at stride 1.
+Padding = int | Literal["valid", "same"]
 
 _SLOPE = 0.2
 
@@ -83,7 +86,7 @@ class Conv2D(nn.Conv2D):
         out_channels: int,
         kernel_size: int | tuple[int, int],
         stride: int = 1,
-        padding: int | str = "valid",
+        padding: Padding = "valid",
         bias_attr: bool | None = None,
     ):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding=padding, bias_attr=bias_attr)
@@ -97,14 +100,13 @@ class Conv2D(nn.Conv2D):
         )
 
 
-def _explicit_padding(padding: int | str, rows: int, columns: int) -> kernels.Padding:
+def _explicit_padding(padding: Padding, rows: int, columns: int) -> kernels.Padding:
     """Padding at the top, left, bottom and right, for filters of so many rows and columns."""
     if padding == "same":
         top, left = (rows - 1) // 2, (columns - 1) // 2
         return top, left, rows - 1 - top, columns - 1 - left
     if padding == "valid":
         return 0, 0, 0, 0
-    assert isinstance(padding, int), f"no such padding: {padding}"
     return padding, padding, padding, padding
 
 
@@ -175,9 +177,9 @@ class BatchNorm(nn.BatchNorm):
         return activation(y) if activation and slope is None else y
 
     def _by_batch_statistics(self, x: Tensor, slope: float | None) -> Tensor | None:
-        made = kernels.batch_norm(
-            x, self.weight, self.bias, self._epsilon, self.parts, slope, computation=self.computation
-        )
+        scale, shift = self.weight, self.bias
+        assert scale is not None and shift is not None
+        made = kernels.batch_norm(x, scale, shift, self._epsilon, self.parts, slope, computation=self.computation)
         if made is None:
             return None
         if self._momentum < 1:
@@ -189,7 +191,9 @@ class BatchNorm(nn.BatchNorm):
         return made.outputs
 
     def _by_running_statistics(self, x: Tensor, slope: float | None) -> Tensor | None:
-        return kernels.fixed_batch_norm(x, self._mean, self._variance, self.weight, self.bias, self._epsilon, slope)
+        scale, shift = self.weight, self.bias
+        assert scale is not None and shift is not None
+        return kernels.fixed_batch_norm(x, self._mean, self._variance, scale, shift, self._epsilon, slope)
 
 
 class SyncBatchNorm(nn.SyncBatchNorm):
@@ -283,7 +287,7 @@ def synchronise_norms(layer: nn.Layer) -> None:
     for part in layer.sublayers(include_self=True):
         for name, norm in list(part.named_children()):
             if isinstance(norm, nn.BatchNorm):
-                synchronised = SyncBatchNorm(norm.weight.shape[0], norm._momentum, norm._epsilon)
+                synchronised = SyncBatchNorm(norm._mean.shape[0], norm._momentum, norm._epsilon)
                 for key, parameter in norm.named_parameters():
                     setattr(synchronised, key, parameter)
                 part.add_sublayer(name, synchronised)
@@ -307,9 +311,9 @@ class ConvBN(nn.Layer):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: int,
+        kernel_size: int | tuple[int, int],
         stride: int = 1,
-        padding: int | str = "valid",
+        padding: Padding = "valid",
         norm: Norm | None = BatchNorm,
         activation: Activation | None = leaky_relu,
         convolution: Callable[..., nn.Layer] = Conv2D,

@@ -7,6 +7,8 @@ concatenation, for which Paddle 3.3 has no second gradient. `samples_apart` says
 lets one sample see another, so that several batches may be given at once, see `training.logits_of`.
 """
 
+from itertools import pairwise
+
 import paddle.nn as nn
 from paddle import Tensor
 
@@ -38,7 +40,7 @@ class StridedDiscriminator(nn.Layer):
         widths = [width * 2 ** min(i, 3) for i in range(halvings + 1)]
         self.stages = nn.Sequential(
             ConvBN(channels, widths[0], 3, 2, padding=1, norm=None, bias=False),
-            *(ConvBN(before, after, 3, 2, padding=1, norm=norm) for before, after in zip(widths, widths[1:])),
+            *(ConvBN(before, after, 3, 2, padding=1, norm=norm) for before, after in pairwise(widths)),
         )
         features = widths[-1] * ((size + 1) // 2) ** 2
         self.head = nn.Linear(features, 1)
@@ -104,7 +106,7 @@ class MLPDiscriminator(nn.Layer):
     ):
         super().__init__()
         widths = [channels * image_size**2, *(max(1, width // factor) for factor in shrink)]
-        self.hidden = nn.LayerList([nn.Linear(before, after) for before, after in zip(widths, widths[1:])])
+        self.hidden = nn.LayerList([nn.Linear(before, after) for before, after in pairwise(widths)])
         self.norms = nn.LayerList([norm(after) for after in widths[1:]] if norm else [])
         self.label_weights = nn.Embedding(classes, widths[1]) if classes else None
         self.last = nn.Linear(widths[-1], 1)
@@ -123,7 +125,7 @@ class MLPDiscriminator(nn.Layer):
 
 
 def project(logits: Tensor, features: Tensor, class_weights: nn.Embedding | None, labels: Tensor | None) -> Tensor:
-    """Logits [N, ...] of one value a sample as [N], plus, where there are class weights, the projection of the features."""
+    """Logits [N, ...] with one value a sample as [N]; with class weights, plus the projection of the features."""
     logits = logits.reshape([-1])
     if class_weights is None:
         return logits

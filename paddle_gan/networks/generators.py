@@ -6,6 +6,7 @@ in `value_range`. Labels enter as one-hot values beside the latents (Mirza and O
 """
 
 from functools import partial
+from itertools import pairwise
 
 import paddle
 import paddle.nn as nn
@@ -62,7 +63,7 @@ class UpsamplingGenerator(nn.Layer):
         widths = [width * 2 ** min(stages - 1 - i, 3) for i in range(stages)]
         self.project = Projection(latent_dim + classes, widths[0], size)
         self.stages = nn.Sequential(
-            *(stage(before, after, False) for before, after in zip(widths, widths[1:])),
+            *(stage(before, after, False) for before, after in pairwise(widths)),
             stage(widths[-1], channels, True),
         )
 
@@ -162,7 +163,7 @@ class MLPGenerator(nn.Layer):
         self.value_range = value_range
         self.activation, self.output = activation, output
         widths = [latent_dim + classes, *(width * factor for factor in growth)]
-        self.hidden = nn.LayerList([nn.Linear(before, after) for before, after in zip(widths, widths[1:])])
+        self.hidden = nn.LayerList([nn.Linear(before, after) for before, after in pairwise(widths)])
         self.norms = nn.LayerList([norm(after) for after in widths[2:]] if norm else [])
         self.last = nn.Linear(widths[-1], channels * image_size**2)
 

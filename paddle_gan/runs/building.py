@@ -134,7 +134,7 @@ def precision_of(config: RunOptions, device: str) -> Precision:
     supported = {"bfloat16": paddle.amp.is_bfloat16_supported, "float16": paddle.amp.is_float16_supported}
     if not supported[name]():
         raise UsageError(f"--precision {name}: this GPU, or this build of Paddle, does not support it; leave it out")
-    return precision.mixed(name, scaled=name == "float16")
+    return precision.mixed("float16", scaled=True) if name == "float16" else precision.mixed("bfloat16", scaled=False)
 
 
 def _compiled(name: str, device: str) -> Precision:

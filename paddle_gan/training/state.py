@@ -6,6 +6,7 @@ For a player called NAME they are `NAME/…`, `NAME_average/…`, `NAME_optimize
 
 import re
 from collections.abc import Mapping
+from typing import cast
 
 import numpy as np
 import paddle
@@ -82,8 +83,8 @@ def _set_scales(task: Task, arrays: Mapping[str, np.ndarray]) -> None:
         if player.scaler.is_enable():
             scale, increases, decreases = (arrays[f"{name}_scaler/{key}"] for key in _SCALE)
             state = player.scaler.state_dict()
-            state["scale"], state["incr_count"] = scale, int(increases[0])
-            state["decr_count"] = int(decreases[0])
+            state["scale"] = cast(Tensor, scale)  # an array is what Paddle itself gives here
+            state["incr_count"], state["decr_count"] = int(increases[0]), int(decreases[0])
             player.scaler.load_state_dict(state)
 
 

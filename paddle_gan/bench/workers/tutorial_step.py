@@ -7,36 +7,38 @@ package paddle_gan, whose settings of threads and matrix library would change it
 """
 
 import warnings
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
+import paddle
+import paddle.nn as nn
 from turns import Work, serve, settings
 
 warnings.filterwarnings("ignore")  # as the tutorial does
 
 
-def prepare(case: dict[str, Any]) -> Work:
-    """The tutorial's two networks and optimisers.
+class ConvBN(nn.Layer):
+    """The tutorial's unit."""
 
-    Args:
-        case: "options" with batch_size and device.
-    """
-    import paddle
-    import paddle.nn as nn
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int,
+        padding: Literal["valid", "same"] = "valid",
+    ):
+        super().__init__()
+        self.conv = nn.Conv2D(in_channels, out_channels, kernel_size, stride, padding=padding, bias_attr=False)
+        self.BN = nn.BatchNorm(out_channels)
+        self.lrelu = nn.LeakyReLU(0.2)
 
-    batch_size, device = case["options"]["batch_size"], case["options"]["device"]
-    paddle.set_device(device)
+    def forward(self, x):
+        return self.lrelu(self.BN(self.conv(x)))
 
-    class ConvBN(nn.Layer):
-        def __init__(self, in_channels, out_channels, kernel_size, stride, padding="valid"):
-            super().__init__()
-            self.conv = nn.Conv2D(in_channels, out_channels, kernel_size, stride, padding=padding, bias_attr=False)
-            self.BN = nn.BatchNorm(out_channels)
-            self.lrelu = nn.LeakyReLU(0.2)
 
-        def forward(self, x):
-            return self.lrelu(self.BN(self.conv(x)))
-
-    generator = nn.Sequential(
+def new_generator() -> nn.Layer:
+    return nn.Sequential(
         ConvBN(1, 128, 5, 1, "same"),
         ConvBN(128, 128 * 16, 3, 1),
         nn.PixelShuffle(4),
@@ -44,7 +46,10 @@ def prepare(case: dict[str, Any]) -> Work:
         nn.Conv2D(128, 1, 5, 1, padding="same"),
         nn.Sigmoid(),
     )
-    discriminator = nn.Sequential(
+
+
+def new_discriminator() -> nn.Layer:
+    return nn.Sequential(
         ConvBN(1, 64, 5, 2),
         ConvBN(64, 128, 5, 2),
         ConvBN(128, 128, 5, 2),
@@ -52,6 +57,11 @@ def prepare(case: dict[str, Any]) -> Work:
         nn.Flatten(),
         nn.Sigmoid(),
     )
+
+
+def tutorial_step(batch_size: int) -> Callable[[], None]:
+    """The tutorial's step on new networks and constant images."""
+    generator, discriminator = new_generator(), new_discriminator()
     adam: dict[str, Any] = {"learning_rate": 2e-4, "beta1": 0.5, "beta2": 0.999}
     generator_optimizer = paddle.optimizer.Adam(parameters=generator.parameters(), **adam)
     discriminator_optimizer = paddle.optimizer.Adam(parameters=discriminator.parameters(), **adam)
@@ -77,6 +87,18 @@ def prepare(case: dict[str, Any]) -> Work:
         generator_optimizer.minimize(generator_loss)
         generator_optimizer.clear_grad()
 
+    return step
+
+
+def prepare(case: dict[str, Any]) -> Work:
+    """The tutorial's step, ready to be timed.
+
+    Args:
+        case: "options" with batch_size and device.
+    """
+    device = case["options"]["device"]
+    paddle.set_device(device)
+    step = tutorial_step(case["options"]["batch_size"])
     step()
     about = {"versions": {"paddle": paddle.__version__}, "environment": settings()}
     synchronise = paddle.device.synchronize if device != "cpu" else lambda: None
