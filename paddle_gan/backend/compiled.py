@@ -1,7 +1,7 @@
-"""Forward passes as Paddle's static graphs, traced once each (`paddle.jit.to_static`).
+"""Forward passes as static graphs of Paddle, each traced once (`paddle.jit.to_static`).
 
-A step of small networks on a GPU may take as long as Python needs to start its operations; a graph is started
-as a whole. Penalties, which need second gradients, call the networks themselves and stay as they are.
+For small networks on a GPU, Python may need longer to start the operations of a step than the GPU to compute them. A
+graph is started as a whole. Penalties, which need second gradients, do not use graphs: they call the networks.
 """
 
 import warnings
@@ -15,10 +15,10 @@ Call = Callable[[nn.Layer, Tensor, Tensor | None], Tensor]
 
 
 def compiled() -> Call:
-    """What calls a network by its graph, which is made at the first call.
+    """Makes a function that calls a network through its graph. The first call traces the graph.
 
-    A graph holds fast which weights get gradients and what BatchNorm does to its running statistics. Both are
-    different while the network is `training.frozen`, so there is one graph for each.
+    A graph is fixed in which weights get gradients and in what BatchNorm does to its running statistics. Both change
+    while a network is frozen (`training.update.frozen`), so each network has a graph for each of the two cases.
     """
     graphs: dict[tuple[int, bool], Callable] = {}
 

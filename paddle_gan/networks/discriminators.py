@@ -1,10 +1,12 @@
 """Discriminators (critics): images to logits. The objective decides what becomes of the logits.
 
-Every discriminator is called as `discriminator(images, labels=None)` with images [N, C, H, W] and labels
-int64 [N] where it was made with `classes > 0`; it returns logits [N]. With `norm=None` or `LayerNorm`
-each one can be differentiated twice, labels included: nothing here uses `nn.Flatten` or a
-concatenation, for which Paddle 3.3 has no second gradient. `samples_apart` says that nothing but a norm
-lets one sample see another, so that several batches may be given at once, see `training.logits_of`.
+Every discriminator is called as `discriminator(images, labels=None)` with images [N, C, H, W] and labels int64 [N] if it
+was made with `classes > 0`. It returns logits [N]; a discriminator of patches may return a map [N, 1, H, W]. With
+`norm=None` or `LayerNorm` each one can be differentiated twice, labels included: nothing here uses `nn.Flatten` or a
+concatenation, which have no second gradient in Paddle 3.3.
+
+A true attribute `samples_apart` says that only norms mix the samples of a batch. Then several batches can pass through
+the network together, see `training.noise_to_image.logits_of`.
 """
 
 from itertools import pairwise
@@ -20,12 +22,12 @@ from paddle_gan.networks.sizes import doublings
 class StridedDiscriminator(nn.Layer):
     """Strided convolutions down to a small map, then one linear map, as in DCGAN (Radford et al. 2016).
 
-    Labels enter by projection: the inner product of the class's embedding with the features is added
-    to the logit (Miyato and Koyama 2018, eq. 3).
+    Labels enter by projection: the inner product of the embedding of the class with the features is added to the logit
+    (Miyato and Koyama 2018, eq. 3).
 
     Args:
         image_size, channels: of the images.
-        width: channels of the first map; twice as many at each halving of the size, up to eight times.
+        width: channels of the first map. A map of half the size has twice as many, up to eight times as many.
         classes: number of labels; 0 for an unconditional discriminator.
         norm: of every convolution but the first.
     """
@@ -54,9 +56,9 @@ class StridedDiscriminator(nn.Layer):
 class TutorialDiscriminator(nn.Layer):
     """The tutorial's discriminator for 32×32 images: 5×5 convolutions of stride 2, then one of 1×1.
 
-    Its parameters have the tutorial's names and, at width 64 and one channel, its shapes. What the
-    tutorial does after the last convolution (Flatten, Sigmoid) is left to the objective. Labels enter
-    by projection, as in `StridedDiscriminator`.
+    Its parameters have the tutorial's names and, at width 64 and one channel, the tutorial's shapes. The tutorial's
+    Flatten and Sigmoid after the last convolution are left to the objective. Labels enter by projection, as in
+    `StridedDiscriminator`.
     """
 
     image_size = 32

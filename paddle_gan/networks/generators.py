@@ -1,4 +1,4 @@
-"""Generators: latents to images. Each one takes sizes, channels and width as arguments, never as a name.
+"""Generators: latents to images. Sizes, channels and widths are arguments, never part of a class name.
 
 Every generator is called as `generator(latents, labels=None)` with latents float32 [N, latent_dim] and
 labels int64 [N] where it was made with `classes > 0`; it returns [N, channels, image_size, image_size]
@@ -32,7 +32,10 @@ def one_hot(labels: Tensor | None, classes: int) -> Tensor:
 
 
 class Projection(nn.Layer):
-    """Latents to the first feature map: one linear map, norm, ReLU; the only place that mixes the latent globally."""
+    """Latents [N, latents] to the first feature map [N, channels, size, size]: a linear map, norm, ReLU.
+
+    This is the only layer of a convolutional generator in which every noise value reaches every pixel.
+    """
 
     def __init__(self, latents: int, channels: int, size: int):
         super().__init__()
@@ -45,13 +48,13 @@ class Projection(nn.Layer):
 
 
 class UpsamplingGenerator(nn.Layer):
-    """A projection of the latents, then stages that each double the size, the last of them to the image.
+    """A projection of the latents, then stages that each double the size; the last stage makes the image.
 
     Args:
         stage: (in_channels, out_channels, last) -> the layer that doubles the size.
         image_size, channels, latent_dim, classes: see the module.
-        width: channels of the last feature map before the image; twice as many at each halving of the
-            size, up to eight times.
+        width: channels of the last feature map before the image. A map of half the size has twice as many, up to
+            eight times as many.
     """
 
     value_range = TANH_RANGE
@@ -74,8 +77,8 @@ class UpsamplingGenerator(nn.Layer):
 def pixel_shuffle_stage(in_channels: int, out_channels: int, last: bool) -> nn.Layer:
     """Sub-pixel convolution: 3×3 to four times the channels at the small size, then PixelShuffle (Shi et al. 2016).
 
-    The last one is written as the transposed convolution of 6×6 and stride 2 that equals it, tap for
-    tap: with only one or three channels to make, that is several times quicker on a CPU.
+    The last stage is written as a transposed convolution of 6×6, stride 2 and padding 2, which computes the same, tap
+    for tap. For one or three output channels this is several times faster on a CPU.
     """
     if last:
         return _unit(last)(in_channels, out_channels, 6, 2, padding=2, convolution=Conv2DTranspose)
@@ -83,13 +86,15 @@ def pixel_shuffle_stage(in_channels: int, out_channels: int, last: bool) -> nn.L
 
 
 def upsample_stage(in_channels: int, out_channels: int, last: bool) -> nn.Layer:
-    """Nearest-neighbour doubling, then a convolution: no checkerboard (Odena et al. 2016)."""
+    """Nearest-neighbour upsampling by 2, then a convolution: it draws no checkerboard (Odena et al. 2016)."""
     return nn.Sequential(nn.Upsample(scale_factor=2), _unit(last)(in_channels, out_channels, 3, padding=1))
 
 
 def transposed_stage(in_channels: int, out_channels: int, last: bool) -> nn.Layer:
-    """DCGAN's transposed convolution, 5×5 of stride 2: neighbouring outputs see unequal numbers of
-    inputs, which is where its checkerboard comes from (Odena et al. 2016)."""
+    """DCGAN's transposed convolution, 5×5 of stride 2.
+
+    Neighbouring outputs depend on unequal numbers of inputs. This causes the checkerboard (Odena et al. 2016).
+    """
     convolution = partial(Conv2DTranspose, output_padding=1)
     return _unit(last)(in_channels, out_channels, 5, 2, padding=2, convolution=convolution)
 
@@ -102,9 +107,9 @@ def _unit(last: bool) -> partial:
 class TutorialGenerator(nn.Layer):
     """The tutorial's generator: 100 noise values as a 10×10 image, four convolutions, one PixelShuffle of 4.
 
-    Its parameters have the tutorial's names and, at width 128 and one channel, its shapes. It makes
-    32×32 images in [0, 1]. All its convolutions are local, so distant parts of an image are drawn
-    independently of each other. Labels enter as constant one-hot maps beside the noise image.
+    Its parameters have the tutorial's names and, at width 128 and one channel, the tutorial's shapes. It makes 32×32
+    images in [0, 1]. All its convolutions are local, so distant parts of an image are drawn independently of each
+    other. Labels enter as constant one-hot maps beside the noise image.
     """
 
     value_range = SIGMOID_RANGE

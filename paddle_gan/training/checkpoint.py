@@ -119,7 +119,7 @@ def restore(task: Task, folder: Path, data: str, say: Callable[[str], None]) -> 
     written, here = {"processes": 1} | found.manifest["written_with"], environment()
     changed = [f"{key} {written.get(key)} -> {here[key]}" for key in here if written.get(key) != here[key]]
     if changed:
-        say(f"notice: resumed under other conditions ({', '.join(changed)}): equal in kind, not bit for bit")
+        say(f"notice: resumed under other conditions ({', '.join(changed)}): the last bits of the results may differ")
 
 
 def read_newest(folder: Path, say: Callable[[str], None]) -> Checkpoint:
