@@ -1,7 +1,7 @@
 """Discriminators (critics): images to logits. The objective decides what becomes of the logits.
 
-Every discriminator is called as `discriminator(images, labels=None)` with images [N, C, H, W] and labels int64 [N] if it
-was made with `classes > 0`. It returns logits [N]; a discriminator of patches may return a map [N, 1, H, W]. With
+Every discriminator is called as `discriminator(images, labels=None)` with images [N, C, H, W], and labels int64 [N] if
+it was made with `classes > 0`. It returns logits [N]; a discriminator of patches may return a map [N, 1, H, W]. With
 `norm=None` or `LayerNorm` each one can be differentiated twice, labels included: nothing here uses `nn.Flatten` or a
 concatenation, which have no second gradient in Paddle 3.3.
 
