@@ -18,7 +18,7 @@ ROOMS = {
     "metrics": "arrays classes frechet kernel neighbours sliced",
     "backend": "values layout dnnl primitive onednn norm winograd "
     "computation contraction differentiable kernels compiled precision environment",
-    "networks": "sizes blocks generators discriminators",
+    "networks": "sizes layers blocks generators discriminators",
     "features": "classifier inception extractors",
     "objectives": "losses optimizers penalties objective",
     "inference": "images sampling folding export",

@@ -170,7 +170,7 @@ def test_download_fetches_checks_and_is_not_needed_again(tmp_path, server):
 def test_failed_download_says_why_and_leaves_nothing(tmp_path, server, monkeypatch, mode, reason):
     source = tiny_set(server, tmp_path)
     monkeypatch.setattr(Handler, "mode", mode)
-    monkeypatch.setattr("paddle_gan.datasets.download._TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr("paddle_gan.datasets.download.TIMEOUT_SECONDS", 1)
     if mode == "missing":
         Handler.files = {}
     with pytest.raises(DataError, match=reason):

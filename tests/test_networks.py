@@ -9,7 +9,8 @@ import pytest
 
 from paddle_gan.config.names import IMAGE_SIZES
 from paddle_gan.networks import DISCRIMINATORS, GENERATORS, PARTNERS
-from paddle_gan.networks.blocks import INITIALISERS, ConvBN, LayerNorm, mish
+from paddle_gan.networks.blocks import INITIALISERS, ConvBN
+from paddle_gan.networks.layers import LayerNorm, mish
 
 
 def make(network, **arguments):

@@ -10,7 +10,8 @@ import paddle.nn as nn
 import pytest
 
 from paddle_gan.networks import DISCRIMINATORS
-from paddle_gan.networks.blocks import ConvBN, LayerNorm
+from paddle_gan.networks.blocks import ConvBN
+from paddle_gan.networks.layers import LayerNorm
 from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.objectives.losses.gan import gan_discriminator_loss
 from paddle_gan.objectives.penalties import Penalty, Role, StepBatch, between, fake, latents, penalty_value, real

@@ -8,6 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from paddle_gan.networks.blocks import ConvBN, mish
+from paddle_gan.networks.blocks import ConvBN
+from paddle_gan.networks.layers import mish
 
 __all__ = ["ConvBN", "mish"]

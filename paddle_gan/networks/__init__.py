@@ -13,7 +13,6 @@ from typing import NamedTuple
 import paddle.nn as nn
 import paddle.nn.functional as F
 
-from paddle_gan.networks.blocks import BatchNorm
 from paddle_gan.networks.discriminators import MLPDiscriminator, StridedDiscriminator, TutorialDiscriminator
 from paddle_gan.networks.generators import (
     SIGMOID_RANGE,
@@ -24,6 +23,7 @@ from paddle_gan.networks.generators import (
     transposed_stage,
     upsample_stage,
 )
+from paddle_gan.networks.layers import BatchNorm
 
 GENERATORS: dict[str, Callable[..., nn.Layer]] = {
     "pixelshuffle": partial(UpsamplingGenerator, pixel_shuffle_stage),

@@ -15,7 +15,8 @@ import paddle.nn as nn
 from paddle import Tensor
 
 from paddle_gan.backend.kernels import flatten
-from paddle_gan.networks.blocks import Activation, BatchNorm, Conv2D, ConvBN, Norm, leaky_relu
+from paddle_gan.networks.blocks import ConvBN
+from paddle_gan.networks.layers import Activation, BatchNorm, Conv2D, Norm, leaky_relu
 from paddle_gan.networks.sizes import doublings
 
 

@@ -13,7 +13,8 @@ import paddle.nn as nn
 import paddle.nn.functional as F
 from paddle import Tensor
 
-from paddle_gan.networks.blocks import BatchNorm, Conv2D, Conv2DTranspose, ConvBN, PixelShuffle, leaky_relu, relu
+from paddle_gan.networks.blocks import ConvBN
+from paddle_gan.networks.layers import BatchNorm, Conv2D, Conv2DTranspose, PixelShuffle, leaky_relu, relu
 from paddle_gan.networks.sizes import doublings
 
 TANH_RANGE = (-1.0, 1.0)

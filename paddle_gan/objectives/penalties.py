@@ -13,7 +13,7 @@ import paddle
 import paddle.nn as nn
 from paddle import Tensor
 
-from paddle_gan.networks.blocks import images_only
+from paddle_gan.networks.layers import images_only
 from paddle_gan.system import parallel
 
 

@@ -16,7 +16,8 @@ from paddle_gan.datasets import ImageSet
 from paddle_gan.datasets.feed import BatchFeed, thread_count
 from paddle_gan.errors import UsageError
 from paddle_gan.networks import DISCRIMINATORS, GENERATORS
-from paddle_gan.networks.blocks import INITIALISERS, NORMS
+from paddle_gan.networks.blocks import INITIALISERS
+from paddle_gan.networks.layers import NORMS
 from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.objectives.objective import Objective
 from paddle_gan.objectives.optimizers import OPTIMIZERS

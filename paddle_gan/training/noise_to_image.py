@@ -18,7 +18,7 @@ from paddle.utils import unique_name
 from paddle_gan.backend.precision import Precision
 from paddle_gan.inference.images import grid, grid_columns
 from paddle_gan.inference.sampling import generate
-from paddle_gan.networks.blocks import apart
+from paddle_gan.networks.layers import apart
 from paddle_gan.objectives.objective import Objective
 from paddle_gan.objectives.penalties import Role, StepBatch, penalty_value
 from paddle_gan.system import parallel
@@ -205,7 +205,7 @@ def logits_of(
 
     Args:
         discriminator: has a true attribute `samples_apart` if nothing but norms mixes samples. With BatchNorms other
-            than those of `networks.blocks`, which know of several batches in one, it gets one batch at a time too.
+            than those of `networks.layers`, which know of several batches in one, it gets one batch at a time too.
         batches: each [N, C, H, W].
         labels: int64 [N], those of every batch.
         precision: of the forward pass.

@@ -16,7 +16,7 @@ from paddle.amp import GradScaler
 from paddle.optimizer import Optimizer
 
 from paddle_gan.backend.precision import Precision, unscaled
-from paddle_gan.networks.blocks import round_factors, synchronise_norms
+from paddle_gan.networks.layers import round_factors, synchronise_norms
 from paddle_gan.system import parallel
 
 # Number of a batch -> the batch, in whatever form the task takes.
