@@ -8,9 +8,13 @@ import paddle.nn as nn
 import pytest
 
 from paddle_gan.config.names import IMAGE_SIZES
+from paddle_gan.config.train import TrainConfig
+from paddle_gan.inference.sampling import generate
 from paddle_gan.networks import DISCRIMINATORS, GENERATORS, PARTNERS
 from paddle_gan.networks.blocks import INITIALISERS, ConvBN
 from paddle_gan.networks.layers import LayerNorm, mish
+from paddle_gan.runs.building import build
+from paddle_gan.runs.resolve import resolve
 
 
 def make(network, **arguments):
@@ -141,3 +145,24 @@ def test_initialisations():
 def test_every_generator_has_a_partner():
     assert set(PARTNERS) == set(GENERATORS)
     assert {discriminator for discriminator, _ in PARTNERS.values()} <= set(DISCRIMINATORS)
+
+
+class Linear(nn.Layer):
+    """A generator without a width, as one's own may be."""
+
+    value_range = (-1.0, 1.0)
+
+    def __init__(self, image_size, channels, latent_dim=5, classes=0):
+        super().__init__()
+        self.latent_dim, self.shape = latent_dim, [-1, channels, image_size, image_size]
+        self.linear = nn.Linear(latent_dim, channels * image_size**2)
+
+    def forward(self, latents, labels=None):
+        return paddle.tanh(self.linear(latents)).reshape(self.shape)
+
+
+def test_a_network_needs_no_width(monkeypatch):
+    monkeypatch.setitem(GENERATORS, "upsample", Linear)
+    config = resolve(TrainConfig(generator="upsample"), "cpu").config
+    assert (config.width, config.latent_dim) == (None, 5)
+    assert next(generate(build(config, classes=0).sampler, 3, seed=0)).images.shape == (3, 28, 28, 1)

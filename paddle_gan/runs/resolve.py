@@ -56,7 +56,8 @@ _FILLED: Any = None
 class RunOptions(TrainConfig):
     """The options of a run in which every one that the numbers depend on is filled in.
 
-    The length may still be given in epochs, since the steps in one depend on the data.
+    The length may still be given in epochs, since the steps in one depend on the data. A width is None for a network
+    that has none.
     """
 
     image_size: int = _FILLED
@@ -64,8 +65,6 @@ class RunOptions(TrainConfig):
     discriminator_steps: int = _FILLED
     generator: str = _FILLED
     discriminator: str = _FILLED
-    width: int = _FILLED
-    discriminator_width: int = _FILLED
     latent_dim: int = _FILLED
     discriminator_norm: str = _FILLED
     init: str = _FILLED
@@ -154,7 +153,7 @@ def _fits(generator: str, given: TrainConfig) -> bool:
     return given.dataset in DATASETS and given.image_size in (None, fixed) and same_latents
 
 
-def _sizes(given: TrainConfig, generator: str, discriminator: str) -> dict[str, int]:
+def _sizes(given: TrainConfig, generator: str, discriminator: str) -> dict[str, int | None]:
     """Image size, channels, latent size and widths: as given, else the network's, else the data's."""
     networks = {generator: GENERATORS[generator], discriminator: DISCRIMINATORS[discriminator]}
     fixed_sizes = {name: getattr(network, "image_size", None) for name, network in networks.items()}
@@ -248,5 +247,7 @@ def _optimizer_numbers(given: TrainConfig, name: str, defaults: Adam | RMSProp) 
     return numbers
 
 
-def _default(function: Callable, parameter: str) -> Any:
-    return inspect.signature(function).parameters[parameter].default
+def _default(network: Callable, parameter: str) -> Any:
+    """The default of a network's parameter; None for a network that has no such parameter."""
+    found = inspect.signature(network).parameters.get(parameter)
+    return found.default if found else None
