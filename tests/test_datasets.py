@@ -17,9 +17,10 @@ from PIL import Image
 from paddle_gan.datasets import grey_sets, load_dataset
 from paddle_gan.datasets.batches import batch_indices
 from paddle_gan.datasets.download import download
-from paddle_gan.datasets.folder import load_folder
+from paddle_gan.datasets.folder import load_folder, open_folder
 from paddle_gan.datasets.grey_sets import FASHION_MNIST, MNIST, load_grey_set
 from paddle_gan.datasets.idx import read_idx
+from paddle_gan.datasets.image_set import all_alike
 from paddle_gan.errors import DataError, UsageError
 
 
@@ -278,3 +279,49 @@ def test_batches_depend_on_seed_and_step_only():
     np.testing.assert_array_equal(batch_indices(1000, 64, 3, 500), late)
     assert (batch_indices(1000, 64, 4, 500) != late).any()
     assert (batch_indices(1000, 1000, 3, 0) != batch_indices(1000, 1000, 3, 1)).any()
+
+
+def write_pictures(folder: Path, count: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (count, 9, 9, 3)).astype(np.uint8)
+    for i, image in enumerate(pixels):
+        Image.fromarray(image).save(folder / f"{i}.png")
+
+
+@pytest.mark.parametrize(("bad", "said"), [(1, "0.png: not an image"), (3, "3 images cannot"), (7, "and 2 more")])
+def test_every_image_that_cannot_be_read_is_named_or_counted_at_once(tmp_path, bad, said):
+    write_pictures(tmp_path, 8)
+    for i in range(bad):
+        (tmp_path / f"{i}.png").write_bytes((tmp_path / f"{i}.png").read_bytes()[:60])
+    with pytest.raises(DataError, match=said) as error:
+        load_folder(tmp_path, 8, 3)
+    assert sum(f"{i}.png" in str(error.value) for i in range(8)) == min(bad, 5)
+    assert "\n" not in str(error.value)
+
+
+def test_pictures_of_other_formats_are_counted_by_kind(tmp_path):
+    write_pictures(tmp_path, 3)
+    for name in ("IMG_1.HEIC", "IMG_2.heic", "drawing.svg", "notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    (notice,) = load_folder(tmp_path, 8, 3).notices
+    assert "2 .heic, 1 .svg;" in notice and "txt" not in notice
+    for path in tmp_path.glob("*.png"):
+        path.unlink()
+    with pytest.raises(DataError, match="no images .* 2 .heic, 1 .svg"):
+        load_folder(tmp_path, 8, 3)
+
+
+def test_a_picture_that_is_too_large_is_not_called_damaged(tmp_path, monkeypatch):
+    write_pictures(tmp_path, 3)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)
+    with pytest.raises(DataError, match="too large, more than 80 pixels; make it smaller"):
+        load_folder(tmp_path, 8, 3)
+
+
+def test_images_that_are_all_the_same_are_noticed(tmp_path):
+    write_pictures(tmp_path, 1)
+    for i in range(1, 20):
+        (tmp_path / f"{i}.png").write_bytes((tmp_path / "0.png").read_bytes())
+    assert all_alike(load_folder(tmp_path, 8, 3)) and not all_alike(open_folder(tmp_path, 8, 3))
+    Image.new("RGB", (9, 9)).save(tmp_path / "zzz.png")
+    assert not all_alike(load_folder(tmp_path, 8, 3))

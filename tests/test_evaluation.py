@@ -218,6 +218,20 @@ def test_evaluate_a_file(tmp_path, unseen):
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "s.evaluation.json").read_text())
     assert record["figures"]["precision"]["samples"] > 0.7 and record["protocol"]["weights"] == "of a file"
+    assert "measured against mnist" in done.stdout
+
+
+def test_samples_unlike_mnist_need_the_name_of_their_data(tmp_path):
+    np.savez(tmp_path / "s.npz", images=np.zeros((20, 64, 64, 3), np.uint8))
+    done = command_line("evaluate", tmp_path / "s.npz", "--num", 20)
+    assert done.returncode == 2 and "64x64x3" in done.stderr and "--dataset" in done.stderr
+
+
+def test_real_images_that_are_all_the_same_measure_nothing():
+    data = ImageSet("black", np.zeros((40, 1, 8, 8), np.uint8))
+    with pytest.raises(DataError, match="black: .* the same"):
+        real_images(data, None, count=20, seed=0)
+    assert evaluation.diversity(np.random.default_rng(0).normal(size=(9, 3)), np.ones((9, 3))) == 1
 
 
 @pytest.mark.parametrize(

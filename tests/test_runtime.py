@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import paddle
 import pytest
@@ -10,6 +11,7 @@ from conftest import ROOT
 
 from paddle_gan.errors import UsageError
 from paddle_gan.system.device import select_device
+from paddle_gan.system.files import writable_home
 from paddle_gan.system.installation import check_paddle
 from paddle_gan.system.runtime import cpu_environment
 
@@ -181,3 +183,20 @@ def test_the_front_door_is_quick_and_knows_its_names():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "module 'paddle_gan' has no attribute 'nothing'\n", done.stderr
+
+
+def test_a_home_that_cannot_be_written_is_replaced_for_an_import(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with writable_home():
+        assert os.environ["HOME"] == str(tmp_path)
+    monkeypatch.setenv("HOME", "/proc/self")
+    with pytest.raises(ZeroDivisionError), writable_home():
+        inside = Path(os.environ["HOME"])
+        (inside / "file").write_text("x")
+        1 / 0  # noqa: B018
+    assert os.environ["HOME"] == "/proc/self" and not inside.exists()
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with writable_home():
+        assert "HOME" in os.environ
+    assert "HOME" not in os.environ

@@ -6,8 +6,10 @@ of their names. Each image is cropped at its centre to a square and resampled to
 
 import hashlib
 import os
+from collections import Counter
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -18,6 +20,10 @@ from paddle_gan.errors import DataError
 # Pillow opens more, such as .h5, .mpg or .eps, but such a file is rarely meant as a training image.
 _EXTENSIONS = set(
     ".avif .bmp .gif .ico .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()
+)
+# Pictures and videos that are not read, though a user may expect it: they are counted in a notice.
+_UNREAD_PICTURES = set(
+    ".ai .arw .avi .cr2 .cr3 .dng .eps .exr .hdr .heic .heif .mkv .mov .mp4 .nef .orf .pdf .psd .raf .svg .webm".split()
 )
 # Grey modes of more than 8 bits: Pillow's own conversion clips the values instead of scaling them.
 _DEEP_GREY = ("I", "I;16", "I;16B", "I;16L", "F")
@@ -39,10 +45,11 @@ def open_folder(folder: Path, image_size: int, channels: int, *, labelled: bool 
         DataError: no images, an empty file, a folder that cannot be read, or images outside a class folder. Later, an
             image that cannot be read raises it too.
     """
-    sizes = _sizes(folder)
+    sizes, left_out = _sizes(folder)
     if not sizes:
         raise DataError(
             f"{folder}: no images in this folder or below it (known extensions: {' '.join(sorted(_EXTENSIONS))})"
+            + "".join(f"; {notice}" for notice in left_out)
         )
     names = sorted(sizes, key=lambda name: name.split("/"))
     for name in names:
@@ -52,7 +59,7 @@ def open_folder(folder: Path, image_size: int, channels: int, *, labelled: bool 
     digest = hashlib.sha256("".join(f"{name}\0{sizes[name]}\0" for name in names).encode(errors="surrogateescape"))
     read = partial(_read, folder, names, image_size, channels)
     images = DiskImages((len(names), channels, image_size, image_size), read)
-    return ImageSet(folder.resolve().name, images, labels, classes, digest.hexdigest())
+    return ImageSet(folder.resolve().name, images, labels, classes, digest.hexdigest(), notices=left_out)
 
 
 def load_folder(folder: Path, image_size: int, channels: int, *, labelled: bool = False) -> ImageSet:
@@ -60,13 +67,21 @@ def load_folder(folder: Path, image_size: int, channels: int, *, labelled: bool 
     return in_memory(open_folder(folder, image_size, channels, labelled=labelled))
 
 
-def _sizes(folder: Path) -> dict[str, int]:
-    """Size in bytes of every image, by its path relative to `folder` with / between the parts.
+class _Found(NamedTuple):
+    """Size in bytes of every image, by its path relative to the folder; and notices of pictures that are left out."""
+
+    sizes: dict[str, int]
+    left_out: tuple[str, ...]
+
+
+def _sizes(folder: Path) -> _Found:
+    """The images below `folder`, by their paths with / between the parts.
 
     Symbolic links are followed, and every folder is searched once, so links that form a circle do no harm. Links are
     followed last, so that a folder below `folder` keeps its own path and does not get the path of a link to it.
     """
     sizes: dict[str, int] = {}
+    unread: Counter[str] = Counter()
     seen: set[tuple[int, int]] = set()
     folders, links = [""], list[str]()
     while folders or links:
@@ -83,11 +98,22 @@ def _sizes(folder: Path) -> dict[str, int]:
                     name = prefix + entry.name
                     if entry.is_dir():
                         (links if entry.is_symlink() else folders).append(f"{name}/")
-                    elif os.path.splitext(name)[1].lower() in _EXTENSIONS and entry.is_file():
+                        continue
+                    extension = os.path.splitext(name)[1].lower()
+                    if extension in _EXTENSIONS and entry.is_file():
                         sizes[name] = entry.stat().st_size
+                    elif extension in _UNREAD_PICTURES and entry.is_file():
+                        unread[extension] += 1
         except OSError as error:
             raise DataError(f"{error.filename or folder / prefix}: cannot be read ({error.strerror})") from error
-    return sizes
+    return _Found(sizes, _left_out(unread))
+
+
+def _left_out(unread: Counter[str]) -> tuple[str, ...]:
+    if not unread:
+        return ()
+    counts = ", ".join(f"{count} {extension}" for extension, count in sorted(unread.items()))
+    return (f"left out, since these formats are not read: {counts}; convert them to PNG or JPEG to train on them",)
 
 
 def _labels(folder: Path, names: list[str]) -> tuple[tuple[str, ...], np.ndarray]:
@@ -117,6 +143,9 @@ def _load_image(path: Path, size: int, channels: int) -> np.ndarray:
         image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
     except FileNotFoundError as error:
         raise DataError(f"{path}: the image is gone; put it back, or start a new training run without it") from error
+    except Image.DecompressionBombError as error:
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise DataError(f"{path}: the image is too large, more than {most:,} pixels; make it smaller") from error
     # For a damaged file Pillow's decoders raise errors of many kinds: OSError, SyntaxError, ValueError, struct.error
     except Exception as error:
         raise DataError(f"{path}: not an image that can be read ({error}); remove it or repair it") from error

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from paddle_gan.errors import DataError
 from paddle_gan.system.memory import available_memory
 from paddle_gan.system.runtime import cpu_count
 
@@ -14,6 +15,8 @@ from paddle_gan.system.runtime import cpu_count
 _MEMORY_SHARE = 1 / 4
 # Images that one thread reads before it takes the next piece.
 _PIECE = 16
+# So many images that cannot be read are named in a message.
+_NAMED_FAILURES = 5
 
 
 @dataclass(frozen=True)
@@ -38,19 +41,33 @@ class DiskImages:
             uint8 [n, C, H, W].
 
         Raises:
-            DataError: an image cannot be read.
+            DataError: images cannot be read; the message names the first of them and says how many there are.
         """
         indices = np.arange(len(self))[chosen]
         images = np.empty((len(indices), *self.shape[1:]), np.uint8)
 
-        def fill(start: int) -> None:
+        def fill(start: int) -> list[str]:
+            failures = []
             for place in range(start, min(start + _PIECE, len(indices))):
-                images[place] = self.read(indices[place])
+                try:
+                    images[place] = self.read(indices[place])
+                except DataError as error:
+                    failures.append(str(error))
+            return failures
 
         with ThreadPoolExecutor(cpu_count()) as pool:
-            for _ in pool.map(fill, range(0, len(indices), _PIECE)):  # an error here cancels the pieces not yet begun
-                pass
+            failures = [failure for piece in pool.map(fill, range(0, len(indices), _PIECE)) for failure in piece]
+        if failures:
+            raise DataError(_joined(failures))
         return images
+
+
+def _joined(failures: list[str]) -> str:
+    """One line for all images that cannot be read."""
+    if len(failures) == 1:
+        return failures[0]
+    more = f"; and {len(failures) - _NAMED_FAILURES} more" if len(failures) > _NAMED_FAILURES else ""
+    return f"{len(failures)} images cannot be read: {'; '.join(failures[:_NAMED_FAILURES])}{more}"
 
 
 @dataclass(frozen=True)
@@ -64,6 +81,7 @@ class ImageSet:
         classes: one name for each label value; empty without labels.
         fingerprint: a hash of the files that hold the images; None if the hash is computed from the images themselves
             (see the function `fingerprint`).
+        notices: sentences that the user should read before training.
     """
 
     name: str
@@ -71,6 +89,7 @@ class ImageSet:
     labels: np.ndarray | None = None
     classes: tuple[str, ...] = ()
     fingerprint: str | None = None
+    notices: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -103,6 +122,14 @@ def fits_in_memory(data: ImageSet, free_memory: int | None = None) -> bool:
         free_memory: in bytes; None asks the system.
     """
     return size_in_bytes(data) <= (available_memory() if free_memory is None else free_memory) * _MEMORY_SHARE
+
+
+def all_alike(data: ImageSet) -> bool:
+    """Whether all images in memory are the same; False for images on the disk, which are not read for this."""
+    images = data.images
+    if isinstance(images, DiskImages) or len(images) < 2:
+        return False
+    return bool((images[:16] == images[0]).all() and (images == images[0]).all())
 
 
 def size_in_bytes(data: ImageSet) -> int:

@@ -69,8 +69,11 @@ def real_images(training: ImageSet, held_out: ImageSet | None, count: int, seed:
     split = "reference: held-out test images; floor: training images"
     if held_out is None:
         split = "reference and floor: two halves of the training images"
+    reference = select(chosen.source, chosen.reference)
+    if (reference == reference[0]).all():
+        raise DataError(f"{chosen.source.name}: all {len(reference)} real images are the same, which measures nothing")
     return RealImages(
-        reference=select(chosen.source, chosen.reference),
+        reference=reference,
         floor=select(training, chosen.floor),
         training=training,
         others=chosen.others,

@@ -82,14 +82,15 @@ def extract(images: np.ndarray, extractor: Extractor) -> MeasuredImages:
 def diversity(features: np.ndarray, reference: np.ndarray) -> float:
     """Root mean squared distance between two samples, divided by the one between two real images.
 
-    It is 0 if all samples are the same, and 1 if they differ as much as real images. The mean squared distance between
-    two draws is twice the trace of the covariance.
+    It is 0 if all samples are the same, and 1 if they differ as much as real images, or if all real images are the
+    same. The mean squared distance between two draws is twice the trace of the covariance.
 
     Args:
         features: of the samples, [N, F].
         reference: features of real images, [M, F].
     """
-    return float(np.sqrt(features.var(axis=0, dtype=np.float64).sum() / reference.var(axis=0, dtype=np.float64).sum()))
+    mine, real = (values.var(axis=0, dtype=np.float64).sum() for values in (features, reference))
+    return float(np.sqrt(mine / real)) if real > 0 else 1.0
 
 
 def compare_sets(samples: MeasuredImages, reference: MeasuredImages) -> Iterator[tuple[str, float | int]]:

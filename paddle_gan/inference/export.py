@@ -30,7 +30,7 @@ from paddle_gan.backend.environment import environment
 from paddle_gan.errors import CheckpointError, NumericalError, UsageError
 from paddle_gan.inference.folding import folded
 from paddle_gan.inference.sampling import CHUNK
-from paddle_gan.system.files import atomic_folder
+from paddle_gan.system.files import atomic_folder, writable_home
 from paddle_gan.system.randomness import seeded
 from paddle_gan.system.runtime import cpu_count
 
@@ -122,7 +122,7 @@ def export(generator: nn.Layer, classes: tuple[str, ...], folder: Path, origin: 
     inputs = [InputSpec([None, generator.latent_dim], "float32", "latents")]
     if classes:
         inputs.append(InputSpec([None], "int64", "labels"))
-    with atomic_folder(folder) as temporary:
+    with atomic_folder(folder) as temporary, writable_home():  # Paddle keeps a cache there
         program = paddle.jit.to_static(folded(generator), input_spec=inputs, full_graph=True)
         paddle.jit.save(program, str(temporary / Path(_PROGRAM).stem))
         latents, labels = _trial_inputs(generator.latent_dim, len(classes))

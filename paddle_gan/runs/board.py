@@ -15,6 +15,7 @@ from pathlib import Path
 from paddle_gan.config.results import BoardConfig
 from paddle_gan.errors import UsageError
 from paddle_gan.system import web
+from paddle_gan.system.files import writable_home
 from paddle_gan.system.runtime import accept_sigterm
 
 _LOG_FILES = "*vdlrecords*"
@@ -50,10 +51,11 @@ def serve(folders: list[Path], config: BoardConfig, say: Callable[[str], None]) 
     os.chdir(os.path.commonpath([folder.parent for folder in folders]))  # VisualDL names runs by their paths from here
     accept_sigterm()
 
-    from visualdl.server.app import create_app
-    from visualdl.server.args import ParseArgs
-    from visualdl.server.log import init_logger
-    from werkzeug.serving import make_server
+    with writable_home():
+        from visualdl.server.app import create_app
+        from visualdl.server.args import ParseArgs
+        from visualdl.server.log import init_logger
+        from werkzeug.serving import make_server
 
     init_logger(0)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # no line for each request

@@ -19,7 +19,7 @@ from paddle_gan.config.paths import RUNS
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.datasets import ImageSet, load_dataset, load_held_out
 from paddle_gan.datasets.feed import on_disk_notice
-from paddle_gan.datasets.image_set import DiskImages, fingerprint
+from paddle_gan.datasets.image_set import DiskImages, all_alike, fingerprint
 from paddle_gan.errors import UsageError
 from paddle_gan.evaluation.real_images import LEAST_IMAGES, MOST_REAL, reference_images
 from paddle_gan.evaluation.score import extractor_for, monitor
@@ -75,7 +75,7 @@ def _run(given: TrainConfig, device: str, say: Say) -> Path:
     check_batch_size(config)
     precision_of(config, device)  # refused before anything is loaded
     data = _load(config)
-    for notice in [*notices, *_slow_notices(device), *_disk_notices(config, data)]:
+    for notice in [*notices, *_slow_notices(device), *_disk_notices(config, data), *_data_notices(data)]:
         say(f"notice: {notice}")
     steps = config.steps or _steps(config, len(data))
     config = replace(config, steps=steps, epochs=None)
@@ -154,6 +154,12 @@ def _slow_notices(device: str) -> list[str]:
             "not part of this Paddle"
         )
     return notices
+
+
+def _data_notices(data: ImageSet) -> list[str]:
+    """What is strange about the images."""
+    alike = [f"all {len(data)} images of {data.name} are the same"] if all_alike(data) else []
+    return [*data.notices, *alike]
 
 
 def _disk_notices(config: RunOptions, data: ImageSet) -> list[str]:

@@ -20,6 +20,8 @@ from paddle_gan.runs.folder import read_config
 from paddle_gan.runs.generators import load_generator
 
 _STAGES = 32
+# Shapes of images that are taken for MNIST unless a set is named: its own size, and that of the tutorial.
+_LIKE_MNIST = ((28, 28, 1), (32, 32, 1))
 
 # Real sides of evaluations, by all that they depend on.
 Baselines = dict[tuple, Baseline]
@@ -96,6 +98,11 @@ def _of_file(source: Path, config: EvaluateConfig, say: Callable[[str], None]) -
     if config.raw or config.best:
         raise UsageError("--raw and --best choose the weights of a run; a file of samples has none")
     images = read_npz(source)[: config.num]
+    if config.dataset is None:
+        if images.shape[1:] not in _LIKE_MNIST:
+            size = "x".join(map(str, images.shape[1:]))
+            raise UsageError(f"{source}: name the images that these samples of {size} imitate with --dataset")
+        say("notice: the samples are measured against mnist; --dataset names another set")
     return Samples(
         images=images,
         dataset=config.dataset or "mnist",

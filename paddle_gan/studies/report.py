@@ -25,7 +25,7 @@ from paddle_gan.inference.images import grid
 from paddle_gan.inference.sampling import generate
 from paddle_gan.runs.generators import load_generator
 from paddle_gan.studies.comparison import Result
-from paddle_gan.system.files import atomic_path, make_folder, write_text
+from paddle_gan.system.files import atomic_path, make_folder, writable_home, write_text
 from paddle_gan.training.callbacks import EVALUATED
 
 _SHOWN = ("frechet_distance", "kernel_distance", "precision", "recall", "density", "coverage", "modes", "near_copies")
@@ -213,7 +213,8 @@ def _html(shown: Table, lines: list[str]) -> str:
 
 
 def _write_visualdl(folder: Path, groups: Groups, shown: Table) -> None:
-    from visualdl import LogWriter
+    with writable_home():
+        from visualdl import LogWriter
 
     for old in make_folder(folder).glob("**/vdlrecords.*"):
         old.unlink()

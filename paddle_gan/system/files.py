@@ -6,6 +6,7 @@ So a reader finds the old content or the new one, never a part, also after the p
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,6 +65,24 @@ def disk_errors(path: Path) -> Iterator[None]:
                 f"cannot write {error.filename or path}: {error.strerror}; free some space or use --out"
             ) from error
         raise
+
+
+@contextmanager
+def writable_home() -> Iterator[None]:
+    """Within this, HOME is a folder that can be written, for imports that write there; a temporary one if need be."""
+    home = os.environ.get("HOME")
+    if os.access(os.path.expanduser("~"), os.W_OK):
+        yield
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        os.environ["HOME"] = temporary
+        try:
+            yield
+        finally:
+            if home is None:
+                del os.environ["HOME"]
+            else:
+                os.environ["HOME"] = home
 
 
 def make_folder(path: Path) -> Path:

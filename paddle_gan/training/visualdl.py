@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from paddle_gan.system.files import disk_errors, make_folder
+from paddle_gan.system.files import disk_errors, make_folder, writable_home
 from paddle_gan.training.log import read_metrics
 from paddle_gan.training.loop import Callback, Values
 from paddle_gan.training.task import Task
@@ -35,7 +35,8 @@ def visualdl_log(
         hyper_parameters: shown beside the losses.
         losses: names of the values that hyper-parameters are compared by.
     """
-    from visualdl import LogWriter
+    with writable_home():
+        from visualdl import LogWriter
 
     make_folder(folder)
     (folder / _FILE).unlink(missing_ok=True)
