@@ -17,7 +17,7 @@ from PIL import Image
 from paddle_gan.datasets import grey_sets, load_dataset
 from paddle_gan.datasets.batches import batch_indices
 from paddle_gan.datasets.download import download
-from paddle_gan.datasets.folder import load_folder, open_folder
+from paddle_gan.datasets.folder import load_folder, open_folder, read_images
 from paddle_gan.datasets.grey_sets import FASHION_MNIST, MNIST, load_grey_set
 from paddle_gan.datasets.idx import read_idx
 from paddle_gan.datasets.image_set import all_alike
@@ -325,3 +325,22 @@ def test_images_that_are_all_the_same_are_noticed(tmp_path):
     assert all_alike(load_folder(tmp_path, 8, 3)) and not all_alike(open_folder(tmp_path, 8, 3))
     Image.new("RGB", (9, 9)).save(tmp_path / "zzz.png")
     assert not all_alike(load_folder(tmp_path, 8, 3))
+
+
+def test_pictures_of_a_run_inside_the_folder_are_no_data(tmp_path):
+    write_pictures(tmp_path, 4)
+    write_pictures(tmp_path / "run" / "samples", 3)
+    (tmp_path / "run" / "checkpoints").mkdir()
+    assert len(load_folder(tmp_path, 8, 3)) == 7  # no run yet
+    (tmp_path / "run" / "config.json").write_text("{}")
+    data = load_folder(tmp_path, 8, 3)
+    assert len(data) == 4 and "1 folder(s) of training runs" in data.notices[0]
+
+
+def test_images_of_one_size_are_read_as_they_are(tmp_path):
+    write_pictures(tmp_path, 3)
+    images = read_images(tmp_path)
+    np.testing.assert_array_equal(images[1], np.asarray(Image.open(tmp_path / "1.png")))
+    Image.new("RGB", (7, 7)).save(tmp_path / "3.png")
+    with pytest.raises(DataError, match="one size .* 7x7, 9x9"):
+        read_images(tmp_path)

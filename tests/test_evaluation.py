@@ -326,3 +326,63 @@ def test_by_default_short_runs_are_not_measured(plain_run):
 def test_measures_fall_on_logged_steps():
     done = command_line("train", "--evaluate-every", 75)
     assert done.returncode == 2 and "--evaluate-every 75: must be 0 or a multiple of --log-every, 50" in done.stderr
+
+
+# ---- Samples of other programs
+
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (6, 5, 5, 3)).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("stored", "name"),
+    [
+        (PIXELS, "arr_0"),
+        (np.asfortranarray(PIXELS), "images"),
+        (PIXELS.transpose(0, 3, 1, 2), "images"),
+        (PIXELS / 255, "images"),
+        ((PIXELS / 127.5 - 1).astype(np.float32), "images"),
+        (PIXELS.astype(np.float64), "images"),
+    ],
+    ids=["arr_0", "Fortran order", "NCHW", "floats to 1", "floats from -1", "floats to 255"],
+)
+def test_common_forms_of_npz_are_read(tmp_path, stored, name):
+    np.savez(tmp_path / "s.npz", **{name: stored})
+    np.testing.assert_array_equal(sampling.read_npz(tmp_path / "s.npz"), PIXELS)
+
+
+@pytest.mark.parametrize(
+    ("stored", "words"),
+    [(PIXELS * 2.0, "from 0 to 510; scale"), (PIXELS + np.nan, "NaN"), (PIXELS.astype(np.int32), "images are int32")],
+)
+def test_forms_that_are_ambiguous_are_refused(tmp_path, stored, words):
+    np.savez(tmp_path / "s.npz", images=stored)
+    with pytest.raises(DataError, match=words):
+        sampling.read_npz(tmp_path / "s.npz")
+
+
+def test_two_arrays_without_a_name_are_refused(tmp_path):
+    np.savez(tmp_path / "s.npz", PIXELS, PIXELS)
+    with pytest.raises(DataError, match="not an .npz file with an array `images`"):
+        sampling.read_npz(tmp_path / "s.npz")
+
+
+def test_a_folder_of_pictures_and_an_exported_generator_are_measured(plain_run, tmp_path):
+    """With the figures that the same samples have from the run itself."""
+    for tool, arguments in (
+        ("sample", (plain_run, "--num", 30, "--png-dir", tmp_path / "png", "--device", "cpu")),
+        ("export", (plain_run, "--out", tmp_path / "exported")),
+    ):
+        assert command_line(tool, *arguments).returncode == 0
+    figures = []
+    for source, more in ((plain_run, ()), (tmp_path / "png", ("mnist",)), (tmp_path / "exported", ("mnist",))):
+        named = [option for name in more for option in ("--dataset", name)]
+        done = command_line("evaluate", source, "--num", 30, "--out", tmp_path / "e.json", *named)
+        assert done.returncode == 0, done.stderr
+        record = json.loads((tmp_path / "e.json").read_text())
+        figures.append({name: values["samples"] for name, values in record["figures"].items()})
+        if more:
+            done = command_line("evaluate", source, "--num", 30, "--out", tmp_path / "e.json")
+            assert done.returncode == 2 and "name the images" in done.stderr
+    assert figures[1] == figures[0]
+    assert figures[2] == pytest.approx(figures[0], rel=0.02, abs=1e-3)

@@ -37,5 +37,5 @@ EVALUATE = Command(
     description="Measure samples: are they good, are they diverse, are they copies of training images.",
     options=EvaluateConfig,
     run=run,
-    positional={"source": "folder of a run, or .npz file with images, uint8 [N,H,W,C]"},
+    positional={"source": "folder of a run, exported generator, folder of images, or .npz file with images [N,H,W,C]"},
 )

@@ -25,6 +25,8 @@ _EXTENSIONS = set(
 _UNREAD_PICTURES = set(
     ".ai .arw .avi .cr2 .cr3 .dng .eps .exr .hdr .heic .heif .mkv .mov .mp4 .nef .orf .pdf .psd .raf .svg .webm".split()
 )
+# A folder with both is that of a training run.
+_OF_A_RUN = {"checkpoints", "config.json"}
 # Grey modes of more than 8 bits: Pillow's own conversion clips the values instead of scaling them.
 _DEEP_GREY = ("I", "I;16", "I;16B", "I;16L", "F")
 
@@ -67,6 +69,29 @@ def load_folder(folder: Path, image_size: int, channels: int, *, labelled: bool 
     return in_memory(open_folder(folder, image_size, channels, labelled=labelled))
 
 
+def read_images(folder: Path) -> np.ndarray:
+    """All images below `folder` as they are: uint8 [N, H, W, C], C 1 if the first of them is grey, else 3.
+
+    Raises:
+        DataError: no images, unreadable ones, or images that are not square and of one size.
+    """
+    found = _sizes(folder)
+    sizes, modes = set(), []
+    for name in found.sizes:
+        try:
+            with Image.open(folder / name) as image:
+                sizes.add(image.size)
+                modes.append(image.mode)
+        except OSError as error:
+            raise DataError(f"{folder / name}: not an image that can be read ({error})") from error
+    if len(sizes) != 1 or len(set(*sizes)) != 1:
+        shown = ", ".join(f"{width}x{height}" for width, height in sorted(sizes)[:3]) or "none"
+        raise DataError(f"{folder}: square images of one size are needed, and these are: {shown}")
+    (size,) = set(*sizes)
+    data = load_folder(folder, size, 1 if modes[0] in ("1", "L", *_DEEP_GREY) else 3)
+    return data.images[:].transpose(0, 2, 3, 1)
+
+
 class _Found(NamedTuple):
     """Size in bytes of every image, by its path relative to the folder; and notices of pictures that are left out."""
 
@@ -82,6 +107,7 @@ def _sizes(folder: Path) -> _Found:
     """
     sizes: dict[str, int] = {}
     unread: Counter[str] = Counter()
+    runs = 0
     seen: set[tuple[int, int]] = set()
     folders, links = [""], list[str]()
     while folders or links:
@@ -91,8 +117,12 @@ def _sizes(folder: Path) -> _Found:
             if (status.st_dev, status.st_ino) in seen:
                 continue
             seen.add((status.st_dev, status.st_ino))
-            with os.scandir(folder / prefix) as entries:
-                for entry in sorted(entries, key=lambda entry: entry.name):
+            with os.scandir(folder / prefix) as scanned:
+                entries = sorted(scanned, key=lambda entry: entry.name)
+                if _OF_A_RUN <= {entry.name for entry in entries}:
+                    runs += 1  # its sample sheets are no training images
+                    continue
+                for entry in entries:
                     if entry.name.startswith("."):
                         continue
                     name = prefix + entry.name
@@ -106,14 +136,19 @@ def _sizes(folder: Path) -> _Found:
                         unread[extension] += 1
         except OSError as error:
             raise DataError(f"{error.filename or folder / prefix}: cannot be read ({error.strerror})") from error
-    return _Found(sizes, _left_out(unread))
+    return _Found(sizes, _left_out(unread, runs))
 
 
-def _left_out(unread: Counter[str]) -> tuple[str, ...]:
-    if not unread:
-        return ()
-    counts = ", ".join(f"{count} {extension}" for extension, count in sorted(unread.items()))
-    return (f"left out, since these formats are not read: {counts}; convert them to PNG or JPEG to train on them",)
+def _left_out(unread: Counter[str], runs: int) -> tuple[str, ...]:
+    notices = []
+    if unread:
+        counts = ", ".join(f"{count} {extension}" for extension, count in sorted(unread.items()))
+        notices.append(
+            f"left out, since these formats are not read: {counts}; convert them to PNG or JPEG to train on them"
+        )
+    if runs:
+        notices.append(f"left out: the pictures in {runs} folder(s) of training runs")
+    return tuple(notices)
 
 
 def _labels(folder: Path, names: list[str]) -> tuple[tuple[str, ...], np.ndarray]:

@@ -91,7 +91,10 @@ def write_npz(path: Path, count: int, batches: Batches) -> None:
 
 
 def read_npz(path: Path) -> np.ndarray:
-    """The array `images` of an .npz file. Nothing in the file is executed, and the sizes in its header are checked.
+    """The samples in an .npz file. Nothing in the file is executed, and the sizes in its header are checked.
+
+    The array is called `images`, or it is the only one that numpy.savez was given, `arr_0`. Where it is unambiguous,
+    other forms are read too: [N, C, H, W], Fortran order, and floats in [0, 1], [-1, 1] or [0, 255].
 
     Returns:
         uint8 [N, H, W, C] with H = W and C 1 or 3.
@@ -103,21 +106,41 @@ def read_npz(path: Path) -> np.ndarray:
     if not path.is_file():
         raise UsageError(f"{path}: no such file of samples")
     try:
-        with zipfile.ZipFile(path) as archive, archive.open("images.npy") as file:
+        with zipfile.ZipFile(path) as archive, archive.open(_member(archive)) as file:
             version = np.lib.format.read_magic(file)
             read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
             shape, fortran_order, dtype = read_header[version](file)
             payload = file.read(_MOST_BYTES + 1)
     except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: not an .npz file with an array `images` ({error})") from error
-    if dtype != np.uint8 or fortran_order or len(shape) != 4 or shape[1] != shape[2] or shape[3] not in (1, 3):
+    channels_first = len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3)
+    sides = shape[2:] if channels_first else shape[1:3]
+    is_images = len(shape) == 4 and sides[0] == sides[1] and (channels_first or shape[3] in (1, 3))
+    if not is_images or not (dtype == np.uint8 or dtype.kind == "f"):
         raise DataError(f"{path}: images are {dtype} {list(shape)}, not uint8 [N, H, W, C], H = W, grey or colour")
-    if len(payload) != math.prod(shape):
+    if len(payload) != math.prod(shape) * dtype.itemsize:
         raise DataError(
             f"{path}: holds {len(payload)} bytes of images (at most {_MOST_BYTES >> 30} GiB are read), "
-            f"but {math.prod(shape)} according to its header"
+            f"but {math.prod(shape) * dtype.itemsize} according to its header"
         )
-    return np.frombuffer(payload, np.uint8).reshape(shape)
+    images = np.frombuffer(payload, dtype).reshape(shape, order="F" if fortran_order else "C")
+    images = np.ascontiguousarray(images.transpose(0, 2, 3, 1) if channels_first else images)
+    return images if dtype == np.uint8 else _from_floats(images, path)
+
+
+def _member(archive: zipfile.ZipFile) -> str:
+    return "images.npy" if "images.npy" in archive.namelist() or "arr_1.npy" in archive.namelist() else "arr_0.npy"
+
+
+def _from_floats(images: np.ndarray, path: Path) -> np.ndarray:
+    """Floats as uint8; their range is told by the least and the greatest of all values."""
+    if not np.isfinite(images).all():
+        raise DataError(f"{path}: the images hold NaN or infinity")
+    least, greatest = float(images.min()), float(images.max())
+    for low, high in ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)):
+        if low <= least and greatest <= high:
+            return ((images - low) * (255 / (high - low))).round().astype(np.uint8)
+    raise DataError(f"{path}: the images have values from {least:.4g} to {greatest:.4g}; scale them to [0, 1]")
 
 
 def write_pngs(folder: Path, batches: Batches) -> None:

@@ -12,9 +12,11 @@ from tqdm import tqdm
 
 from paddle_gan.config.results import EvaluateConfig
 from paddle_gan.datasets import DATASETS, load_dataset, load_held_out
+from paddle_gan.datasets.folder import read_images
 from paddle_gan.errors import UsageError
 from paddle_gan.evaluation.real_images import real_images
 from paddle_gan.evaluation.score import Baseline, Evaluation, baseline, evaluate, extractor_for
+from paddle_gan.inference.export import Exported, is_exported
 from paddle_gan.inference.sampling import generate, read_npz
 from paddle_gan.runs.folder import read_config
 from paddle_gan.runs.generators import load_generator
@@ -49,10 +51,10 @@ class Samples:
 def score(
     source: Path, config: EvaluateConfig, say: Callable[[str], None] = print, known: Baselines | None = None
 ) -> Evaluation:
-    """Measure the samples of a run's generator, or of an .npz file.
+    """Measure samples.
 
     Args:
-        source: the run's folder, or the file.
+        source: folder of a run, an exported generator, a folder of images, or an .npz file.
         config: how.
         say: for notices.
         known: the real sides measured so far, which are used again and added to.
@@ -69,7 +71,7 @@ def score(
             bar.update()
 
         step("samples")
-        samples = (_of_run if source.is_dir() else _of_file)(source, config, say)
+        samples = _samples(source, config, say)
         against = _baseline(samples, config, known, step)
         protocol = {
             "dataset": samples.dataset if samples.dataset in DATASETS else Path(samples.dataset).name,
@@ -79,6 +81,46 @@ def score(
             "weights": samples.weights,
         }
         return evaluate(samples.images, against, protocol, samples.subject, step)
+
+
+def _samples(source: Path, config: EvaluateConfig, say: Callable[[str], None]) -> Samples:
+    if (source / "config.json").exists():
+        return _of_run(source, config, say)
+    if config.raw or config.best:
+        raise UsageError("--raw and --best choose the weights of a run; other samples have none")
+    if is_exported(source):
+        return _of_exported(source, config)
+    return _of_folder(source, config) if source.is_dir() else _of_file(source, config, say)
+
+
+def _of_exported(source: Path, config: EvaluateConfig) -> Samples:
+    generator = Exported(source)
+    batches = generate(generator, config.num, config.seed, len(generator.class_names))
+    return Samples(
+        images=np.concatenate([batch.images for batch in batches]),
+        dataset=_named(source, config),
+        data_dir=config.data_dir,
+        weights="exported",
+        subject={"name": source.resolve().name},
+    )
+
+
+def _of_folder(source: Path, config: EvaluateConfig) -> Samples:
+    """Images of one size, as tools/sample.py --png-dir writes them."""
+    images = read_images(source)[: config.num]
+    return Samples(
+        images=images,
+        dataset=_named(source, config),
+        data_dir=config.data_dir,
+        weights="of a folder",
+        subject={"name": source.resolve().name, "sha256": hashlib.sha256(images.tobytes()).hexdigest()},
+    )
+
+
+def _named(source: Path, config: EvaluateConfig) -> str:
+    if config.dataset is None:
+        raise UsageError(f"{source}: name the images that these samples imitate with --dataset")
+    return config.dataset
 
 
 def _of_run(source: Path, config: EvaluateConfig, say: Callable[[str], None]) -> Samples:
@@ -95,8 +137,6 @@ def _of_run(source: Path, config: EvaluateConfig, say: Callable[[str], None]) ->
 
 
 def _of_file(source: Path, config: EvaluateConfig, say: Callable[[str], None]) -> Samples:
-    if config.raw or config.best:
-        raise UsageError("--raw and --best choose the weights of a run; a file of samples has none")
     images = read_npz(source)[: config.num]
     if config.dataset is None:
         if images.shape[1:] not in _LIKE_MNIST:

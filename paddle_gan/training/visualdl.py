@@ -40,10 +40,7 @@ def visualdl_log(
 
     make_folder(folder)
     (folder / _FILE).unlink(missing_ok=True)
-    shown = {
-        name: value if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
-        for name, value in hyper_parameters.items()
-    }
+    shown = {name: _shown(value) for name, value in hyper_parameters.items()}
     pictures: set[Path] = set()
     with disk_errors(folder), LogWriter(str(folder), file_name=_FILE, flush_secs=_FLUSH_SECONDS) as writer:
         writer.add_hparams(hparams_dict=shown, metrics_list=losses)
@@ -58,6 +55,13 @@ def visualdl_log(
                 _add_new_pictures(writer, samples, pictures)
 
         yield callback
+
+
+def _shown(value: Any) -> int | float | str:
+    """A hyper-parameter in a form that VisualDL takes. Names of files may be no valid UTF-8."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value
+    return str(value).encode(errors="backslashreplace").decode()
 
 
 def _add_values(writer: Any, step: int, seconds: float, values: Values) -> None:
