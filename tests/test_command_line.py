@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import re
 import shlex
 import shutil
@@ -449,3 +450,17 @@ def test_options_that_change_numbers_reach_the_networks_and_optimisers():
         np.log1p(np.exp(-3)) + 0.3 + np.log(2), rel=1e-5
     )
     assert not any("BN" in name for name in discriminator.network.state_dict())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse names that are no UTF-8")
+def test_folders_may_have_names_in_any_bytes(tmp_path):
+    """As a zip file from a Chinese Windows brings them: of the data, and of the run, which goes on."""
+    name = os.fsdecode(b"\xb9\xb7")
+    (tmp_path / name).mkdir()
+    for i, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (12, 28, 28)).astype(np.uint8)):
+        Image.fromarray(pixels).save(tmp_path / name / f"{i}.png")
+    run = tmp_path / f"{name}.run"
+    options = ("--dataset", tmp_path / name, "--image-size", 28, "--channels", 1, "--log-every", 1)
+    train(run, *options, "--steps", 2)
+    assert "going on from step 2" in train(run, *options, "--steps", 3).stdout
+    assert newest_manifest(run)["step"] == 3 and list((run / "visualdl").iterdir())

@@ -1,5 +1,6 @@
 """The log of a training run for VisualDL: curves, histograms of classes, diagnoses, sample sheets, hyper-parameters."""
 
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,7 +43,11 @@ def visualdl_log(
     (folder / _FILE).unlink(missing_ok=True)
     shown = {name: _shown(value) for name, value in hyper_parameters.items()}
     pictures: set[Path] = set()
-    with disk_errors(folder), LogWriter(str(folder), file_name=_FILE, flush_secs=_FLUSH_SECONDS) as writer:
+    with (
+        disk_errors(folder),
+        _utf8_path(folder) as path,
+        LogWriter(path, file_name=_FILE, flush_secs=_FLUSH_SECONDS) as writer,
+    ):
         writer.add_hparams(hparams_dict=shown, metrics_list=losses)
         for line in read_metrics(metrics):
             values = {name: value for name, value in line.items() if name not in ("step", "time", "seconds")}
@@ -55,6 +60,20 @@ def visualdl_log(
                 _add_new_pictures(writer, samples, pictures)
 
         yield callback
+
+
+@contextmanager
+def _utf8_path(folder: Path) -> Iterator[str]:
+    """A path of the folder in valid UTF-8, which VisualDL needs: its own, or that of a link to it."""
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        with tempfile.TemporaryDirectory() as temporary:
+            link = Path(temporary) / "run"
+            link.symlink_to(folder.absolute(), target_is_directory=True)
+            yield str(link)
+    else:
+        yield str(folder)
 
 
 def _shown(value: Any) -> int | float | str:
