@@ -18,14 +18,14 @@ ROOMS = {
     "metrics": "arrays classes frechet kernel neighbours sliced",
     "backend": "values layout dnnl primitive onednn norm winograd "
     "computation contraction differentiable kernels compiled precision environment",
-    "networks": "sizes layers blocks generators discriminators",
-    "features": "classifier inception extractors",
+    "networks": "sizes layers blocks generators mixture discriminators",
+    "features": "classifier inception extractors clusters",
     "objectives": "losses optimizers penalties objective",
     "inference": "images sampling folding export",
     "training": "pickle_operations pdparams weights task update state loop "
     "log callbacks visualdl progress checkpoint diagnosis noise_to_image",
     "evaluation": "real_images records score",
-    "runs": "resolve building folder generators session experiment scoring board",
+    "runs": "resolve building folder generators clusters session experiment scoring board",
     "studies": "points stacked modes comparison report theory theory_figure",
     "bench": "machine processes counting cases tables workers",
     "commands": "command train sample evaluate export board compare modes bench theory train_classifier",

@@ -12,6 +12,7 @@ from visualdl import LogReader
 
 from paddle_gan.datasets import load_dataset
 from paddle_gan.datasets.image_set import ImageSet
+from paddle_gan.datasets.resize import block_means
 from paddle_gan.errors import DataError, UsageError
 from paddle_gan.evaluation import score as evaluation
 from paddle_gan.evaluation.real_images import real_images, reference_images
@@ -137,9 +138,9 @@ def test_halves_of_a_set_without_test_images():
 
 def test_block_means_are_means_of_blocks():
     images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 2), dtype=np.uint8)
-    small = evaluation.block_means(images).reshape(3, 14, 14, 2)
+    small = block_means(images, 16).reshape(3, 14, 14, 2)
     assert small[1, 3, 5, 1] == pytest.approx(images[1, 6:8, 10:12, 1].mean() / 255, abs=1e-6)
-    assert evaluation.block_means(images[:, :27, :27]).shape == (3, 14 * 14 * 2)
+    assert block_means(images[:, :27, :27], 16).shape == (3, 14 * 14 * 2)
 
 
 def test_grey_28():

@@ -14,7 +14,17 @@ from paddle_gan.networks.blocks import ConvBN
 from paddle_gan.networks.layers import LayerNorm
 from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.objectives.losses.gan import gan_discriminator_loss
-from paddle_gan.objectives.penalties import Penalty, Role, StepBatch, between, fake, latents, penalty_value, real
+from paddle_gan.objectives.penalties import (
+    Penalty,
+    Role,
+    StepBatch,
+    around,
+    between,
+    fake,
+    latents,
+    penalty_value,
+    real,
+)
 from paddle_gan.runs.building import with_penalty_weight
 
 REAL = [2.0, -1.0, 0.5]
@@ -58,7 +68,18 @@ EXPECTED = {
     "wgan": (-1 / 3 - 0.5, 1 / 3),
     "wgan-gp": (-1 / 3 - 0.5, 1 / 3),
 }
-EXPECTED |= dict.fromkeys(("gan-r1", "gan-r1-r2"), EXPECTED["gan"])
+EXPECTED |= dict.fromkeys(("gan-r1", "gan-r1-r2", "dragan"), EXPECTED["gan"])
+EXPECTED["wgan-lp"] = EXPECTED["wgan"]
+EXPECTED["hinge"] = ((0 + 2 + 0.5) / 3 + (0 + 2 + 1) / 3, 1 / 3)
+EXPECTED["rpgan-r1-r2"] = (
+    -mean([math.log(sigmoid(x - y)) for x, y in zip(REAL, FAKE, strict=True)]),
+    -mean([math.log(sigmoid(y - x)) for x, y in zip(REAL, FAKE, strict=True)]),
+)
+
+
+def generator_loss_of(objective, real_logits, fake_logits):
+    given = (real_logits, fake_logits) if objective.relativistic else (fake_logits,)
+    return objective.generator_loss(*given)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
@@ -67,7 +88,7 @@ def test_losses_equal_the_papers_formulas(name):
     objective = OBJECTIVES[name]
     discriminator, generator = EXPECTED[name]
     assert objective.discriminator_loss(real, fake).item() == pytest.approx(discriminator, rel=1e-12)
-    assert objective.generator_loss(fake).item() == pytest.approx(generator, rel=1e-12)
+    assert generator_loss_of(objective, real, fake).item() == pytest.approx(generator, rel=1e-12)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
@@ -75,7 +96,7 @@ def test_gradients_of_the_losses_agree_with_finite_differences(name):
     objective = OBJECTIVES[name]
     losses = {
         "discriminator": lambda logits: objective.discriminator_loss(logits[:3], logits[3:]),
-        "generator": lambda logits: objective.generator_loss(logits[3:]),
+        "generator": lambda logits: generator_loss_of(objective, logits[:3], logits[3:]),
     }
     for loss in losses.values():
         logits = paddle.to_tensor(REAL + FAKE, "float64", stop_gradient=False)
@@ -95,7 +116,7 @@ def test_losses_and_their_gradients_are_finite_at_extreme_logits(name):
     for logits in (real, fake):
         logits.stop_gradient = False
     objective = OBJECTIVES[name]
-    loss = objective.discriminator_loss(real, fake) + objective.generator_loss(fake)
+    loss = objective.discriminator_loss(real, fake) + generator_loss_of(objective, real, fake)
     loss.backward()
     assert math.isfinite(loss.item())
     assert np.isfinite(real.grad.numpy()).all() and np.isfinite(fake.grad.numpy()).all()
@@ -122,7 +143,12 @@ def test_recipes_are_the_papers():
     assert (R1.at, R1.centre, R1.weight, R1.every) == ((real,), 0, 5, 1)
     assert (R1_R2.at, R1_R2.centre) == ((real, fake), 0)
     assert (OBJECTIVES["gan-r1"].discriminator_steps, OBJECTIVES["gan-r1"].weight_clip) == (1, None)
-    assert all(penalty.against_batch_norm for penalty in (WGAN_GP, R1, R1_R2))
+    wgan_lp, dragan = (OBJECTIVES[name].penalties[0] for name in ("wgan-lp", "dragan"))
+    assert wgan_lp == replace(WGAN_GP, one_sided=True)
+    assert (dragan.at, dragan.centre, dragan.weight) == ((around,), 1, 10)
+    relativistic = OBJECTIVES["rpgan-r1-r2"]
+    assert (relativistic.penalties, relativistic.optimizer.beta1) == (OBJECTIVES["gan-r1-r2"].penalties, 0)
+    assert all(penalty.against_batch_norm for penalty in (WGAN_GP, R1, R1_R2, wgan_lp, dragan))
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
@@ -177,6 +203,27 @@ def test_penalty_is_taken_between_real_and_fake_one_t_for_each_sample():
     t = values[:, 0]
     assert 0 <= t.min() < 0.02 and 0.98 < t.max() <= 1
     assert abs(t.mean() - 0.5) < 0.05 and abs(t.var() - 1 / 12) < 0.01
+
+
+@pytest.mark.parametrize("norm", [0.25, 1.0, 4.0])
+def test_a_one_sided_penalty_leaves_small_gradients_alone(norm):
+    """max(0, ‖w‖ − 1)² of a linear critic (Petzka et al. 2018, eq. 8), and no gradient at all below 1."""
+    critic = Linear(norm * np.ones((1, 2, 2)) / 2)
+    real_images, fake_images = (paddle.randn([5, 1, 2, 2], dtype="float64") for _ in range(2))
+    value = penalty_value(OBJECTIVES["wgan-lp"].penalties[0], critic, batch_of(real_images, fake_images))
+    assert value.item() == pytest.approx(max(0, norm - 1) ** 2, abs=6e-6)
+    value.backward()
+    expected = 2 * max(0, norm - 1) * np.ones((1, 2, 2)) / 2
+    np.testing.assert_allclose(critic.weight.grad.numpy(), expected, atol=2e-6)
+
+
+def test_points_around_the_data_are_half_a_standard_deviation_away_at_most():
+    """x + ½σu with u uniform in [0, 1] for each value (Kodali et al. 2017)."""
+    images = paddle.to_tensor(np.random.default_rng(0).normal(scale=3.0, size=(50, 3, 8, 8)))
+    paddle.seed(0)
+    moved = ((around(batch_of(images)) - images) / (0.5 * images.numpy().std())).numpy()
+    assert 0 <= moved.min() < 1e-3 and 1 - 1e-3 < moved.max() <= 1
+    assert moved.mean() == pytest.approx(0.5, abs=0.02) and moved.var() == pytest.approx(1 / 12, abs=0.005)
 
 
 def test_zero_centred_penalties_of_a_quadratic_discriminator():

@@ -95,7 +95,7 @@ def test_each_step_changes_its_own_network_only_bit_for_bit(loss):
     assert not same(discriminator, task.discriminator.network)
     assert all(p.grad is None for p in task.generator.network.parameters())
     discriminator = snapshot(task.discriminator.network)
-    generator_step(task, None, latents)
+    generator_step(task, None, latents, real_images())
     assert same(discriminator, task.discriminator.network)
     assert not same(generator, task.generator.network)
     assert all(p.grad is None for p in task.discriminator.network.parameters())

@@ -15,10 +15,14 @@ OBJECTIVES = (
     "lsgan-tanh",
     "wgan",
     "wgan-gp",
+    "wgan-lp",
+    "dragan",
+    "hinge",
     "gan-r1",
     "gan-r1-r2",
+    "rpgan-r1-r2",
 )
-LOSS_ALIASES = {"bce": "gan", "mse": "lsgan", "wgan_gp": "wgan-gp"}
+LOSS_ALIASES = {"bce": "gan", "mse": "lsgan", "wgan_gp": "wgan-gp", "r3gan": "rpgan-r1-r2"}
 
 GENERATORS = ("pixelshuffle", "upsample", "dcgan", "tutorial", "mlp", "mlp-plain", "mlp-shallow")
 GENERATOR_ALIASES = {"writeup": "tutorial"}

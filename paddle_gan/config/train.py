@@ -51,6 +51,14 @@ class TrainConfig:
         unset="the generator's partner",
     )
     conditional: bool = option(False, "networks", "give both networks the labels (a folder's sub-folders)")
+    clusters: int | None = option(
+        None,
+        "networks",
+        "give both networks clusters that are found in the data as labels, so many in all; 0 for none",
+        unset="by the number of images",
+        at_least=0,
+        at_most=10_000,
+    )
     width: int | None = shared.width("networks")
     discriminator_width: int | None = shared.discriminator_width("networks")
     latent_dim: int | None = option(

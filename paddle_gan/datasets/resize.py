@@ -1,4 +1,4 @@
-"""Resize grey images to the size that a network takes."""
+"""Images of another size: grey ones for the networks, and means of blocks for comparisons of coarse shapes."""
 
 import numpy as np
 from PIL import Image
@@ -27,3 +27,21 @@ def resize_grey(images: np.ndarray, size: int) -> np.ndarray:
     for source, target in zip(images, resized, strict=True):
         target[:] = np.asarray(Image.fromarray(source).resize((size, size), Image.Resampling.BICUBIC))
     return resized
+
+
+def block_means(images: np.ndarray, most: int) -> np.ndarray:
+    """Images as the means of square blocks of pixels, so few that at most `most` lie side by side.
+
+    Args:
+        images: uint8 [N, H, W, C] with H = W.
+        most: blocks in a row. At the right and at the bottom, blocks that are not full are filled up with black.
+
+    Returns:
+        float32 [N, F], one value for each block and channel, in [0, 1].
+    """
+    count, size, _, channels = images.shape
+    block = -(-size // most)
+    edge = -size % block
+    padded = np.pad(images, ((0, 0), (0, edge), (0, edge), (0, 0))) if edge else images
+    blocks = padded.reshape(count, (size + edge) // block, block, (size + edge) // block, block, channels)
+    return (blocks.mean(axis=(2, 4), dtype=np.float32) / 255).reshape(count, -1)

@@ -16,6 +16,7 @@ import paddle.nn as nn
 
 import paddle_gan
 from paddle_gan import metrics
+from paddle_gan.datasets.resize import block_means
 from paddle_gan.errors import DataError
 from paddle_gan.evaluation.real_images import LEAST_IMAGES, RealImages, select
 from paddle_gan.evaluation.records import FORMAT
@@ -117,17 +118,9 @@ def compare_sets(samples: MeasuredImages, reference: MeasuredImages) -> Iterator
     yield "sliced_wasserstein", metrics.sliced_wasserstein(samples.pixels, reference.pixels) / 255
 
 
-def block_means(images: np.ndarray) -> np.ndarray:
-    """Images, uint8 [N, H, W, C], as the means of at most 16×16 blocks: float32 [N, F] in [0, 1].
-
-    Copies are searched for in these: small shifts and noise do not hide a copy there.
-    """
-    count, size, _, channels = images.shape
-    block = -(-size // _COPY_SIZE)
-    edge = -size % block
-    padded = np.pad(images, ((0, 0), (0, edge), (0, edge), (0, 0))) if edge else images
-    blocks = padded.reshape(count, (size + edge) // block, block, (size + edge) // block, block, channels)
-    return (blocks.mean(axis=(2, 4), dtype=np.float32) / 255).reshape(count, -1)
+def copy_blocks(images: np.ndarray) -> np.ndarray:
+    """Images, uint8 [N, H, W, C], as means of at most 16×16 blocks: small shifts and noise do not hide a copy there."""
+    return block_means(images, _COPY_SIZE)
 
 
 @dataclass(frozen=True)
@@ -138,7 +131,7 @@ class Baseline:
         real: the images.
         extractor: gives the features.
         reference: the reference images.
-        training_blocks: `block_means` of the training images.
+        training_blocks: `copy_blocks` of the training images.
         figures: of the floor, by their names in FIGURES.
         class_counts: of "reference" and "floor"; None if no classes are known.
     """
@@ -162,11 +155,11 @@ def baseline(real: RealImages, extractor: Extractor, progress: Progress = lambda
     progress("features of real images")
     reference, floor = extract(real.reference, extractor), extract(real.floor, extractor)
     chunks = (slice(start, start + _CHUNK) for start in range(0, len(real.training), _CHUNK))
-    training = np.concatenate([block_means(select(real.training, chunk)) for chunk in chunks])
+    training = np.concatenate([copy_blocks(select(real.training, chunk)) for chunk in chunks])
     figures = _figures(floor, reference, "real images", progress)
     progress("near-copies in real images")
     # The reference, which was held out, is searched for copies: those that are found are copies by chance.
-    figures |= _copy_figures(metrics.near_copies(block_means(real.reference), training[real.others]))
+    figures |= _copy_figures(metrics.near_copies(copy_blocks(real.reference), training[real.others]))
     counts = None
     if reference.probabilities is not None:
         counts = {"reference": reference.class_counts.tolist(), "floor": floor.class_counts.tolist()}
@@ -239,7 +232,7 @@ def evaluate(
     samples = extract(images, against.extractor)
     figures = _figures(samples, against.reference, "samples", progress)
     progress("near-copies in samples")
-    copies = metrics.near_copies(block_means(images), against.training_blocks)
+    copies = metrics.near_copies(copy_blocks(images), against.training_blocks)
     figures |= _copy_figures(copies)
     counts = against.class_counts and {"samples": samples.class_counts.tolist(), **against.class_counts}
     record = {

@@ -52,8 +52,9 @@ _INPUTS = "data fetch full full_int_array"
 _SHAPES = "reshape transpose concat expand one_hot pixel_shuffle"
 _ARITHMETIC = "add multiply scale matmul conv2d conv2d_transpose batch_norm_"
 _ACTIVATIONS = "relu leaky_relu softplus tanh sigmoid"
+_CHOICE = "slice greater_than cast sum"  # of a part, see `networks.mixture`
 _OPERATIONS = {"p", "0.combine"} | {
-    f"1.{name}" for names in (_INPUTS, _SHAPES, _ARITHMETIC, _ACTIVATIONS) for name in names.split()
+    f"1.{name}" for names in (_INPUTS, _SHAPES, _ARITHMETIC, _ACTIVATIONS, _CHOICE) for name in names.split()
 }
 
 

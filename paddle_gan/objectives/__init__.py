@@ -14,6 +14,7 @@ from paddle_gan.objectives.losses.gan import (
     gan_generator_loss,
     gan_minimax_generator_loss,
 )
+from paddle_gan.objectives.losses.hinge import hinge_discriminator_loss, hinge_generator_loss
 from paddle_gan.objectives.losses.lsgan import (
     lsgan_discriminator_loss,
     lsgan_generator_loss,
@@ -22,10 +23,11 @@ from paddle_gan.objectives.losses.lsgan import (
     lsgan_tanh_discriminator_loss,
     lsgan_tanh_generator_loss,
 )
+from paddle_gan.objectives.losses.relativistic import relativistic_discriminator_loss, relativistic_generator_loss
 from paddle_gan.objectives.losses.wgan import wgan_discriminator_loss, wgan_generator_loss
 from paddle_gan.objectives.objective import Objective
 from paddle_gan.objectives.optimizers import Adam, RMSProp
-from paddle_gan.objectives.penalties import Penalty, between, fake, real
+from paddle_gan.objectives.penalties import Penalty, around, between, fake, real
 
 MIXES_SAMPLES = (
     "the penalty is on the gradient of each sample by itself, and BatchNorm mixes the samples "
@@ -76,6 +78,26 @@ OBJECTIVES: dict[str, Objective] = {
         discriminator_steps=5,
         optimizer=Adam(learning_rate=1e-4, beta1=0.0, beta2=0.9),
     ),
+    "wgan-lp": Objective(
+        wgan_discriminator_loss,
+        wgan_generator_loss,
+        source="Petzka et al. 2018, eq. 8: as wgan-gp, but only gradients above 1 are penalised",
+        penalties=(Penalty(at=(between,), centre=1.0, weight=10.0, against_batch_norm=MIXES_SAMPLES, one_sided=True),),
+        discriminator_steps=5,
+        optimizer=Adam(learning_rate=1e-4, beta1=0.0, beta2=0.9),
+    ),
+    "dragan": Objective(
+        gan_discriminator_loss,
+        gan_generator_loss,
+        source="Kodali et al. 2017, section 2.4: gan with a penalty around the real images; DCGAN's optimiser",
+        penalties=(Penalty(at=(around,), centre=1.0, weight=10.0, against_batch_norm=MIXES_SAMPLES),),
+        takes_real_target=True,
+    ),
+    "hinge": Objective(
+        hinge_discriminator_loss,
+        hinge_generator_loss,
+        source="Lim and Ye 2017, eqs. 8 and 9; DCGAN's optimiser",
+    ),
     # Zero-centred penalties: with them the training of a GAN converges near its equilibrium. The paper's weight is γ/2.
     "gan-r1": Objective(
         gan_discriminator_loss,
@@ -91,6 +113,14 @@ OBJECTIVES: dict[str, Objective] = {
         "DCGAN's optimiser",
         penalties=(Penalty(at=(real, fake), weight=0.5, against_batch_norm=MIXES_SAMPLES),),
         takes_real_target=True,
+    ),
+    "rpgan-r1-r2": Objective(
+        relativistic_discriminator_loss,
+        relativistic_generator_loss,
+        source="Huang et al. 2024 (R3GAN), eqs. 2, 5 and 6: the relativistic pairing loss with R1 and R2",
+        penalties=(Penalty(at=(real, fake), weight=0.5, against_batch_norm=MIXES_SAMPLES),),
+        optimizer=Adam(learning_rate=2e-4, beta1=0.0, beta2=0.99),
+        relativistic=True,
     ),
 }
 

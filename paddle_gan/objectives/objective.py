@@ -15,23 +15,26 @@ class Objective:
 
     Attributes:
         discriminator_loss: (real_logits, fake_logits) -> scalar, minimised by the discriminator.
-        generator_loss: (fake_logits) -> scalar, minimised by the generator.
+        generator_loss: (fake_logits) -> scalar, minimised by the generator; (real_logits, fake_logits) -> scalar if
+            `relativistic`.
         source: paper and equation.
         penalties: gradient penalties, each added to the loss of its network.
         discriminator_steps: discriminator steps for one generator step (the papers' k or n_critic).
         weight_clip: after each discriminator step its weights are clipped to ±this; None for never.
         optimizer: the recipe's optimiser, one instance for each network.
         takes_real_target: whether discriminator_loss has an argument `real_target`, for label smoothing.
+        relativistic: whether the generator's loss compares generated images with real ones.
     """
 
     discriminator_loss: Callable[..., Tensor]
-    generator_loss: Callable[[Tensor], Tensor]
+    generator_loss: Callable[..., Tensor]
     source: str
     penalties: tuple[Penalty, ...] = ()
     discriminator_steps: int = 1
     weight_clip: float | None = None
     optimizer: Adam | RMSProp = field(default_factory=Adam)
     takes_real_target: bool = False
+    relativistic: bool = False
 
     def penalties_of(self, role: Role) -> list[Penalty]:
         """The penalties that are added to the loss of that network."""

@@ -11,6 +11,7 @@ from typing import NamedTuple, cast
 
 import paddle
 import paddle.nn as nn
+import paddle.nn.functional as F
 from paddle import Tensor
 
 from paddle_gan.networks.layers import images_only
@@ -67,6 +68,18 @@ def between(batch: StepBatch) -> Tensor:
     return t * images + (1 - t) * batch.fake
 
 
+def around(batch: StepBatch) -> Tensor:
+    """x + ½σu with u uniform in [0, 1] for each value, and σ the standard deviation of all real values of the
+    batch.
+
+    Points around the data, where DRAGAN takes its gradient (Kodali et al. 2017, section 2.4, as in the authors' code).
+    """
+    images = real(batch)
+    shape = [parallel.global_rows(images.shape[0]), *images.shape[1:]]
+    deviation = (images - images.mean()).square().mean().sqrt()  # Tensor.std waits for the device
+    return images + 0.5 * deviation * parallel.shard(paddle.rand(shape, dtype=images.dtype))
+
+
 @dataclass(frozen=True)
 class Penalty:
     """weight · Σ E[(‖∇ₓ f(x)‖₂ − centre)²] over the kinds of points x in `at`, added to the loss of one network.
@@ -75,14 +88,17 @@ class Penalty:
     For the generator, f(z) = ⟨G(z), y⟩ / √P with y ~ N(0, I) and P values in an image: the length of the path that the
     image takes when its latent moves (Karras et al. 2020, StyleGAN2, eq. 4, whose centre is a moving average instead).
 
+    If `one_sided`, only a norm above the centre costs anything: max(0, ‖∇ₓ f(x)‖₂ − centre)².
+
     Attributes:
-        at: functions of the step's tensors to points, such as `real`, `fake`, `between`, `latents`.
+        at: functions of the step's tensors to points, such as `real`, `fake`, `between`, `around`, `latents`.
         weight: λ.
         centre: value that the norm is drawn to; 0 or 1 in the papers.
         network: whose gradient, and to whose loss it is added.
         every: computed at every `every`-th step of the network, with the weight times `every`: a lazy penalty (Karras
             et al. 2020, section 3.3).
         against_batch_norm: why BatchNorm must not stand in the network; empty where it may.
+        one_sided: whether a norm below the centre is allowed.
     """
 
     at: tuple[Points, ...]
@@ -91,6 +107,7 @@ class Penalty:
     network: Role = Role.DISCRIMINATOR
     every: int = 1
     against_batch_norm: str = ""
+    one_sided: bool = False
 
 
 def penalty_value(penalty: Penalty, network: nn.Layer, batch: StepBatch) -> Tensor:
@@ -110,7 +127,8 @@ def _at(penalty: Penalty, network: nn.Layer, points: Tensor, labels: Tensor | No
     if penalty.centre == 0:
         return squares.mean()
     # The square root's own gradient is infinite at 0, where a saturated discriminator can be.
-    return (paddle.sqrt(squares + 1e-12) - penalty.centre).square().mean()
+    excess = paddle.sqrt(squares + 1e-12) - penalty.centre
+    return (F.relu(excess) if penalty.one_sided else excess).square().mean()
 
 
 def squared_gradient(

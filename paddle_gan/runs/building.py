@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import paddle
 import paddle.nn as nn
 
@@ -26,39 +27,49 @@ from paddle_gan.system.randomness import seeded
 from paddle_gan.training.noise_to_image import NoiseToImage, assemble
 
 
-def build(config: RunOptions, classes: int) -> NoiseToImage:
+def build(config: RunOptions, classes: int, shares: np.ndarray | None = None) -> NoiseToImage:
     """The task of a run at step 0.
 
     Args:
         config: resolved.
         classes: number of labels of the data.
+        shares: of the clusters that take the place of labels, [C, K]; None without clusters.
     """
     classes = classes if config.conditional else 0
+    labels = classes if shares is None else shares.shape[1]
     clip = paddle.nn.ClipGradByNorm(config.gradient_clip) if config.gradient_clip else None
     generator_recipe, discriminator_recipe = (
         optimizer_of(config, rate) for rate in (config.generator_learning_rate, config.discriminator_learning_rate)
     )
     with seeded("weights", config.seed):
         return assemble(
-            partial(new_generator, config, classes),
-            partial(new_discriminator, config, classes),
+            partial(new_generator, config, labels),
+            partial(new_discriminator, config, labels),
             objective_of(config),
             generator_optimizer=partial(generator_recipe.build, gradient_clip=clip),
             discriminator_optimizer=partial(discriminator_recipe.build, gradient_clip=clip),
             average_decay=config.ema_decay,
             classes=classes,
+            shares=shares,
             precision=precision_of(config, paddle.get_device()),
         )
 
 
-def batch_feed(config: RunOptions, data: ImageSet, task: NoiseToImage) -> BatchFeed:
-    """The batches of a resolved configuration from its data."""
+def batch_feed(config: RunOptions, data: ImageSet, task: NoiseToImage, clusters: np.ndarray | None = None) -> BatchFeed:
+    """The batches of a resolved configuration from its data.
+
+    Args:
+        config: resolved.
+        data: the images.
+        task: that takes the batches.
+        clusters: of each image, int64 [N], in place of its class; None without clusters.
+    """
     return BatchFeed(
-        data=data,
+        data=data if clusters is None else replace(data, labels=clusters),
         batch_size=config.batch_size,
         seed=config.seed,
         value_range=task.generator.network.value_range,
-        labelled=config.conditional,
+        labelled=config.conditional or clusters is not None,
         workers=thread_count(config.workers),
         # As many as the next round takes, and one more, so that the threads have work also while it takes them.
         ahead=config.discriminator_steps + 1,

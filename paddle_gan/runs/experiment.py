@@ -18,13 +18,15 @@ from paddle_gan.backend import kernels
 from paddle_gan.config.paths import RUNS
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.datasets import ImageSet, load_dataset, load_held_out
-from paddle_gan.datasets.feed import on_disk_notice
+from paddle_gan.datasets.feed import BatchFeed, on_disk_notice
 from paddle_gan.datasets.image_set import DiskImages, all_alike, fingerprint
 from paddle_gan.errors import UsageError
 from paddle_gan.evaluation.real_images import LEAST_IMAGES, MOST_REAL, reference_images
 from paddle_gan.evaluation.score import extractor_for, monitor
+from paddle_gan.features.clusters import Clusters
 from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.runs.building import batch_feed, build, precision_of
+from paddle_gan.runs.clusters import run_clusters, save_clusters
 from paddle_gan.runs.folder import identity, refuse_other_run, run_name, short_path
 from paddle_gan.runs.resolve import RunOptions, resolve
 from paddle_gan.runs.session import Session, animate, follow_session, train_session
@@ -79,19 +81,30 @@ def _run(given: TrainConfig, device: str, say: Say) -> Path:
         say(f"notice: {notice}")
     steps = config.steps or _steps(config, len(data))
     config = replace(config, steps=steps, epochs=None)
-    task = build(config, len(data.classes))
     session = _session(config, data, folder, steps)
     _check_same_job(config, session.fingerprint)
+    clusters = run_clusters(config, data, session.fingerprint, folder, say)
+    task = build(config, len(data.classes), clusters.shares if clusters else None)
+    feed = batch_feed(config, data, task, clusters.labels if clusters else None)
     if parallel.rank():
         share(task)
         if task.step < session.steps:
-            follow_session(task, batch_feed(config, data, task), session)
+            follow_session(task, feed, session)
     else:
-        _write(config, data, task, session, device, say)
+        _write(config, data, clusters, task, feed, session, device, say)
     return folder
 
 
-def _write(config: RunOptions, data: ImageSet, task: NoiseToImage, session: Session, device: str, say: Say) -> None:
+def _write(
+    config: RunOptions,
+    data: ImageSet,
+    clusters: Clusters | None,
+    task: NoiseToImage,
+    feed: BatchFeed,
+    session: Session,
+    device: str,
+    say: Say,
+) -> None:
     """The part of the process that writes the run folder."""
     folder = session.folder
     checkpoints = make_folder(folder / "checkpoints")
@@ -101,12 +114,14 @@ def _write(config: RunOptions, data: ImageSet, task: NoiseToImage, session: Sess
             remove_leftovers(written)
         checkpoint.restore(task, checkpoints, session.fingerprint, say)
         share(task)
+        if clusters and not task.step:
+            save_clusters(clusters, session.fingerprint, folder)
         recorded = replace(config, steps=max(session.steps, task.step))
         write_text(folder / "config.json", json.dumps(asdict(recorded), indent=2) + "\n")
         _describe(config, data, task, session, device, say)
         if task.step < session.steps:
             measures = partial(_measures, config, data, task, session.steps)
-            train_session(task, batch_feed(config, data, task), session, measures, say)
+            train_session(task, feed, session, measures, say)
         animate(folder)
     say(f"done: {task.step} steps")
 
@@ -235,6 +250,8 @@ def _monitor(config: RunOptions, data: ImageSet) -> Callable[[nn.Layer, int, int
 def _describe(config: RunOptions, data: ImageSet, task: Task, session: Session, device: str, say: Say) -> None:
     sizes = {name: _parameters(player.network) for name, player in task.players.items()}
     labels = f" in {len(data.classes)} classes" if config.conditional else ""
+    if "shares" in task.buffers:
+        labels += f" in {task.buffers['shares'].shape[1]} clusters"
     processes = f", {parallel.world_size()} processes" if parallel.world_size() > 1 else ""
     say(
         f"{len(data)} images of {data.name}{labels}, {config.image_size}x{config.image_size}x{config.channels}; "

@@ -3,6 +3,7 @@
 A run folder holds
 
     config.json           every option, filled in; reproduces the run
+    clusters.safetensors  the cluster of each image, and what assigns further ones
     metrics.jsonl         one line for each logged step
     samples/step-*.png    sample sheets, always from the same latents
     samples.gif           those sheets as an animation, at the end
@@ -76,6 +77,7 @@ def read_config(folder: Path) -> RunOptions:
         unknown = options.keys() - {field.name for field in fields(TrainConfig)}
         if unknown:
             raise UsageError(f"it has options that this version does not know, as {legible(min(unknown))}")
+        options.setdefault("clusters", 0)  # the run is older than this option
         # Options that a run of this project has written stay as they are. In a file of another origin, open options
         # are filled in, and options that do not go together are refused, as on the command line.
         return resolve(TrainConfig(**options), "cpu").config

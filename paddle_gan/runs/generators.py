@@ -5,12 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import paddle.nn as nn
 
 from paddle_gan.errors import UsageError
+from paddle_gan.networks.mixture import Mixture
 from paddle_gan.runs.building import new_generator
 from paddle_gan.runs.folder import read_config
-from paddle_gan.training.checkpoint import read_newest
+from paddle_gan.runs.resolve import RunOptions
+from paddle_gan.training.checkpoint import Checkpoint, read_newest
 from paddle_gan.training.state import part
 from paddle_gan.training.weights import load_weights, read_weights
 
@@ -49,18 +52,16 @@ def load_generator(
     if best and not os.path.isdir(checkpoints):
         raise UsageError(f"{folder}: no best checkpoint, its samples were not measured; see --evaluate-every")
     found = read_newest(checkpoints, say)
+    arrays = part(found.arrays, "generator" if raw else "generator_average")
     classes = found.classes if config.conditional else ()
-    network = new_generator(config, len(classes))
-    load_weights(network, part(found.arrays, "generator" if raw else "generator_average"), folder)
-    network.eval()
-    return TrainedGenerator(network, classes, found.step)
+    return TrainedGenerator(_network(config, classes, _shares(found), arrays, folder), classes, found.step)
 
 
 def generator_with(folder: Path, weights: Path, say: Callable[[str], None] = print) -> TrainedGenerator:
     """The generator of a run with the weights of a .pdparams or .safetensors file instead of its own.
 
     Args:
-        folder: the run's; it needs a checkpoint only if it is conditional, for the names of its classes.
+        folder: the run's; it needs a checkpoint only for the names of its classes, or the shares of its clusters.
         weights: whoever wrote the file, nothing in it is executed.
         say: for notices.
 
@@ -69,8 +70,29 @@ def generator_with(folder: Path, weights: Path, say: Callable[[str], None] = pri
     """
     config = read_config(folder)
     arrays = read_weights(weights)
-    classes = read_newest(folder / "checkpoints", say).classes if config.conditional else ()
-    network = new_generator(config, len(classes))
-    load_weights(network, arrays, weights)
+    classes, shares = (), None
+    if config.conditional or config.clusters != 0:
+        found = read_newest(folder / "checkpoints", say)
+        classes, shares = found.classes if config.conditional else (), _shares(found)
+    return TrainedGenerator(_network(config, classes, shares, arrays, weights), classes, step=None)
+
+
+def _shares(found: Checkpoint) -> np.ndarray | None:
+    """The shares of the clusters, [C, K]; None for a run without clusters."""
+    return found.arrays.get("buffers/shares")
+
+
+def _network(
+    config: RunOptions,
+    classes: tuple[str, ...],
+    shares: np.ndarray | None,
+    arrays: dict[str, np.ndarray],
+    source: Path,
+) -> nn.Layer:
+    """The generator with weights from `source`, in evaluation mode."""
+    network = new_generator(config, len(classes) if shares is None else shares.shape[1])
+    load_weights(network, arrays, source)
+    if shares is not None:
+        network = Mixture(network, shares)
     network.eval()
-    return TrainedGenerator(network, classes, step=None)
+    return network

@@ -19,6 +19,7 @@ from paddle_gan.backend.precision import Precision
 from paddle_gan.inference.images import grid, grid_columns
 from paddle_gan.inference.sampling import generate
 from paddle_gan.networks.layers import apart
+from paddle_gan.networks.mixture import Mixture
 from paddle_gan.objectives.objective import Objective
 from paddle_gan.objectives.penalties import Role, StepBatch, penalty_value
 from paddle_gan.system import parallel
@@ -36,10 +37,10 @@ class NoiseToImage:
     Attributes:
         generator, discriminator: the players; the generator has an average.
         objective: what they minimise.
-        classes: number of labels that both networks take, or 0.
+        classes: number of labels that samples take, or 0.
         precision: in which type the networks are computed.
         step: rounds played.
-        buffers: no further state.
+        buffers: `shares`, P(cluster | class), float32 [C, K], if both networks take clusters as labels.
     """
 
     generator: Player
@@ -56,9 +57,10 @@ class NoiseToImage:
 
     @property
     def sampler(self) -> nn.Layer:
-        """The network that samples are taken from: the generator's average."""
-        assert self.generator.average is not None
-        return self.generator.average
+        """The network that samples are taken from: the generator's average, or with clusters their mixture."""
+        average = self.generator.average
+        assert average is not None
+        return Mixture(average, self.buffers["shares"].numpy()) if self.buffers else average
 
     def round(self, batches: BatchSource, seed: int, measure: bool = False) -> dict[str, Tensor]:
         """See `task.Task`. The scalars are those of the last discriminator step and of the generator step."""
@@ -71,7 +73,7 @@ class NoiseToImage:
                 number, last = self.step * steps + i, i == steps - 1
                 scalars = discriminator_step(self, real, labels, latents, number=number, measure=measure and last)
             latents = draw_latents(self, real.shape[0])
-            scalars |= generator_step(self, labels, latents, measure=measure)
+            scalars |= generator_step(self, labels, latents, real=real, measure=measure)
         self.step += 1
         return scalars
 
@@ -91,6 +93,7 @@ def assemble(
     discriminator_optimizer: Callable[[list[Tensor]], Optimizer],
     average_decay: float = 0.999,
     classes: int = 0,
+    shares: np.ndarray | None = None,
     precision: Precision | None = None,
 ) -> NoiseToImage:
     """A task at step 0. Weights are drawn from Paddle's generator as it stands, in the order of the arguments.
@@ -101,7 +104,8 @@ def assemble(
         objective: what both minimise.
         generator_optimizer, discriminator_optimizer: each makes the optimiser of a list of parameters.
         average_decay: of the generator's average, in [0, 1).
-        classes: number of labels that both networks take, or 0.
+        classes: number of labels that samples take, or 0.
+        shares: P(cluster | class), [C, K], if both networks take clusters as labels, see `features.clusters`.
         precision: float32 if None.
     """
     precision = precision or Precision()
@@ -113,6 +117,7 @@ def assemble(
             objective=objective,
             classes=classes,
             precision=precision,
+            buffers={} if shares is None else {"shares": paddle.to_tensor(shares, "float32")},
         )
 
 
@@ -154,16 +159,27 @@ def discriminator_step(
 
 
 def generator_step(
-    task: NoiseToImage, labels: Tensor | None, latents: Tensor, measure: bool = False
+    task: NoiseToImage,
+    labels: Tensor | None,
+    latents: Tensor,
+    real: Tensor | None = None,
+    measure: bool = False,
 ) -> dict[str, Tensor]:
     """One update of the generator and of its average; the discriminator stays as it is, bit for bit.
 
-    Arguments and result are those of `discriminator_step`.
+    Arguments and result are those of `discriminator_step`; `real` is needed by a relativistic objective only.
     """
     objective, player, precision = task.objective, task.generator, task.precision
     with frozen(task.discriminator.network):
         fake = precision.forward(player.network, latents, labels)
-        loss = objective.generator_loss(precision.forward(task.discriminator.network, fake, labels))
+        fake_logits = precision.forward(task.discriminator.network, fake, labels)
+        if objective.relativistic:
+            assert real is not None, "this objective compares generated images with real ones"
+            with paddle.no_grad():
+                real_logits = precision.forward(task.discriminator.network, real, labels)
+            loss = objective.generator_loss(real_logits, fake_logits)
+        else:
+            loss = objective.generator_loss(fake_logits)
         scalars = {"loss/generator": loss}
         batch = StepBatch(real=None, fake=fake, latents=latents, labels=labels)
         loss = add_penalties(objective, Role.GENERATOR, player.network, batch, task.step, loss, scalars)

@@ -60,7 +60,7 @@ def prepare(case: dict[str, Any]) -> Work:
     actions = {
         "round": lambda: task.round(batches, config.seed),
         "discriminator step": lambda: discriminator_step(task, real, None, latents),
-        "generator step": lambda: generator_step(task, None, latents),
+        "generator step": lambda: generator_step(task, None, latents, real),
         "sampling": lambda: list(generate(task.sampler, case["samples"], config.seed)),
         "batch": lambda: batches(next(numbers)),
         "product": lambda: paddle.matmul(factors[0], factors[1]),

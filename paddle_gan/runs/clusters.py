@@ -1,0 +1,78 @@
+"""The clusters of a run: found once, and kept in its folder, so that every session trains on the same ones."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import paddle
+import safetensors
+import safetensors.numpy
+
+from paddle_gan.datasets import ImageSet
+from paddle_gan.features.clusters import Clusters, assign, find_clusters
+from paddle_gan.runs.resolve import RunOptions
+from paddle_gan.system import parallel
+from paddle_gan.system.files import FILESYSTEM, atomic_path
+
+_FILE = "clusters.safetensors"
+_ARRAYS = ("labels", "classes", "centres", "components", "mean")
+# With fewer images in a cluster its part of the generator sees too few of them; more clusters than this gain nothing.
+_IMAGES_PER_CLUSTER = 300
+_MOST_CLUSTERS = 200
+
+
+def cluster_count(config: RunOptions, images: int) -> int:
+    """The number of clusters of a run on so many images; 0 for none."""
+    if config.clusters is not None:
+        return min(config.clusters, images)
+    if config.conditional:
+        return 0
+    count = min(images // _IMAGES_PER_CLUSTER, _MOST_CLUSTERS)
+    return count if count > 1 else 0
+
+
+def run_clusters(
+    config: RunOptions, data: ImageSet, fingerprint: str, folder: Path, say: Callable[[str], None]
+) -> Clusters | None:
+    """The clusters of a run: those in its folder, or new ones; the same in all processes. None without clusters.
+
+    If the data is another than the clusters were found in, its images are assigned to them.
+
+    Args:
+        config: resolved.
+        data: the images.
+        fingerprint: of the data.
+        folder: of the run.
+        say: for notices.
+    """
+    count = cluster_count(config, len(data))
+    if not count:
+        return None
+    clusters = _read(folder / _FILE, data, fingerprint, say)
+    if clusters is None:
+        clusters = find_clusters(data, count, config.seed, within_classes=config.conditional)
+    labels = paddle.to_tensor(clusters.labels)
+    parallel.broadcast([labels])  # another processor may round another way
+    return replace(clusters, labels=labels.numpy())
+
+
+def save_clusters(clusters: Clusters, fingerprint: str, folder: Path) -> None:
+    """Write the clusters to the folder of a run."""
+    arrays = {name: np.ascontiguousarray(getattr(clusters, name)) for name in _ARRAYS}
+    with atomic_path(folder / _FILE) as temporary:
+        FILESYSTEM.write(temporary, safetensors.numpy.save(arrays, metadata={"data": fingerprint}))
+
+
+def _read(path: Path, data: ImageSet, fingerprint: str, say: Callable[[str], None]) -> Clusters | None:
+    """The clusters in a file, for this data; None if there is no such file, or a damaged one."""
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            clusters = Clusters(*(file.get_tensor(name) for name in _ARRAYS))
+            same = file.metadata()["data"] == fingerprint
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+        say(f"notice: {path}: cannot be read ({error}); the clusters are found anew")
+        return None
+    return clusters if same else assign(clusters, data)

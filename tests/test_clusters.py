@@ -1,0 +1,153 @@
+"""Clusters of a data set, the mixture that is sampled from them, and the runs that train on them."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import paddle
+import paddle.nn as nn
+import pytest
+from conftest import command_line, train
+
+from paddle_gan.config.train import TrainConfig
+from paddle_gan.datasets.image_set import ImageSet
+from paddle_gan.features.clusters import assign, find_clusters, k_means, nearest
+from paddle_gan.networks.mixture import Mixture
+from paddle_gan.runs.clusters import cluster_count, run_clusters, save_clusters
+from paddle_gan.runs.generators import generator_with, load_generator
+from paddle_gan.runs.resolve import resolve
+
+
+def blobs(count: int = 600, kinds: int = 4, classes: int = 0) -> ImageSet:
+    """Images of 8×8 in so many kinds, each a bright block in another place with a little noise."""
+    random = np.random.default_rng(0)
+    images = random.integers(0, 20, (count, 1, 8, 8), dtype=np.uint8)
+    kind = np.arange(count) % kinds
+    for i, place in enumerate(kind):
+        row, column = divmod(int(place), 2)
+        images[i, 0, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4] += 200
+    labels = kind % classes if classes else None
+    return ImageSet("blobs", images, labels, tuple(map(str, range(classes))))
+
+
+def test_k_means_finds_separate_groups_and_their_means():
+    random = np.random.default_rng(1)
+    groups = np.array([[0, 0], [10, 0], [0, 10], [10, 10]], np.float32)
+    points = np.repeat(groups, 50, axis=0) + random.normal(scale=0.1, size=(200, 2)).astype(np.float32)
+    centres = k_means(points, 4, random)
+    order = nearest(groups, centres)
+    assert sorted(order) == [0, 1, 2, 3]
+    np.testing.assert_allclose(centres[order], points.reshape(4, 50, 2).mean(1), rtol=1e-5)
+
+
+def test_k_means_of_equal_points_and_of_as_many_centres_as_points():
+    random = np.random.default_rng(1)
+    assert (k_means(np.ones((5, 3), np.float32), 3, random) == 1).all()
+    points = random.normal(size=(6, 3)).astype(np.float32)
+    assert len(set(nearest(points, k_means(points, 6, random)))) == 6
+
+
+def test_clusters_are_the_kinds_of_the_images():
+    clusters = find_clusters(blobs(), 4, seed=0)
+    found = clusters.labels.reshape(-1, 4)
+    assert (found == found[0]).all() and sorted(found[0]) == [0, 1, 2, 3]
+    np.testing.assert_allclose(clusters.shares, np.full((1, 4), 0.25))
+    again = find_clusters(blobs(), 4, seed=0)
+    np.testing.assert_array_equal(again.labels, clusters.labels)
+
+
+def test_clusters_within_classes_divide_each_class():
+    data = blobs(classes=2)
+    clusters = find_clusters(data, 4, seed=0, within_classes=True)
+    np.testing.assert_array_equal(clusters.classes[clusters.labels], data.labels)
+    np.testing.assert_allclose(clusters.shares, [[0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5]])
+
+
+def test_other_images_are_assigned_to_the_same_clusters():
+    clusters, data = find_clusters(blobs(), 4, seed=0), blobs()
+    backwards = replace(data, images=data.images[::-1])
+    np.testing.assert_array_equal(assign(clusters, backwards).labels, clusters.labels[::-1])
+
+
+class Parts(nn.Layer):
+    """Images that show their label."""
+
+    latent_dim, value_range = 3, (-1.0, 1.0)
+
+    def forward(self, latents, labels=None):
+        return labels.astype("float32").reshape([-1, 1, 1, 1]).expand([-1, 1, 4, 4])
+
+
+@pytest.mark.parametrize("shares", [[0.5, 0.0, 0.2, 0.3], [0.0, 1.0], [1.0, 0.0, 0.0], [1 / 3] * 3])
+def test_a_mixture_has_the_shares(shares):
+    mixture = Mixture(Parts(), np.array([shares], np.float32))
+    assert (mixture.latent_dim, mixture.classes) == (4, 0)
+    paddle.seed(0)
+    found = mixture(paddle.randn([100_000, 4]))[:, 0, 0, 0].numpy().astype(int)
+    counts = np.bincount(found, minlength=len(shares)) / 100_000
+    np.testing.assert_allclose(counts, shares, atol=5 * 0.5 / 100_000**0.5)  # five deviations of a share
+    assert (counts[np.array(shares) == 0] == 0).all()
+
+
+def test_a_mixture_within_classes_stays_within_them():
+    mixture = Mixture(Parts(), np.array([[0.25, 0.75, 0, 0, 0], [0, 0, 0, 0.5, 0.5]], np.float32))
+    labels = paddle.arange(40_000) % 2
+    found = mixture(paddle.randn([40_000, 4]), labels)[:, 0, 0, 0].numpy().astype(int)
+    first, second = np.bincount(found[::2], minlength=5), np.bincount(found[1::2], minlength=5)
+    np.testing.assert_allclose(first / 20_000, [0.25, 0.75, 0, 0, 0], atol=0.02)
+    np.testing.assert_allclose(second / 20_000, [0, 0, 0, 0.5, 0.5], atol=0.02)
+
+
+def test_latents_far_out_choose_the_first_and_the_last_part():
+    mixture = Mixture(Parts(), np.array([[0, 0.5, 0.5, 0]], np.float32))
+    choice = paddle.to_tensor([[-30.0], [-1e-6], [1e-6], [30.0]])
+    assert mixture.part_of(choice).tolist() == [1, 1, 2, 2]
+
+
+def test_the_number_of_clusters_follows_from_the_number_of_images():
+    def count(images: int, **options) -> int:
+        return cluster_count(resolve(TrainConfig(**options), "cpu").config, images)
+
+    assert [count(images) for images in (100, 599, 600, 3_786, 60_000, 10**7)] == [0, 0, 2, 12, 200, 200]
+    assert count(60_000, conditional=True) == 0 and count(60_000, conditional=True, clusters=40) == 40
+    assert count(60_000, clusters=0) == 0 and count(30, clusters=50) == 30
+
+
+def test_a_run_keeps_its_clusters(tmp_path):
+    config, data, said = resolve(TrainConfig(clusters=4), "cpu").config, blobs(), []
+    first = run_clusters(config, data, "a", tmp_path, said.append)
+    save_clusters(first, "a", tmp_path)
+    kept = replace(first, labels=first.labels[::-1].copy())
+    save_clusters(kept, "a", tmp_path)
+    np.testing.assert_array_equal(run_clusters(config, data, "a", tmp_path, said.append).labels, kept.labels)
+    moved = replace(data, images=data.images[:100])  # other data: assigned to the same centres
+    np.testing.assert_array_equal(run_clusters(config, moved, "b", tmp_path, said.append).labels, first.labels[:100])
+    assert said == []
+    (tmp_path / "clusters.safetensors").write_bytes(b"\x10" * 50)
+    np.testing.assert_array_equal(run_clusters(config, data, "a", tmp_path, said.append).labels, first.labels)
+    assert len(said) == 1 and "cannot be read" in said[0]
+    assert run_clusters(replace(config, clusters=0), data, "a", tmp_path, said.append) is None
+
+
+@pytest.mark.parametrize("labels", [[], ["--conditional"]], ids=["unconditional", "conditional"])
+def test_a_run_on_clusters_is_sampled_exported_measured_and_resumed_like_any(tmp_path, labels):
+    options = [*labels, "--clusters", "20", "--evaluate-every", "0"]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(whole, *options, "--steps", "6")
+    train(parts, *options, "--steps", "3")
+    assert json.loads((parts / "config.json").read_text())["clusters"] == 20
+    assert command_line("train", "--resume", parts, "--steps", "6").returncode == 0
+    ends = [load_generator(run, lambda line: None) for run in (whole, parts)]
+    assert isinstance(ends[0].network, Mixture)
+    for name, tensor in ends[0].network.state_dict().items():
+        np.testing.assert_array_equal(ends[1].network.state_dict()[name].numpy(), tensor.numpy())
+    from_file = generator_with(whole, whole / "generator.pdparams")
+    assert from_file.classes == ends[0].classes == (tuple("0123456789") if labels else ())
+    sampled, exported = tmp_path / "run.npz", tmp_path / "exported.npz"
+    assert command_line("sample", whole, "--num", "40", "--npz", sampled).returncode == 0
+    assert command_line("export", whole).returncode == 0
+    assert command_line("sample", whole / "exported", "--num", "40", "--npz", exported).returncode == 0
+    with np.load(sampled) as mine, np.load(exported) as theirs:
+        assert np.abs(mine["images"].astype(int) - theirs["images"]).max() <= 1
+        assert ("labels" in mine) == bool(labels)
+    assert command_line("evaluate", whole, "--num", "100").returncode == 0
