@@ -23,7 +23,7 @@ ROOMS = {
     "objectives": "losses optimizers penalties objective",
     "inference": "images sampling folding export",
     "training": "pickle_operations pdparams weights task update state loop "
-    "log callbacks visualdl progress checkpoint diagnosis noise_to_image",
+    "log callbacks visualdl progress checkpoint diagnosis noise_to_image schedule",
     "evaluation": "real_images records score",
     "runs": "resolve building folder generators clusters session experiment scoring board",
     "studies": "points stacked modes comparison report theory theory_figure",

@@ -24,6 +24,7 @@ def test_names_are_the_keys_of_the_tables():
     from paddle_gan.objectives.optimizers import OPTIMIZERS
     from paddle_gan.runs.resolve import PRESETS
     from paddle_gan.studies.modes import BENCHMARKS
+    from paddle_gan.training.schedule import SHAPES
 
     for known, table in (
         (names.OBJECTIVES, OBJECTIVES),
@@ -33,6 +34,7 @@ def test_names_are_the_keys_of_the_tables():
         (names.INITIALISERS, INITIALISERS),
         (names.OPTIMIZERS, OPTIMIZERS),
         (names.PRESETS, PRESETS),
+        (names.SCHEDULES, SHAPES),
         (names.BENCHMARKS, BENCHMARKS),
         (names.PEERS, _PEERS),
     ):

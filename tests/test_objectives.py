@@ -14,6 +14,7 @@ from paddle_gan.networks.blocks import ConvBN
 from paddle_gan.networks.layers import LayerNorm
 from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.objectives.losses.gan import gan_discriminator_loss
+from paddle_gan.objectives.objective import with_penalty_weight
 from paddle_gan.objectives.penalties import (
     Penalty,
     Role,
@@ -25,7 +26,6 @@ from paddle_gan.objectives.penalties import (
     penalty_value,
     real,
 )
-from paddle_gan.runs.building import with_penalty_weight
 
 REAL = [2.0, -1.0, 0.5]
 FAKE = [-2.0, 1.0, 0.0]

@@ -13,8 +13,8 @@ from paddle_gan.errors import NumericalError
 from paddle_gan.networks import DISCRIMINATORS, GENERATORS
 from paddle_gan.networks.layers import BatchNorm, LayerNorm
 from paddle_gan.objectives import OBJECTIVES
+from paddle_gan.objectives.objective import with_penalty_weight
 from paddle_gan.objectives.optimizers import Adam
-from paddle_gan.runs.building import with_penalty_weight
 from paddle_gan.training import checkpoint
 from paddle_gan.training.loop import train
 from paddle_gan.training.noise_to_image import NoiseToImage, assemble, discriminator_step, generator_step, logits_of

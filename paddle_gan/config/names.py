@@ -34,6 +34,7 @@ IMAGE_SIZES = (28, 32, 64, 128)
 CHANNELS = {1: "grey", 3: "colour"}
 
 OPTIMIZERS = ("adam", "rmsprop")
+SCHEDULES = ("constant", "linear", "cosine")
 PRECISIONS = ("float32", "bfloat16", "float16")
 PRESETS = ("small", "full")
 

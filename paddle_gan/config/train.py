@@ -89,6 +89,26 @@ class TrainConfig:
     ema_decay: float = option(
         0.999, "optimisation", "decay of the generator's average, used for samples", at_least=0, less_than=1
     )
+    schedule: str | None = option(
+        None,
+        "optimisation",
+        "how numbers go to their final values over the run",
+        names.SCHEDULES,
+        unset="the preset's",
+    )
+    final_learning_rate: float | None = option(
+        None, "optimisation", "share of the learning rates that is left at the end", unset="0", at_least=0, at_most=1
+    )
+    final_penalty_weight: float | None = option(
+        None, "optimisation", "weight of the penalty at the end", unset="it stays", at_least=0
+    )
+    final_beta2: float | None = option(
+        None, "optimisation", "beta2 at the end", unset="it stays", at_least=0, less_than=1
+    )
+    final_ema_decay: float | None = option(
+        None, "optimisation", "decay of the average at the end", unset="it stays", at_least=0, less_than=1
+    )
+    warm_up: int = option(0, "optimisation", "steps in which the learning rates rise to their values", at_least=0)
     compile: bool = option(
         False, "optimisation", "run the networks as static graphs, for a GPU; the first steps are slow"
     )

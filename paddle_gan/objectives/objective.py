@@ -1,7 +1,7 @@
 """An objective: what discriminator and generator minimise, with the recipe of its paper."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from paddle import Tensor
 
@@ -39,3 +39,10 @@ class Objective:
     def penalties_of(self, role: Role) -> list[Penalty]:
         """The penalties that are added to the loss of that network."""
         return [penalty for penalty in self.penalties if penalty.network is role]
+
+
+def with_penalty_weight(objective: Objective, weight: float) -> Objective:
+    """The same objective with this weight λ for its first penalty; the others keep their ratios to it."""
+    first = objective.penalties[0].weight
+    weighted = (replace(penalty, weight=penalty.weight / first * weight) for penalty in objective.penalties)
+    return replace(objective, penalties=tuple(weighted))

@@ -20,11 +20,12 @@ from paddle_gan.networks import DISCRIMINATORS, GENERATORS
 from paddle_gan.networks.blocks import INITIALISERS
 from paddle_gan.networks.layers import NORMS
 from paddle_gan.objectives import OBJECTIVES
-from paddle_gan.objectives.objective import Objective
+from paddle_gan.objectives.objective import Objective, with_penalty_weight
 from paddle_gan.objectives.optimizers import OPTIMIZERS
 from paddle_gan.runs.resolve import RunOptions
 from paddle_gan.system.randomness import seeded
 from paddle_gan.training.noise_to_image import NoiseToImage, assemble
+from paddle_gan.training.schedule import SHAPES, Schedule, Schedules
 
 
 def build(config: RunOptions, classes: int, shares: np.ndarray | None = None) -> NoiseToImage:
@@ -109,19 +110,28 @@ def objective_of(config: RunOptions) -> Objective:
     return replace(objective, weight_clip=config.weight_clip, discriminator_steps=config.discriminator_steps)
 
 
-def with_penalty_weight(objective: Objective, weight: float) -> Objective:
-    """The same objective with this weight λ for its first penalty; the others keep their ratios to it."""
-    first = objective.penalties[0].weight
-    weighted = (replace(penalty, weight=penalty.weight / first * weight) for penalty in objective.penalties)
-    return replace(objective, penalties=tuple(weighted))
-
-
 def optimizer_of(config: RunOptions, learning_rate: float | None) -> Any:
     """The optimiser recipe of a resolved configuration, with a network's own learning rate or None."""
     kind = OPTIMIZERS[config.optimizer]
     taken = {field.name for field in fields(kind)}
     numbers = {name: getattr(config, name) for name in ("beta1", "beta2", "rho") if name in taken}
     return kind(learning_rate=learning_rate or config.learning_rate, **numbers)
+
+
+def schedules_of(config: RunOptions, steps: int) -> Schedules:
+    """What changes over the `steps` rounds of a resolved configuration."""
+
+    def number(first: float | None, last: float | None, warm_up: int = 0) -> Schedule | None:
+        if first is None or (last in (None, first) and not warm_up):
+            return None
+        return Schedule(first, first if last is None else last, steps, SHAPES[config.schedule], warm_up)
+
+    return Schedules(
+        rate=number(1.0, config.final_learning_rate, config.warm_up),
+        penalty_weight=number(config.penalty_weight, config.final_penalty_weight),
+        beta2=number(config.beta2, config.final_beta2),
+        average_decay=number(config.ema_decay, config.final_ema_decay),
+    )
 
 
 def precision_of(config: RunOptions, device: str) -> Precision:

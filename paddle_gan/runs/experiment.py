@@ -25,7 +25,7 @@ from paddle_gan.evaluation.real_images import LEAST_IMAGES, MOST_REAL, reference
 from paddle_gan.evaluation.score import extractor_for, monitor
 from paddle_gan.features.clusters import Clusters
 from paddle_gan.objectives import OBJECTIVES
-from paddle_gan.runs.building import batch_feed, build, precision_of
+from paddle_gan.runs.building import batch_feed, build, precision_of, schedules_of
 from paddle_gan.runs.clusters import run_clusters, save_clusters
 from paddle_gan.runs.folder import identity, refuse_other_run, run_name, short_path
 from paddle_gan.runs.resolve import RunOptions, resolve
@@ -37,6 +37,7 @@ from paddle_gan.training import callbacks, checkpoint
 from paddle_gan.training.diagnosis import diagnosis
 from paddle_gan.training.loop import Callback, Values
 from paddle_gan.training.noise_to_image import NoiseToImage
+from paddle_gan.training.schedule import scheduled
 from paddle_gan.training.state import share
 from paddle_gan.training.task import Task
 
@@ -89,7 +90,7 @@ def _run(given: TrainConfig, device: str, say: Say) -> Path:
     if parallel.rank():
         share(task)
         if task.step < session.steps:
-            follow_session(task, feed, session)
+            follow_session(task, feed, session, scheduled(task, schedules_of(config, session.steps)))
     else:
         _write(config, data, clusters, task, feed, session, device, say)
     return folder
@@ -121,7 +122,8 @@ def _write(
         _describe(config, data, task, session, device, say)
         if task.step < session.steps:
             measures = partial(_measures, config, data, task, session.steps)
-            train_session(task, feed, session, measures, say)
+            schedule = scheduled(task, schedules_of(config, session.steps))
+            train_session(task, feed, session, schedule, measures, say)
         animate(folder)
     say(f"done: {task.step} steps")
 

@@ -47,6 +47,9 @@ _FREE = {
     "workers",
 }
 
+# What options mean in a run that is older than they are.
+_BEFORE = {"clusters": 0, "schedule": "constant"}
+
 
 def identity(config: TrainConfig) -> dict[str, Any]:
     """The options that the numbers of a run depend on."""
@@ -77,7 +80,8 @@ def read_config(folder: Path) -> RunOptions:
         unknown = options.keys() - {field.name for field in fields(TrainConfig)}
         if unknown:
             raise UsageError(f"it has options that this version does not know, as {legible(min(unknown))}")
-        options.setdefault("clusters", 0)  # the run is older than this option
+        for name, value in _BEFORE.items():
+            options.setdefault(name, value)
         # Options that a run of this project has written stay as they are. In a file of another origin, open options
         # are filled in, and options that do not go together are refused, as on the command line.
         return resolve(TrainConfig(**options), "cpu").config

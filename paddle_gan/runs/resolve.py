@@ -30,11 +30,13 @@ class Preset:
         images: length of the run in real images that the discriminator sees. Not in epochs, of which
             a small folder of images needs many more than MNIST.
         adam: with that generator, takes the place of DCGAN's Adam in a recipe; None to leave it.
+        schedule: how the learning rates go to 0 over the run.
     """
 
     generator: str
     images: int
     adam: Adam | None = None
+    schedule: str = "constant"
 
 
 PRESETS: dict[str, Preset] = {
@@ -70,6 +72,7 @@ class RunOptions(TrainConfig):
     init: str = _FILLED
     optimizer: str = _FILLED
     learning_rate: float = _FILLED
+    schedule: str = _FILLED
 
     def __post_init__(self) -> None:
         """Nothing is checked again: `resolve` makes these from options that were checked."""
@@ -113,6 +116,7 @@ def resolve(given: TrainConfig, device: str) -> Resolved:
         **_sizes(given, generator, discriminator),
         **_recipe(given, preset, generator, notices),
     }
+    options |= _schedule(given, PRESETS[preset], options["optimizer"])
     if given.steps is None and given.epochs is None:
         images = given.batch_size * options["discriminator_steps"]
         options["steps"] = max(1, round(PRESETS[preset].images / images))
@@ -218,6 +222,20 @@ def _recipe(given: TrainConfig, preset: str, generator: str, notices: list[str])
         "penalty_weight": penalty_weight,
         **_optimizer_numbers(given, name, defaults),
     }
+
+
+def _schedule(given: TrainConfig, preset: Preset, optimizer: str) -> dict[str, Any]:
+    """The shape of the schedules and the last learning rate; a refusal of last values that nothing leads to."""
+    shape = given.schedule or preset.schedule
+    finals = [name for name in vars(given) if name.startswith("final_") and getattr(given, name) is not None]
+    if shape == "constant" and finals:
+        raise UsageError(f"{flag(finals[0])} with --schedule constant: nothing changes then; use linear or cosine")
+    if given.final_penalty_weight is not None and not OBJECTIVES[given.loss].penalties:
+        raise UsageError(f"--final-penalty-weight with {given.loss}: it has no gradient penalty; leave it out")
+    if given.final_beta2 is not None and optimizer != "adam":
+        raise UsageError(f"--final-beta2 with {optimizer}: it has none; leave it out or choose --optimizer adam")
+    rate = given.final_learning_rate
+    return {"schedule": shape, "final_learning_rate": 0.0 if rate is None and shape != "constant" else rate}
 
 
 def _refuse_useless(given: TrainConfig, objective: Objective) -> None:

@@ -71,10 +71,19 @@ def train_session(
     task: Task,
     feed: AbstractContextManager[BatchSource],
     session: Session,
+    schedule: Callback,
     measures: Measures,
     say: Callable[[str], None],
 ) -> None:
     """Train until `session.steps`, as the process that writes.
+
+    Args:
+        task: at the step from which it goes on.
+        feed: its batches.
+        session: where, how long and how often.
+        schedule: gives the task the numbers of its step, see `training.schedule`.
+        measures: see `Measures`.
+        say: takes one line for the user at a time.
 
     Raises:
         Stopped: SIGINT or SIGTERM came; a checkpoint is saved.
@@ -101,6 +110,7 @@ def train_session(
         # In this order: values are completed, then written and shown. In `stop` the processes wait for each other.
         chain = [
             callbacks.rates(session.images_per_round),
+            schedule,
             *measures(earlier, lambda task: _save_best(session, task)),
             log,
             _sheets(session),
@@ -118,12 +128,12 @@ def train_session(
             raise
 
 
-def follow_session(task: Task, feed: AbstractContextManager[BatchSource], session: Session) -> None:
-    """Train until `session.steps` in step with the process that writes."""
+def follow_session(task: Task, feed: AbstractContextManager[BatchSource], session: Session, schedule: Callback) -> None:
+    """Train until `session.steps` in step with the process that writes; arguments as for `train_session`."""
     with stop_on_signal() as stop, feed as batches:
         try:
             parallel.barrier()
-            train(task, batches, session.steps, session.seed, session.log_every, [stop])
+            train(task, batches, session.steps, session.seed, session.log_every, [schedule, stop])
         except Stopped:
             # Process 0 saves now; once this process has ended, the launcher would give it three seconds.
             parallel.barrier()

@@ -20,8 +20,8 @@ from paddle_gan.datasets.mixtures import Mixture, count_modes, draw
 from paddle_gan.inference.images import save_gif
 from paddle_gan.networks.layers import leaky_relu
 from paddle_gan.objectives import OBJECTIVES
+from paddle_gan.objectives.objective import with_penalty_weight
 from paddle_gan.objectives.optimizers import Adam
-from paddle_gan.runs.building import with_penalty_weight
 from paddle_gan.system.files import atomic_path
 from paddle_gan.system.randomness import seeded
 from paddle_gan.training import callbacks
