@@ -23,9 +23,10 @@ from paddle_gan.commands import COMMANDS
 from paddle_gan.config.names import OBJECTIVES
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.errors import UsageError
-from paddle_gan.runs.building import build
+from paddle_gan.runs.building import build, objective_of
 from paddle_gan.runs.experiment import run
 from paddle_gan.runs.folder import run_name
+from paddle_gan.runs.recipes import TUNED
 from paddle_gan.runs.resolve import resolve
 
 
@@ -33,6 +34,7 @@ def test_run_folder_holds_what_the_readme_says(plain_run):
     assert sorted(path.name for path in plain_run.iterdir()) == [
         ".lock",
         "checkpoints",
+        "clusters.safetensors",
         "config.json",
         "generator.pdparams",
         "metrics.jsonl",
@@ -192,7 +194,7 @@ def resolved(device: str = "cpu", **options):
 
 def test_presets_follow_the_device_and_fit_the_data():
     small, notices = resolved()
-    assert (small.generator, small.image_size, small.steps) == ("pixelshuffle", 28, 2812)
+    assert (small.generator, small.image_size, small.steps) == ("pixelshuffle", 28, 8000)
     assert len(notices) == 1 and "--preset full" in notices[0]
     full, notices = resolved("gpu:0")
     assert (full.generator, full.discriminator, full.image_size, full.width) == ("tutorial", "tutorial", 32, 128)
@@ -200,11 +202,11 @@ def test_presets_follow_the_device_and_fit_the_data():
     for options in ({"dataset": "pictures"}, {"image_size": 64}, {"latent_dim": 64}):
         config, notices = resolved("gpu:0", **options)
         assert config.generator == "pixelshuffle" and len(notices) == 1
-    assert resolved(loss="wgan-gp")[0].steps == 562  # five discriminator steps each
+    assert resolved(loss="wgan-gp", recipe="paper")[0].steps == 1600  # five discriminator steps each
     assert resolved(epochs=2.0)[0].steps is None
 
 
-def test_recipes_are_the_papers_but_for_the_small_presets_own_network():
+def test_recipes_are_the_papers_but_for_convolutional_discriminators():
     def rates(**options):
         config, _ = resolved(**options)
         return [config.learning_rate, config.beta1, config.beta2, config.rho]
@@ -215,15 +217,20 @@ def test_recipes_are_the_papers_but_for_the_small_presets_own_network():
         {"device": "gpu:0"},
         {"generator": "tutorial"},
         {"generator": "mlp", "loss": "gan"},
+        {"recipe": "paper"},
     ):
         assert rates(**options) == [2e-4, 0.5, 0.999, None]
-    assert rates(loss="wgan") == [5e-5, None, None, 0.99]
-    assert rates(loss="wgan-gp") == [1e-4, 0.0, 0.9, None]
+        config, _ = resolved(**options)
+        assert (config.clusters, config.r1, config.penalty_every, config.schedule) == (0, 0, 1, "constant")
+        assert config.discriminator_init == config.init
+    assert rates(loss="wgan", recipe="paper") == [5e-5, None, None, 0.99]
+    assert rates(loss="wgan-gp", recipe="paper") == [1e-4, 0.0, 0.9, None]
+    assert resolved(generator="mlp", recipe="tuned")[0].clusters is None  # by the number of images
     assert rates(learning_rate=1e-3, beta2=0.9) == [1e-3, 0.5, 0.9, None]
 
 
 def test_wrong_by_theory_is_made_right_with_a_notice_or_said():
-    config, notices = resolved(loss="wgan-gp")
+    config, notices = resolved(loss="wgan-gp", recipe="paper")
     assert config.discriminator_norm == "none" and any("BatchNorm" in notice for notice in notices)
     assert resolved(loss="wgan-gp", discriminator_norm="layer")[0].discriminator_norm == "layer"
     assert any("momentum" in notice for notice in resolved(loss="wgan", optimizer="adam")[1])
@@ -383,7 +390,9 @@ def test_training_on_a_folder_of_colour_images(tmp_path):
         (data / name).mkdir(parents=True)
         for i in range(6):
             Image.fromarray(generator.integers(0, 256, (80, 70, 3)).astype(np.uint8)).save(data / name / f"{i}.png")
-    done = train(tmp_path / "run", "--dataset", data, "--steps", 2, "--conditional", "--loss", "wgan-gp")
+    done = train(
+        tmp_path / "run", "--dataset", data, "--steps", 2, "--conditional", "--recipe", "paper", "--loss", "wgan-gp"
+    )
     assert "12 images of data in 2 classes, 64x64x3" in done.stdout
     assert "the discriminator has no BatchNorm" in done.stdout
     done = command_line("sample", tmp_path / "run", "--num", 4, "--label", 1, "--npz", tmp_path / "s.npz")
@@ -464,3 +473,28 @@ def test_folders_may_have_names_in_any_bytes(tmp_path):
     train(run, *options, "--steps", 2)
     assert "going on from step 2" in train(run, *options, "--steps", 3).stdout
     assert newest_manifest(run)["step"] == 3 and list((run / "visualdl").iterdir())
+
+
+def test_every_objective_has_a_tuned_recipe_that_its_penalties_allow():
+    assert set(TUNED) == set(OBJECTIVES)
+    for loss in OBJECTIVES:
+        config, notices = resolved(loss=loss)
+        assert (config.recipe, config.discriminator_norm, config.discriminator_init) == ("tuned", "none", "he"), loss
+        assert config.clusters is None and not any("BatchNorm" in notice for notice in notices)
+        penalties = objective_of(config).penalties
+        assert [penalty.every for penalty in penalties] == [config.penalty_every] * len(penalties)
+
+
+def test_r1_is_added_to_any_loss_but_not_twice_and_not_with_batch_norm():
+    assert [penalty.weight for penalty in objective_of(resolved(r1=0.3).config).penalties] == [0.3]
+    both = objective_of(resolved(loss="wgan-gp", r1=0.3, penalty_weight=2.0).config).penalties
+    assert [(penalty.weight, penalty.centre) for penalty in both] == [(2.0, 1.0), (0.3, 0.0)]
+    assert resolved(discriminator_norm="batch").config.r1 == 0
+    for options, message in (
+        ({"loss": "gan-r1", "r1": 0.1}, "has that penalty already"),
+        ({"loss": "wgan", "r1": 0.1}, "clipped already"),
+        ({"r1": 0.1, "discriminator_norm": "batch"}, "mixes the samples"),
+        ({"r1": 0.0, "penalty_every": 4}, "no gradient penalty"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            resolved(**options)

@@ -1,6 +1,7 @@
 """Networks: shapes, ranges, labels, and the tutorial's exact architecture."""
 
 import inspect
+from itertools import pairwise
 
 import numpy as np
 import paddle
@@ -166,3 +167,17 @@ def test_a_network_needs_no_width(monkeypatch):
     config = resolve(TrainConfig(generator="upsample"), "cpu").config
     assert (config.width, config.latent_dim) == (None, 5)
     assert next(generate(build(config, classes=0).sampler, 3, seed=0)).images.shape == (3, 28, 28, 1)
+
+
+def test_he_keeps_the_size_of_the_values_through_layers_without_norms():
+    paddle.seed(0)
+    widths = (16, 32, 64, 128)
+    layers = nn.Sequential(*(ConvBN(before, after, 3, norm=None) for before, after in pairwise(widths)))
+    INITIALISERS["he"](layers)
+    x = paddle.randn([16, 16, 20, 20])
+    for layer in layers:  # no padding, whose zeros would take a part
+        x = layer(x)
+        assert x.square().mean().item() == pytest.approx(1, rel=0.15)
+    embedding = nn.Embedding(50, 400)
+    INITIALISERS["he"](embedding)
+    assert embedding.weight.numpy().std() == pytest.approx(1 / 20, rel=0.02)

@@ -96,7 +96,7 @@ def test_a_run_follows_its_schedule_and_resumes_to_the_same_end(tmp_path):
     ("options", "said"),
     [
         (["--final-beta2", "0.9"], "--final-beta2 with --schedule constant"),
-        (["--schedule", "linear", "--final-penalty-weight", "1"], "--final-penalty-weight with lsgan"),
+        (["--schedule", "linear", "--r1", "0", "--final-penalty-weight", "1"], "--final-penalty-weight with lsgan"),
         (["--schedule", "linear", "--loss", "wgan", "--final-beta2", "0.9"], "--final-beta2 with rmsprop"),
     ],
 )

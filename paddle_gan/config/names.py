@@ -29,7 +29,7 @@ GENERATOR_ALIASES = {"writeup": "tutorial"}
 DISCRIMINATORS = ("strided", "tutorial", "mlp", "mlp-shallow")
 DISCRIMINATOR_ALIASES = {"writeup": "tutorial"}
 NORMS = ("batch", "layer", "none")
-INITIALISERS = ("paddle", "kaiming", "dcgan")
+INITIALISERS = ("paddle", "kaiming", "dcgan", "he")
 IMAGE_SIZES = (28, 32, 64, 128)
 CHANNELS = {1: "grey", 3: "colour"}
 
@@ -37,6 +37,7 @@ OPTIMIZERS = ("adam", "rmsprop")
 SCHEDULES = ("constant", "linear", "cosine")
 PRECISIONS = ("float32", "bfloat16", "float16")
 PRESETS = ("small", "full")
+RECIPES = ("tuned", "paper")
 
 # The benchmarks of mode coverage, what the speed is measured against, and how it grows.
 BENCHMARKS = ("ring8", "grid25", "stacked-mnist")

@@ -37,6 +37,28 @@ class TrainConfig:
     penalty_weight: float | None = option(
         None, "objective", "lambda of the gradient penalty; only for losses that have one", at_least=0
     )
+    penalty_every: int | None = option(
+        None,
+        "objective",
+        "discriminator steps between penalties, each with so many times its weight",
+        unset="the recipe's",
+        more_than=0,
+        at_most=1000,
+    )
+    r1: float | None = option(
+        None,
+        "objective",
+        "lambda of a penalty on the gradient at real images, added to any loss; 0 for none",
+        unset="the recipe's",
+        at_least=0,
+    )
+    recipe: str | None = option(
+        None,
+        "objective",
+        "where numbers that are not given come from: tuned on real images here, or the loss's paper",
+        names.RECIPES,
+        unset="tuned for the strided discriminator, else paper",
+    )
     label_smoothing: float | None = option(
         None, "objective", "one-sided: the real target is 1 - this value; gan only", at_least=0, less_than=1
     )
@@ -69,6 +91,13 @@ class TrainConfig:
     )
     init: str | None = option(
         None, "networks", "initial weights", names.INITIALISERS, unset="what is best for the generator"
+    )
+    discriminator_init: str | None = option(
+        None,
+        "networks",
+        "initial weights of the discriminator",
+        names.INITIALISERS,
+        unset="he without a norm, else --init",
     )
 
     batch_size: int = shared.batch_size("optimisation")

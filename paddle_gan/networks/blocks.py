@@ -60,6 +60,23 @@ def dcgan(layer: nn.Layer) -> None:
     _initialise(layer, nn.initializer.Normal(0.0, 0.02), nn.initializer.Constant(0.0))
 
 
+def he(layer: nn.Layer) -> None:
+    """Weights from N(0, 2 / ((1 + 0.2²) n)) with n inputs of each output, which keeps the size of the values through
+    layers with a leaky ReLU of slope 0.2 (He et al. 2015, eq. 15); biases 0.
+
+    For networks without norms. Embeddings, which are multiplied with n features, are from N(0, 1/n).
+    """
+    for part in layer.sublayers(include_self=True):
+        if isinstance(part, (nn.Conv2D, nn.Linear)):
+            weight = part.weight
+            inputs = weight.size // (weight.shape[0] if isinstance(part, nn.Conv2D) else weight.shape[1])
+            nn.initializer.Normal(0.0, (2 / (1 + 0.2**2) / inputs) ** 0.5)(weight)
+            if part.bias is not None:
+                nn.initializer.Constant(0.0)(part.bias)
+        elif isinstance(part, nn.Embedding):
+            nn.initializer.Normal(0.0, part.weight.shape[1] ** -0.5)(part.weight)
+
+
 def _initialise(layer: nn.Layer, weight: Callable, bias: Callable) -> None:
     """Initialise weights and biases of each convolution and linear layer; norms and embeddings stay."""
     for part in layer.sublayers(include_self=True):
@@ -70,4 +87,9 @@ def _initialise(layer: nn.Layer, weight: Callable, bias: Callable) -> None:
 
 
 # None: the initialisation of Paddle's layers themselves, with which the tutorial runs.
-INITIALISERS: dict[str, Callable[[nn.Layer], None] | None] = {"paddle": None, "kaiming": kaiming, "dcgan": dcgan}
+INITIALISERS: dict[str, Callable[[nn.Layer], None] | None] = {
+    "paddle": None,
+    "kaiming": kaiming,
+    "dcgan": dcgan,
+    "he": he,
+}

@@ -34,6 +34,12 @@ MIXES_SAMPLES = (
     "(Gulrajani et al. 2017, section 4)"
 )
 
+
+def r1_penalty(weight: float) -> Penalty:
+    """R1, the zero-centred penalty on real images (Mescheder et al. 2018, eq. 9), where `weight` is γ/2."""
+    return Penalty(at=(real,), weight=weight, against_batch_norm=MIXES_SAMPLES)
+
+
 OBJECTIVES: dict[str, Objective] = {
     "gan": Objective(
         gan_discriminator_loss,
@@ -103,7 +109,7 @@ OBJECTIVES: dict[str, Objective] = {
         gan_discriminator_loss,
         gan_generator_loss,
         source="Mescheder et al. 2018, eq. 9: gan with R1, a zero-centred penalty on real images; DCGAN's optimiser",
-        penalties=(Penalty(at=(real,), weight=5.0, against_batch_norm=MIXES_SAMPLES),),
+        penalties=(r1_penalty(5.0),),
         takes_real_target=True,
     ),
     "gan-r1-r2": Objective(
@@ -124,4 +130,4 @@ OBJECTIVES: dict[str, Objective] = {
     ),
 }
 
-__all__ = ["OBJECTIVES", "Objective"]
+__all__ = ["OBJECTIVES", "Objective", "r1_penalty"]

@@ -19,7 +19,7 @@ from paddle_gan.errors import UsageError
 from paddle_gan.networks import DISCRIMINATORS, GENERATORS
 from paddle_gan.networks.blocks import INITIALISERS
 from paddle_gan.networks.layers import NORMS
-from paddle_gan.objectives import OBJECTIVES
+from paddle_gan.objectives import OBJECTIVES, r1_penalty
 from paddle_gan.objectives.objective import Objective, with_penalty_weight
 from paddle_gan.objectives.optimizers import OPTIMIZERS
 from paddle_gan.runs.resolve import RunOptions
@@ -80,21 +80,23 @@ def batch_feed(config: RunOptions, data: ImageSet, task: NoiseToImage, clusters:
 def new_generator(config: RunOptions, classes: int) -> nn.Layer:
     """The generator of a resolved configuration, with new weights; `classes` is 0 if it takes no labels."""
     offered = {"latent_dim": config.latent_dim, "width": config.width}
-    return _network(GENERATORS[config.generator], config, classes, offered)
+    return _network(GENERATORS[config.generator], config, classes, offered, config.init)
 
 
 def new_discriminator(config: RunOptions, classes: int) -> nn.Layer:
     """The discriminator of a resolved configuration, with new weights; `classes` is 0 if it takes no labels."""
     offered = {"width": config.discriminator_width, "norm": NORMS[config.discriminator_norm]}
-    return _network(DISCRIMINATORS[config.discriminator], config, classes, offered)
+    return _network(DISCRIMINATORS[config.discriminator], config, classes, offered, config.discriminator_init)
 
 
-def _network(make: Callable[..., nn.Layer], config: RunOptions, classes: int, offered: dict[str, Any]) -> nn.Layer:
+def _network(
+    make: Callable[..., nn.Layer], config: RunOptions, classes: int, offered: dict[str, Any], init: str
+) -> nn.Layer:
     """A network from those arguments that it takes; one of a fixed size takes no size."""
     offered = {"image_size": config.image_size, "channels": config.channels, "classes": classes, **offered}
     taken = inspect.signature(make).parameters
     network = make(**{name: value for name, value in offered.items() if name in taken})
-    if initialise := INITIALISERS[config.init]:
+    if initialise := INITIALISERS[init]:
         initialise(network)
     return network
 
@@ -107,7 +109,17 @@ def objective_of(config: RunOptions) -> Objective:
         objective = replace(objective, discriminator_loss=smoothed)
     if config.penalty_weight is not None:
         objective = with_penalty_weight(objective, config.penalty_weight)
-    return replace(objective, weight_clip=config.weight_clip, discriminator_steps=config.discriminator_steps)
+    penalties = objective.penalties
+    if config.r1:
+        penalties = (*penalties, r1_penalty(config.r1))
+    # Only penalties of the discriminator, which is what an objective of the table has.
+    penalties = tuple(replace(penalty, every=config.penalty_every) for penalty in penalties)
+    return replace(
+        objective,
+        penalties=penalties,
+        weight_clip=config.weight_clip,
+        discriminator_steps=config.discriminator_steps,
+    )
 
 
 def optimizer_of(config: RunOptions, learning_rate: float | None) -> Any:
@@ -128,7 +140,7 @@ def schedules_of(config: RunOptions, steps: int) -> Schedules:
 
     return Schedules(
         rate=number(1.0, config.final_learning_rate, config.warm_up),
-        penalty_weight=number(config.penalty_weight, config.final_penalty_weight),
+        penalty_weight=number(config.penalty_weight or config.r1, config.final_penalty_weight),
         beta2=number(config.beta2, config.final_beta2),
         average_decay=number(config.ema_decay, config.final_ema_decay),
     )

@@ -48,7 +48,7 @@ _FREE = {
 }
 
 # What options mean in a run that is older than they are.
-_BEFORE = {"clusters": 0, "schedule": "constant"}
+_BEFORE = {"recipe": "paper", "clusters": 0, "r1": 0.0, "penalty_every": 1, "schedule": "constant"}
 
 
 def identity(config: TrainConfig) -> dict[str, Any]:

@@ -16,9 +16,10 @@ from paddle_gan.datasets import DATASETS, default_size
 from paddle_gan.errors import UsageError
 from paddle_gan.networks import DISCRIMINATORS, GENERATORS, PARTNERS
 from paddle_gan.networks.layers import NORMS
-from paddle_gan.objectives import OBJECTIVES, Objective
+from paddle_gan.objectives import OBJECTIVES, Objective, r1_penalty
 from paddle_gan.objectives.optimizers import OPTIMIZERS, Adam, RMSProp
-from paddle_gan.objectives.penalties import Role
+from paddle_gan.objectives.penalties import Role, real
+from paddle_gan.runs.recipes import PAPER, TUNED, Recipe
 
 
 @dataclass(frozen=True)
@@ -29,23 +30,20 @@ class Preset:
         generator: its name.
         images: length of the run in real images that the discriminator sees. Not in epochs, of which
             a small folder of images needs many more than MNIST.
-        adam: with that generator, takes the place of DCGAN's Adam in a recipe; None to leave it.
-        schedule: how the learning rates go to 0 over the run.
     """
 
     generator: str
     images: int
-    adam: Adam | None = None
-    schedule: str = "constant"
 
 
 PRESETS: dict[str, Preset] = {
-    # Recognisable digits within ten minutes on two cores: three epochs of MNIST. At these rates the small
-    # networks need half the steps of DCGAN's for the same distance to the data (measured on MNIST).
-    "small": Preset("pixelshuffle", 180_000, Adam(4e-4, 0.5, 0.99)),
+    # Good digits within ten minutes on two cores: eight and a half epochs of MNIST.
+    "small": Preset("pixelshuffle", 512_000),
     # The tutorial's networks and length: a hundred epochs of MNIST.
     "full": Preset("tutorial", 6_000_000),
 }
+# The discriminator that the tuned recipes are tuned for.
+_TUNED_FOR = "strided"
 # Where the preset's generator does not fit, as the tutorial's in other sizes than 32x32.
 _GENERATOR_OF_ANY_SIZE = "pixelshuffle"
 
@@ -72,6 +70,10 @@ class RunOptions(TrainConfig):
     init: str = _FILLED
     optimizer: str = _FILLED
     learning_rate: float = _FILLED
+    discriminator_init: str = _FILLED
+    recipe: str = _FILLED
+    r1: float = _FILLED
+    penalty_every: int = _FILLED
     schedule: str = _FILLED
 
     def __post_init__(self) -> None:
@@ -105,18 +107,25 @@ def resolve(given: TrainConfig, device: str) -> Resolved:
     generator = _generator(given, preset, notices)
     partner = PARTNERS[generator]
     discriminator = given.discriminator or partner.discriminator
+    recipe_name = given.recipe or ("tuned" if discriminator == _TUNED_FOR else "paper")
+    recipe = TUNED[given.loss] if recipe_name == "tuned" else PAPER
+    norm = _norm(given, discriminator, recipe, notices)
     options = vars(given) | {
         "preset": preset,
+        "recipe": recipe_name,
         "generator": generator,
         "discriminator": discriminator,
         "init": given.init or partner.init,
         "dataset": given.dataset if given.dataset in DATASETS else _absolute(given.dataset),
         "data_dir": _absolute(given.data_dir) if given.data_dir else given.data_dir,
-        "discriminator_norm": _norm(given, discriminator, notices),
+        "discriminator_norm": norm,
+        "discriminator_init": given.discriminator_init
+        or ("he" if _is_bare(recipe, norm) else given.init or partner.init),
+        "clusters": given.clusters if given.clusters is not None or recipe.clusters else 0,
         **_sizes(given, generator, discriminator),
-        **_recipe(given, preset, generator, notices),
+        **_recipe(given, recipe, norm, notices),
     }
-    options |= _schedule(given, PRESETS[preset], options["optimizer"])
+    options |= _schedule(given, recipe, options)
     if given.steps is None and given.epochs is None:
         images = given.batch_size * options["discriminator_steps"]
         options["steps"] = max(1, round(PRESETS[preset].images / images))
@@ -182,12 +191,14 @@ def _sizes(given: TrainConfig, generator: str, discriminator: str) -> dict[str, 
     }
 
 
-def _norm(given: TrainConfig, discriminator: str, notices: list[str]) -> str:
-    """The name of the discriminator's norm: as given, else the network's own, if the penalties allow it."""
+def _norm(given: TrainConfig, discriminator: str, recipe: Recipe, notices: list[str]) -> str:
+    """The name of the discriminator's norm: as given, else the recipe's or the network's, if the penalties allow it."""
     own = _default(DISCRIMINATORS[discriminator], "norm")
-    norm = given.discriminator_norm or next(name for name, value in NORMS.items() if value is own)
-    reasons = (penalty.against_batch_norm for penalty in OBJECTIVES[given.loss].penalties_of(Role.DISCRIMINATOR))
-    reason = next(filter(None, reasons), None)
+    norm = given.discriminator_norm or recipe.norm or next(name for name, value in NORMS.items() if value is own)
+    penalties = OBJECTIVES[given.loss].penalties_of(Role.DISCRIMINATOR)
+    if given.r1:
+        penalties = [*penalties, r1_penalty(given.r1)]
+    reason = next((penalty.against_batch_norm for penalty in penalties if penalty.against_batch_norm), None)
     if norm != "batch" or reason is None:
         return norm
     if given.discriminator_norm:
@@ -197,43 +208,56 @@ def _norm(given: TrainConfig, discriminator: str, notices: list[str]) -> str:
     return "none"
 
 
-def _recipe(given: TrainConfig, preset: str, generator: str, notices: list[str]) -> dict[str, Any]:
+def _is_bare(recipe: Recipe, norm: str) -> bool:
+    """Whether the weights alone must keep the size of the values, in a network that the recipe is made for."""
+    return recipe is not PAPER and norm == "none"
+
+
+def _recipe(given: TrainConfig, recipe: Recipe, norm: str, notices: list[str]) -> dict[str, Any]:
     """The numbers of the objective and of its optimiser, as given or from the recipe; a refusal of useless ones."""
     objective = OBJECTIVES[given.loss]
     _refuse_useless(given, objective)
-    recipe, own_adam = objective.optimizer, PRESETS[preset].adam
-    if own_adam and recipe == Adam() and generator == PRESETS[preset].generator:
-        recipe = own_adam
-    name = given.optimizer or next(name for name, kind in OPTIMIZERS.items() if isinstance(recipe, kind))
+    numbers = recipe.optimizer or objective.optimizer
+    name = given.optimizer or next(name for name, kind in OPTIMIZERS.items() if isinstance(numbers, kind))
     if objective.weight_clip and name == "adam":
         notices.append(
             "adam with weight clipping: the paper found that momentum destabilises it, and uses rmsprop "
             "(Arjovsky et al. 2017, section 4)"
         )
-    defaults = recipe if isinstance(recipe, OPTIMIZERS[name]) else OPTIMIZERS[name]()
+    defaults = numbers if isinstance(numbers, OPTIMIZERS[name]) else OPTIMIZERS[name]()
     penalty_weight = given.penalty_weight
     if penalty_weight is None and objective.penalties:
-        penalty_weight = objective.penalties[0].weight
+        penalty_weight = objective.penalties[0].weight if recipe.penalty_weight is None else recipe.penalty_weight
+    r1 = given.r1
+    if r1 is None:
+        r1 = 0.0 if norm == "batch" else recipe.r1
+    has_penalty = bool(objective.penalties or r1)
+    if given.penalty_every not in (None, 1) and not has_penalty:
+        raise UsageError(f"--penalty-every with {given.loss}: it has no gradient penalty; add --r1, or leave it out")
     return {
         "optimizer": name,
         "learning_rate": given.learning_rate or defaults.learning_rate,
-        "discriminator_steps": given.discriminator_steps or objective.discriminator_steps,
+        "discriminator_steps": given.discriminator_steps or recipe.discriminator_steps or objective.discriminator_steps,
         "weight_clip": given.weight_clip or objective.weight_clip,
         "penalty_weight": penalty_weight,
+        "r1": r1,
+        "penalty_every": given.penalty_every or (recipe.penalty_every if has_penalty else 1),
         **_optimizer_numbers(given, name, defaults),
     }
 
 
-def _schedule(given: TrainConfig, preset: Preset, optimizer: str) -> dict[str, Any]:
+def _schedule(given: TrainConfig, recipe: Recipe, options: dict[str, Any]) -> dict[str, Any]:
     """The shape of the schedules and the last learning rate; a refusal of last values that nothing leads to."""
-    shape = given.schedule or preset.schedule
+    shape = given.schedule or recipe.schedule
     finals = [name for name in vars(given) if name.startswith("final_") and getattr(given, name) is not None]
     if shape == "constant" and finals:
         raise UsageError(f"{flag(finals[0])} with --schedule constant: nothing changes then; use linear or cosine")
-    if given.final_penalty_weight is not None and not OBJECTIVES[given.loss].penalties:
+    if given.final_penalty_weight is not None and not (options["penalty_weight"] or options["r1"]):
         raise UsageError(f"--final-penalty-weight with {given.loss}: it has no gradient penalty; leave it out")
-    if given.final_beta2 is not None and optimizer != "adam":
-        raise UsageError(f"--final-beta2 with {optimizer}: it has none; leave it out or choose --optimizer adam")
+    if given.final_beta2 is not None and options["optimizer"] != "adam":
+        raise UsageError(
+            f"--final-beta2 with {options['optimizer']}: it has none; leave it out or choose --optimizer adam"
+        )
     rate = given.final_learning_rate
     return {"schedule": shape, "final_learning_rate": 0.0 if rate is None and shape != "constant" else rate}
 
@@ -248,6 +272,12 @@ def _refuse_useless(given: TrainConfig, objective: Objective) -> None:
     if given.penalty_weight is not None and not objective.penalties:
         raise UsageError(
             f"--penalty-weight with {given.loss}: it has no gradient penalty; use --loss wgan-gp, or leave it out"
+        )
+    if given.r1 and any(penalty.centre == 0 and real in penalty.at for penalty in objective.penalties):
+        raise UsageError(f"--r1 with {given.loss}: it has that penalty already; --penalty-weight is its weight")
+    if given.r1 and objective.weight_clip:
+        raise UsageError(
+            f"--r1 with {given.loss}: its weights are clipped already; use --loss wgan-gp, or leave it out"
         )
     if given.label_smoothing and not objective.takes_real_target:
         raise UsageError(f"--label-smoothing with {given.loss}: only the cross-entropy of gan has targets to smooth")

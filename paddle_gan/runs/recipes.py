@@ -1,0 +1,61 @@
+"""Recipes: the numbers of each objective that no option gives.
+
+`paper` is the recipe of the objective's paper, as it stands in `objectives.OBJECTIVES`. `tuned` is what gave the best
+pictures in equal time on two cores, for convolutional discriminators: see docs/recipes.md for the study.
+
+The tuned recipes have in common: clusters of the data as labels, no norm in the discriminator, and a small, lazy
+penalty on its gradient at real images, R1 (Mescheder et al. 2018, eq. 9), with every loss that has no penalty itself.
+"""
+
+from dataclasses import dataclass
+
+from paddle_gan.objectives.optimizers import Adam, RMSProp
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Numbers that take the place of the paper's; None for those that stay.
+
+    Attributes:
+        optimizer: of both networks.
+        discriminator_steps: for one generator step.
+        penalty_weight: of the objective's own penalties.
+        r1: weight of R1 in addition; 0 for none.
+        penalty_every: discriminator steps between penalties.
+        norm: of the discriminator.
+        clusters: whether clusters take the place of labels.
+        schedule: of the learning rates, to 0.
+    """
+
+    optimizer: Adam | RMSProp | None = None
+    discriminator_steps: int | None = None
+    penalty_weight: float | None = None
+    r1: float = 0.0
+    penalty_every: int = 1
+    norm: str | None = None
+    clusters: bool = False
+    schedule: str = "constant"
+
+
+PAPER = Recipe()
+
+_ADAM = Adam(4e-4, 0.5, 0.99)
+_WITH_R1 = Recipe(optimizer=_ADAM, r1=0.05, penalty_every=4, norm="none", clusters=True)
+_OWN_R1 = Recipe(optimizer=_ADAM, penalty_weight=0.05, penalty_every=4, norm="none", clusters=True)
+_OWN_GRADIENT = Recipe(optimizer=_ADAM, discriminator_steps=2, norm="none", clusters=True)
+
+TUNED: dict[str, Recipe] = {
+    "gan": _WITH_R1,
+    "gan-minimax": _WITH_R1,
+    "lsgan": _WITH_R1,
+    "lsgan-sigmoid": _WITH_R1,
+    "lsgan-tanh": _WITH_R1,
+    "wgan": Recipe(norm="none", clusters=True),
+    "wgan-gp": _OWN_GRADIENT,
+    "wgan-lp": _OWN_GRADIENT,
+    "dragan": _OWN_GRADIENT,
+    "hinge": _WITH_R1,
+    "gan-r1": _OWN_R1,
+    "gan-r1-r2": _OWN_R1,
+    "rpgan-r1-r2": _OWN_R1,
+}
