@@ -89,6 +89,13 @@ class TrainConfig:
     discriminator_norm: str | None = option(
         None, "networks", "norm of the discriminator", names.NORMS, unset="what the loss allows"
     )
+    spectral_norm: bool = option(
+        False, "networks", "divide each weight of the discriminator by its largest singular value"
+    )
+    minibatch_deviation: bool = option(False, "networks", "let the strided discriminator see how much samples differ")
+    pack: int = option(
+        1, "networks", "images that the discriminator judges at once; without labels", more_than=0, at_most=16
+    )
     init: str | None = option(
         None, "networks", "initial weights", names.INITIALISERS, unset="what is best for the generator"
     )

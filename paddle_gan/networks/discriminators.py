@@ -16,7 +16,7 @@ from paddle import Tensor
 
 from paddle_gan.backend.kernels import flatten
 from paddle_gan.networks.blocks import ConvBN
-from paddle_gan.networks.layers import Activation, BatchNorm, Conv2D, Norm, leaky_relu
+from paddle_gan.networks.layers import Activation, BatchNorm, Conv2D, Linear, Norm, leaky_relu, minibatch_deviation
 from paddle_gan.networks.sizes import doublings
 
 
@@ -31,14 +31,21 @@ class StridedDiscriminator(nn.Layer):
         width: channels of the first map. A map of half the size has twice as many, up to eight times as many.
         classes: number of labels; 0 for an unconditional discriminator.
         norm: of every convolution but the first.
+        minibatch_deviation: add to the logit, with a learned weight, how much the samples of a group differ, so that
+            a lack of variety is seen (Karras et al. 2018, progressive GAN, section 3).
     """
 
-    samples_apart = True
-
     def __init__(
-        self, image_size: int, channels: int, width: int = 32, classes: int = 0, norm: Norm | None = BatchNorm
+        self,
+        image_size: int,
+        channels: int,
+        width: int = 32,
+        classes: int = 0,
+        norm: Norm | None = BatchNorm,
+        minibatch_deviation: bool = False,
     ):
         super().__init__()
+        self.samples_apart = not minibatch_deviation
         size, halvings = doublings(image_size)
         widths = [width * 2 ** min(i, 3) for i in range(halvings + 1)]
         self.stages = nn.Sequential(
@@ -46,12 +53,16 @@ class StridedDiscriminator(nn.Layer):
             *(ConvBN(before, after, 3, 2, padding=1, norm=norm) for before, after in pairwise(widths)),
         )
         features = widths[-1] * ((size + 1) // 2) ** 2
-        self.head = nn.Linear(features, 1)
+        self.head = Linear(features, 1)
         self.class_weights = nn.Embedding(classes, features) if classes else None
+        self.deviation_weight = self.create_parameter([1]) if minibatch_deviation else None
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         features = flatten(self.stages(images))
-        return project(self.head(features), features, self.class_weights, labels)
+        logits = self.head(features).reshape([-1])
+        if self.deviation_weight is not None:
+            logits = logits + self.deviation_weight * minibatch_deviation(features)
+        return project(logits, features, self.class_weights, labels)
 
 
 class TutorialDiscriminator(nn.Layer):
@@ -109,10 +120,10 @@ class MLPDiscriminator(nn.Layer):
     ):
         super().__init__()
         widths = [channels * image_size**2, *(max(1, width // factor) for factor in shrink)]
-        self.hidden = nn.LayerList([nn.Linear(before, after) for before, after in pairwise(widths)])
+        self.hidden = nn.LayerList([Linear(before, after) for before, after in pairwise(widths)])
         self.norms = nn.LayerList([norm(after) for after in widths[1:]] if norm else [])
         self.label_weights = nn.Embedding(classes, widths[1]) if classes else None
-        self.last = nn.Linear(widths[-1], 1)
+        self.last = Linear(widths[-1], 1)
         self.activation = activation
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:

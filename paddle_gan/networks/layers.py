@@ -44,6 +44,23 @@ def mish(x: Tensor) -> Tensor:
     return x * paddle.tanh(F.softplus(x))
 
 
+def minibatch_deviation(features: Tensor, group: int = 4) -> Tensor:
+    """How much the samples of a group differ: the standard deviation of each feature over them, averaged: [N].
+
+    In a linear map after it, this one value does the same as a map that repeats it at each place (Karras et al. 2018,
+    progressive GAN, section 3).
+
+    Args:
+        features: [N, F].
+        group: samples that are compared, those at i, i + N/group, ...; all of them if N is no multiple of it.
+    """
+    count = features.shape[0]
+    group = group if count % group == 0 else count
+    groups = features.reshape([group, count // group, -1])
+    variance = (groups - groups.mean(0, keepdim=True)).square().mean(0)
+    return paddle.sqrt(variance + 1e-8).mean(1).tile([group])
+
+
 class LayerNorm(nn.Layer):
     """Normalises each sample over all its axes; each channel has a scale and a shift (Ba et al. 2016).
 
@@ -69,6 +86,24 @@ class LayerNorm(nn.Layer):
         return centred * paddle.rsqrt(variance + self.epsilon) * self.weight.reshape(shape) + self.bias.reshape(shape)
 
 
+class Linear(nn.Linear):
+    """`nn.Linear` that can have its weight normalised.
+
+    Args:
+        in_features, out_features: sizes of the inputs and of the outputs.
+
+    Attributes:
+        spectral: normalises the weight, see `networks.spectral`; None for nothing.
+    """
+
+    def __init__(self, in_features: int, out_features: int):
+        super().__init__(in_features, out_features)
+        self.spectral: nn.Layer | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.spectral(self.weight) if self.spectral else self.weight, self.bias)
+
+
 class Conv2D(nn.Conv2D):
     """`nn.Conv2D` without groups and dilation, computed by `kernels.conv2d`: [N, C, H, W] to [N, K, P, Q].
 
@@ -78,6 +113,7 @@ class Conv2D(nn.Conv2D):
 
     Attributes:
         computation: how this layer computes, see `images_only` and `round_factors`.
+        spectral: normalises the weight, see `networks.spectral`; None for nothing.
     """
 
     def __init__(
@@ -93,11 +129,11 @@ class Conv2D(nn.Conv2D):
         self.stride = stride
         self.explicit_padding = _explicit_padding(padding, *self.weight.shape[2:])
         self.computation = Computation()
+        self.spectral: nn.Layer | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        return kernels.conv2d(
-            x, self.weight, self.bias, self.stride, self.explicit_padding, computation=self.computation
-        )
+        weight = self.spectral(self.weight) if self.spectral else self.weight
+        return kernels.conv2d(x, weight, self.bias, self.stride, self.explicit_padding, computation=self.computation)
 
 
 def _explicit_padding(padding: Padding, rows: int, columns: int) -> kernels.Padding:

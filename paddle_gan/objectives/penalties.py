@@ -146,7 +146,9 @@ def squared_gradient(
     points.stop_gradient = False
     with images_only(network):
         gradient = paddle.grad(scalar(network(points, labels)), points, create_graph=True)[0]
-    return gradient.square().sum(list(range(1, gradient.ndim)))
+    squares = gradient.square().sum(list(range(1, gradient.ndim)))
+    pack = getattr(network, "pack", 1)  # a pack of images is one sample
+    return squares if pack == 1 else squares.reshape([-1, pack]).sum(1)
 
 
 def _along_random_directions(images: Tensor) -> Tensor:

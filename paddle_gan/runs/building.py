@@ -19,6 +19,8 @@ from paddle_gan.errors import UsageError
 from paddle_gan.networks import DISCRIMINATORS, GENERATORS
 from paddle_gan.networks.blocks import INITIALISERS
 from paddle_gan.networks.layers import NORMS
+from paddle_gan.networks.packing import Packed
+from paddle_gan.networks.spectral import normalise_spectrally
 from paddle_gan.objectives import OBJECTIVES, r1_penalty
 from paddle_gan.objectives.objective import Objective, with_penalty_weight
 from paddle_gan.objectives.optimizers import OPTIMIZERS
@@ -85,8 +87,16 @@ def new_generator(config: RunOptions, classes: int) -> nn.Layer:
 
 def new_discriminator(config: RunOptions, classes: int) -> nn.Layer:
     """The discriminator of a resolved configuration, with new weights; `classes` is 0 if it takes no labels."""
-    offered = {"width": config.discriminator_width, "norm": NORMS[config.discriminator_norm]}
-    return _network(DISCRIMINATORS[config.discriminator], config, classes, offered, config.discriminator_init)
+    offered = {
+        "channels": config.pack * config.channels,
+        "width": config.discriminator_width,
+        "norm": NORMS[config.discriminator_norm],
+        "minibatch_deviation": config.minibatch_deviation,
+    }
+    network = _network(DISCRIMINATORS[config.discriminator], config, classes, offered, config.discriminator_init)
+    if config.spectral_norm:
+        normalise_spectrally(network)
+    return Packed(network, config.pack) if config.pack > 1 else network
 
 
 def _network(

@@ -110,6 +110,7 @@ def resolve(given: TrainConfig, device: str) -> Resolved:
     recipe_name = given.recipe or ("tuned" if discriminator == _TUNED_FOR else "paper")
     recipe = TUNED[given.loss] if recipe_name == "tuned" else PAPER
     norm = _norm(given, discriminator, recipe, notices)
+    _refuse_networks(given, discriminator)
     options = vars(given) | {
         "preset": preset,
         "recipe": recipe_name,
@@ -121,7 +122,7 @@ def resolve(given: TrainConfig, device: str) -> Resolved:
         "discriminator_norm": norm,
         "discriminator_init": given.discriminator_init
         or ("he" if _is_bare(recipe, norm) else given.init or partner.init),
-        "clusters": given.clusters if given.clusters is not None or recipe.clusters else 0,
+        "clusters": given.clusters if given.clusters is not None or (recipe.clusters and given.pack == 1) else 0,
         **_sizes(given, generator, discriminator),
         **_recipe(given, recipe, norm, notices),
     }
@@ -260,6 +261,17 @@ def _schedule(given: TrainConfig, recipe: Recipe, options: dict[str, Any]) -> di
         )
     rate = given.final_learning_rate
     return {"schedule": shape, "final_learning_rate": 0.0 if rate is None and shape != "constant" else rate}
+
+
+def _refuse_networks(given: TrainConfig, discriminator: str) -> None:
+    """Raise a UsageError for options that the discriminator has no use for."""
+    if given.minibatch_deviation and _default(DISCRIMINATORS[discriminator], "minibatch_deviation") is None:
+        raise UsageError(f"--minibatch-deviation with the {discriminator} discriminator: only the strided one has it")
+    if given.pack > 1:
+        if given.conditional or given.clusters:
+            raise UsageError("--pack with --conditional or --clusters: the images of a pack have different labels")
+        if given.batch_size % given.pack:
+            raise UsageError(f"--pack {given.pack} with --batch-size {given.batch_size}: not a multiple of it")
 
 
 def _refuse_useless(given: TrainConfig, objective: Objective) -> None:

@@ -18,6 +18,8 @@ from paddle_gan.features.extractors import Extract, classifier_extractor
 from paddle_gan.inference.images import grid, save_png
 from paddle_gan.inference.sampling import generate
 from paddle_gan.metrics import mode_coverage
+from paddle_gan.objectives import OBJECTIVES
+from paddle_gan.objectives.optimizers import Adam
 from paddle_gan.runs.building import build
 from paddle_gan.runs.resolve import resolve
 from paddle_gan.studies.points import TrialResult
@@ -28,7 +30,13 @@ from paddle_gan.training.task import BatchSource
 
 # Samples whose modes are counted, as in the published protocol.
 STACKED_IMAGES = 26_000
-STACKED_SETTINGS: dict[str, Any] = {"generator": "pixelshuffle", "width": 32, "discriminator_width": 32}
+STACKED_SETTINGS: dict[str, Any] = {
+    "recipe": "paper",
+    "preset": "small",
+    "generator": "pixelshuffle",
+    "width": 32,
+    "discriminator_width": 32,
+}
 _LOG_EVERY = 100
 
 
@@ -83,7 +91,8 @@ def stacked_trial(loss: str, steps: int, seed: int, folder: Path | None, say: Ca
     The score is the KL divergence between the shares of the modes among the samples and those in the data, in nats. For
     the arguments see `points.mixture_trial`.
     """
-    options = TrainConfig(loss=loss, steps=steps, seed=seed, channels=3, preset="small", **STACKED_SETTINGS)
+    adam: dict[str, Any] = {"learning_rate": 4e-4, "beta2": 0.99} if OBJECTIVES[loss].optimizer == Adam() else {}
+    options = TrainConfig(loss=loss, steps=steps, seed=seed, channels=3, **STACKED_SETTINGS, **adam)
     config = resolve(options, "cpu").config
     task = build(config, classes=0)
     digits, extract = load_dataset("mnist", config.image_size, 1), classifier_extractor("mnist")

@@ -282,13 +282,19 @@ def optimizer(options: dict[str, Any], network: nn.Module, rate: float | None) -
     return torch.optim.RMSprop(network.parameters(), rate, options["rho"], foreach=True)
 
 
-def discriminator_step(twin: Twin, real: Tensor, latents: Tensor) -> Tensor:
-    """One update of the discriminator; returns its loss, the penalty included."""
+def discriminator_step(twin: Twin, real: Tensor, latents: Tensor, number: int = 0) -> Tensor:
+    """One update of the discriminator, its step `number`; returns its loss, the penalties included, with their weights.
+
+    A lazy penalty counts so many times as steps lie between two of them.
+    """
     with frozen(twin.generator), torch.no_grad():
         fake = twin.generator(latents)
     loss = twin.objective.discriminator_loss(twin.discriminator(real), twin.discriminator(fake))
-    if twin.objective.penalty:
-        loss = loss + twin.options["penalty_weight"] * twin.objective.penalty(twin.discriminator, real, fake)
+    if number % twin.options["penalty_every"] == 0:
+        for penalty, weight in ((twin.objective.penalty, "penalty_weight"), (r1_penalty, "r1")):
+            if penalty and twin.options[weight]:
+                value = twin.options[weight] * penalty(twin.discriminator, real, fake)
+                loss = loss + twin.options["penalty_every"] * value
     loss.backward(inputs=list(twin.discriminator.parameters()))  # no gradient with respect to the penalty's images
     twin.discriminator_optimizer.step()
     twin.discriminator_optimizer.zero_grad()
@@ -313,9 +319,11 @@ def generator_step(twin: Twin, latents: Tensor) -> Tensor:
 
 def train_round(twin: Twin, batch: Callable[[], Tensor]) -> None:
     """The objective's discriminator steps, then one generator step."""
-    for _ in range(twin.options["discriminator_steps"]):
+    steps = twin.options["discriminator_steps"]
+    for i in range(steps):
         real = batch()
-        discriminator_step(twin, real, torch.randn(len(real), twin.options["latent_dim"], device=real.device))
+        latents = torch.randn(len(real), twin.options["latent_dim"], device=real.device)
+        discriminator_step(twin, real, latents, twin.step * steps + i)
     generator_step(twin, torch.randn(len(real), twin.options["latent_dim"], device=real.device))
     twin.step += 1
 

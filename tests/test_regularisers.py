@@ -1,0 +1,179 @@
+"""What keeps a discriminator in check or shows it more: spectral norm, packs, deviations in the batch."""
+
+import numpy as np
+import paddle
+import paddle.nn as nn
+import pytest
+from conftest import command_line, train
+from states import tiny_task
+
+from paddle_gan.networks import DISCRIMINATORS
+from paddle_gan.networks.layers import Linear, minibatch_deviation
+from paddle_gan.networks.packing import Packed
+from paddle_gan.networks.spectral import SpectralNorm, normalise_spectrally
+from paddle_gan.objectives import OBJECTIVES
+from paddle_gan.objectives.penalties import StepBatch, penalty_value
+from paddle_gan.training.noise_to_image import discriminator_step, generator_step
+
+
+def singular_values(layer) -> list[float]:
+    layers = [part for part in layer.sublayers() if getattr(part, "spectral", None)]
+    values = []
+    for part in layers:
+        weight = part.spectral(part.weight).numpy()
+        matrix = weight.reshape(len(weight), -1) if weight.ndim == 4 else weight
+        values.append(np.linalg.svd(matrix, compute_uv=False)[0])
+    return values
+
+
+@pytest.mark.parametrize("name", DISCRIMINATORS)
+def test_the_largest_singular_value_becomes_1(name):
+    options = {} if name == "tutorial" else {"image_size": 28}
+    discriminator = DISCRIMINATORS[name](channels=1, width=4, norm=None, **options)
+    normalise_spectrally(discriminator)
+    images = paddle.randn([2, 1, 32 if name == "tutorial" else 28, 32 if name == "tutorial" else 28])
+    for _ in range(200):
+        discriminator(images)
+    values = singular_values(discriminator)
+    assert len(values) >= 2 and values == pytest.approx([1] * len(values), abs=1e-3)
+
+
+def test_power_iteration_stands_still_in_evaluation_and_while_frozen():
+    layer = Linear(3, 5)
+    layer.spectral = SpectralNorm(5, outputs_first=False)
+    x, before = paddle.randn([2, 3]), layer.spectral.u.numpy()
+    layer.eval()
+    layer(x)
+    np.testing.assert_array_equal(layer.spectral.u.numpy(), before)
+    layer.train()
+    layer.weight.stop_gradient = True
+    layer(x)
+    np.testing.assert_array_equal(layer.spectral.u.numpy(), before)
+    layer.weight.stop_gradient = False
+    layer(x)
+    assert (layer.spectral.u.numpy() != before).any()
+
+
+def test_the_gradient_of_a_normalised_linear_map():
+    """∂/∂W of tr(AᵀW/σ) is (A − ⟨A, W⟩/σ · uvᵀ)/σ (Miyato et al. 2018, eq. 12)."""
+    random = np.random.default_rng(0)
+    weight, a = random.normal(size=(2, 4, 3))
+    u, values, v = np.linalg.svd(weight)
+    norm = SpectralNorm(4, outputs_first=True)
+    norm.eval()
+    norm.u = paddle.to_tensor(u[:, 0])
+    parameter = paddle.to_tensor(weight, stop_gradient=False)
+    (norm(parameter) * paddle.to_tensor(a)).sum().backward()
+    sigma = values[0]
+    expected = (a - (a * weight).sum() / sigma * np.outer(u[:, 0], v[0])) / sigma
+    np.testing.assert_allclose(parameter.grad.numpy(), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("options", [{"spectral_norm": True}, {"minibatch_deviation": True}, {"pack": 2}])
+def test_second_gradients_against_finite_differences(options):
+    """Of R1 in float64, for the discriminator with each option, along random directions of every parameter."""
+    task = tiny_task(loss="gan-r1", clusters=0, **options)
+    discriminator = task.discriminator.network
+    discriminator.to(dtype="float64")
+    discriminator.eval()  # power iteration stands still
+    random = np.random.default_rng(0)
+    images = paddle.to_tensor(random.normal(size=(4, 1, 28, 28)))
+    penalty = OBJECTIVES["gan-r1"].penalties[0]
+
+    def value() -> paddle.Tensor:
+        return penalty_value(penalty, discriminator, StepBatch(images, None, None))
+
+    value().backward()
+    checked = 0
+    for name, parameter in discriminator.named_parameters():
+        # A bias of the last layer has no part in a gradient with respect to images.
+        if parameter.grad is None or name.endswith("head.bias"):
+            continue
+        direction, start = paddle.to_tensor(random.normal(size=parameter.shape)), parameter.detach().clone()
+        values = []
+        for step in (1e-7, -1e-7):
+            with paddle.no_grad():
+                parameter.set_value(start + step * direction)
+            values.append(value().item())
+        with paddle.no_grad():
+            parameter.set_value(start)
+        expected = (values[0] - values[1]) / 2e-7
+        found = (parameter.grad * direction).sum().item()
+        assert found == pytest.approx(expected, rel=1e-3, abs=1e-6), name
+        checked += 1
+    assert checked >= 4
+
+
+def test_a_discriminator_sees_how_much_the_samples_of_a_group_differ():
+    features = np.random.default_rng(0).normal(size=(8, 5))
+    found = minibatch_deviation(paddle.to_tensor(features)).numpy()
+    groups = features.reshape(4, 2, 5)
+    expected = np.sqrt(groups.var(0) + 1e-8).mean(1)
+    np.testing.assert_allclose(found, np.tile(expected, 4), rtol=1e-9)
+    six = minibatch_deviation(paddle.to_tensor(features[:6])).numpy()
+    np.testing.assert_allclose(six, np.sqrt(features[:6].var(0) + 1e-8).mean(), rtol=1e-9)
+    alike = minibatch_deviation(paddle.ones([8, 5], "float64"))
+    assert alike.numpy() == pytest.approx(1e-4)
+
+
+def test_a_pack_is_judged_as_one_image_of_more_channels():
+    inner = DISCRIMINATORS["strided"](image_size=28, channels=6, width=4, norm=None)
+    images = paddle.randn([8, 3, 28, 28])
+    packed = Packed(inner, 2)
+    assert packed(images).shape == [4]
+    second = inner(paddle.concat([images[2:3], images[3:4]], axis=1))
+    np.testing.assert_allclose(packed(images)[1].item(), second.item(), rtol=1e-5)
+
+
+def test_the_gradient_of_a_pack_is_over_all_its_images():
+    """Of a linear discriminator of packs with weight w, R1 is ‖w‖² over both images of a pack."""
+
+    class LinearPack(nn.Layer):
+        pack = 2
+
+        def forward(self, images, labels=None):
+            return (images.reshape([-1, 2, 4]) * weight).sum([1, 2])
+
+    weight = paddle.to_tensor(np.random.default_rng(0).normal(size=(2, 4)))
+    value = penalty_value(
+        OBJECTIVES["gan-r1"].penalties[0], LinearPack(), StepBatch(paddle.randn([6, 4], "float64"), None, None)
+    )
+    assert value.item() == pytest.approx(5.0 / 5.0 * (weight.numpy() ** 2).sum(), rel=1e-12)
+
+
+@pytest.mark.parametrize("options", [{"spectral_norm": True}, {"minibatch_deviation": True}, {"pack": 4}])
+def test_the_generator_s_step_leaves_the_discriminator_alone(options):
+    task = tiny_task(loss="lsgan", clusters=0, **options)
+    for player in task.players.values():
+        player.network.train()
+    before = {name: value.numpy() for name, value in task.discriminator.network.state_dict().items()}
+    generator_step(task, None, paddle.randn([8, task.generator.network.latent_dim]))
+    after = task.discriminator.network.state_dict()
+    assert all((after[name].numpy() == before[name]).all() for name in before)
+    discriminator_step(task, paddle.randn([8, 1, 28, 28]), None, paddle.randn([8, task.generator.network.latent_dim]))
+    assert any((after[name].numpy() != before[name]).any() for name in before)
+
+
+def test_a_run_with_all_of_them_resumes_to_the_same_end(tmp_path):
+    options = ["--spectral-norm", "--minibatch-deviation", "--pack", 2, "--loss", "hinge", "--evaluate-every", 0]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(whole, *options, "--steps", 4)
+    train(parts, *options, "--steps", 2)
+    assert command_line("train", "--resume", parts, "--steps", 4).returncode == 0
+    states = [next((run / "checkpoints").glob("step-00000004")) / "state.safetensors" for run in (whole, parts)]
+    assert states[0].read_bytes() == states[1].read_bytes()
+    assert b"spectral.u" in states[0].read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--pack", "2", "--conditional"], "the images of a pack have different labels"),
+        (["--pack", "2", "--clusters", "5"], "the images of a pack have different labels"),
+        (["--pack", "3"], "--pack 3 with --batch-size 64: not a multiple"),
+        (["--generator", "mlp", "--minibatch-deviation"], "only the strided one has it"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(tmp_path, options, said):
+    done = command_line("train", "--out", tmp_path / "run", *options)
+    assert done.returncode == 2 and said in done.stderr
