@@ -22,7 +22,7 @@ ROOMS = {
     "features": "classifier inception extractors clusters",
     "objectives": "losses optimizers penalties objective",
     "inference": "images sampling folding export",
-    "training": "pickle_operations pdparams weights task update state loop "
+    "training": "pickle_operations pdparams weights task update batch_parts state loop "
     "log callbacks visualdl progress checkpoint diagnosis noise_to_image schedule",
     "evaluation": "real_images records score",
     "runs": "recipes resolve building folder generators clusters session experiment scoring board",

@@ -1,5 +1,7 @@
 """What keeps a discriminator in check or shows it more: spectral norm, packs, deviations in the batch."""
 
+import shutil
+
 import numpy as np
 import paddle
 import paddle.nn as nn
@@ -12,7 +14,9 @@ from paddle_gan.networks.layers import Linear, minibatch_deviation
 from paddle_gan.networks.packing import Packed
 from paddle_gan.networks.spectral import SpectralNorm, normalise_spectrally
 from paddle_gan.objectives import OBJECTIVES
+from paddle_gan.objectives.losses.lecam import lecam_regulariser
 from paddle_gan.objectives.penalties import StepBatch, penalty_value
+from paddle_gan.training.batch_parts import best
 from paddle_gan.training.noise_to_image import discriminator_step, generator_step
 
 
@@ -171,9 +175,81 @@ def test_a_run_with_all_of_them_resumes_to_the_same_end(tmp_path):
         (["--pack", "2", "--conditional"], "the images of a pack have different labels"),
         (["--pack", "2", "--clusters", "5"], "the images of a pack have different labels"),
         (["--pack", "3"], "--pack 3 with --batch-size 64: not a multiple"),
+        (["--accumulate", "64"], "must divide --batch-size 64 into parts of two or more"),
+        (["--schedule", "linear", "--loss", "r3gan", "--final-best-share", "0.5"], "it compares pairs"),
         (["--generator", "mlp", "--minibatch-deviation"], "only the strided one has it"),
     ],
 )
 def test_what_does_not_go_together_is_refused(tmp_path, options, said):
     done = command_line("train", "--out", tmp_path / "run", *options)
     assert done.returncode == 2 and said in done.stderr
+
+
+def test_lecam_draws_the_logits_to_the_anchor_of_the_other_kind():
+    """E[(D(x) − α_F)²] + E[(D(G(z)) − α_R)²] (Tseng et al. 2021, eq. 3)."""
+    real, fake, anchors = (paddle.to_tensor(v, "float64") for v in ([1.0, 3.0], [-2.0, 0.0], [0.5, -1.0]))
+    expected = ((1 + 1) ** 2 + (3 + 1) ** 2) / 2 + ((-2 - 0.5) ** 2 + (0 - 0.5) ** 2) / 2
+    assert lecam_regulariser(real, fake, anchors).item() == pytest.approx(expected)
+
+
+def test_the_anchors_are_moving_averages_of_the_mean_logits():
+    task = tiny_task(loss="hinge", clusters=0, lecam=0.1)
+    task.discriminator.network.train()
+    anchors = np.zeros(2)
+    for _ in range(3):
+        latents = paddle.randn([4, task.generator.network.latent_dim])
+        scalars = discriminator_step(task, paddle.randn([4, 1, 28, 28]), None, latents, number=1)
+        logits = np.array([scalars["mean_logit/real"].item(), scalars["mean_logit/fake"].item()])
+        anchors = 0.99 * anchors + 0.01 * logits
+    np.testing.assert_allclose(task.buffers["anchors"].numpy(), anchors, rtol=1e-5)
+
+
+def test_the_generator_learns_from_its_best_images_only():
+    logits = paddle.to_tensor([0.3, -1.0, 2.0, 0.5], stop_gradient=False)
+    assert best(logits, 1.0) is logits
+    assert sorted(best(logits, 0.5).tolist()) == [0.5, 2.0]
+    best(logits, 0.5).sum().backward()
+    assert logits.grad.tolist() == [0, 0, 1, 1]
+    assert best(logits.reshape([1, 1, 2, 2]), 0.1).tolist() == [2.0]
+
+
+@pytest.mark.parametrize("loss", ["lsgan", "wgan-gp", "rpgan-r1-r2"])
+def test_a_batch_in_parts_gives_the_gradient_of_the_whole(loss):
+    """Without a norm in the discriminator, and with the generator frozen or in evaluation mode."""
+    ends = []
+    for parts in (1, 4):
+        task = tiny_task(loss=loss, clusters=0, accumulate=parts, optimizer="adam")
+        for player in task.players.values():
+            player.optimizer = paddle.optimizer.SGD(1.0, parameters=player.network.parameters())
+            player.network.eval()  # a BatchNorm would see the parts one by one
+        paddle.seed(1)
+        real, latents = paddle.randn([8, 1, 28, 28]), paddle.randn([8, task.generator.network.latent_dim])
+        points = paddle.rand([8, 1, 1, 1])
+        drawn = iter(points.split(parts))
+        original, paddle.rand = paddle.rand, lambda shape, dtype=None, drawn=drawn: next(drawn)
+        try:
+            scalars = discriminator_step(task, real, None, latents)
+        finally:
+            paddle.rand = original
+        scalars |= generator_step(task, None, latents, real)
+        states = {
+            f"{name}/{key}": value.numpy()
+            for name, player in task.players.items()
+            for key, value in player.network.state_dict().items()
+        }
+        ends.append((states, {name: value.item() for name, value in scalars.items()}))
+    assert ends[0][1] == pytest.approx(ends[1][1], rel=1e-4, abs=1e-5)
+    for name, value in ends[0][0].items():
+        np.testing.assert_allclose(ends[1][0][name], value, rtol=1e-3, atol=2e-5, err_msg=name)
+
+
+def test_a_run_in_parts_with_lecam_and_top_k_resumes_to_the_same_end(tmp_path):
+    options = ["--lecam", 0.1, "--accumulate", 2, "--schedule", "linear", "--final-best-share", 0.5]
+    options += ["--loss", "hinge", "--evaluate-every", 0, "--checkpoint-every", 2, "--log-every", 1]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(whole, *options, "--steps", 4)
+    train(parts, *options, "--steps", 4)
+    shutil.rmtree(parts / "checkpoints" / "step-00000004")
+    assert command_line("train", "--resume", parts).returncode == 0
+    states = [run / "checkpoints" / "step-00000004" / "state.safetensors" for run in (whole, parts)]
+    assert states[0].read_bytes() == states[1].read_bytes() and b"buffers/anchors" in states[0].read_bytes()

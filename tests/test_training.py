@@ -16,8 +16,9 @@ from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.objectives.objective import with_penalty_weight
 from paddle_gan.objectives.optimizers import Adam
 from paddle_gan.training import checkpoint
+from paddle_gan.training.batch_parts import logits_of
 from paddle_gan.training.loop import train
-from paddle_gan.training.noise_to_image import NoiseToImage, assemble, discriminator_step, generator_step, logits_of
+from paddle_gan.training.noise_to_image import NoiseToImage, assemble, discriminator_step, generator_step
 from paddle_gan.training.state import tensors_of
 from paddle_gan.training.update import clip_weights, gradient_norm
 

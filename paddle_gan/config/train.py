@@ -52,6 +52,7 @@ class TrainConfig:
         unset="the recipe's",
         at_least=0,
     )
+    lecam: float = option(0.0, "objective", "lambda of LeCam regularisation, for few images", at_least=0)
     recipe: str | None = option(
         None,
         "objective",
@@ -108,6 +109,9 @@ class TrainConfig:
     )
 
     batch_size: int = shared.batch_size("optimisation")
+    accumulate: int = option(
+        1, "optimisation", "parts of a batch, one after the other, to save memory", more_than=0, at_most=1024
+    )
     optimizer: str | None = option(
         None, "optimisation", "of both networks", names.OPTIMIZERS, unset="the loss's recipe"
     )
@@ -143,6 +147,14 @@ class TrainConfig:
     )
     final_ema_decay: float | None = option(
         None, "optimisation", "decay of the average at the end", unset="it stays", at_least=0, less_than=1
+    )
+    final_best_share: float | None = option(
+        None,
+        "optimisation",
+        "share of the generated images, the best ones, that the generator learns from at the end (top-k)",
+        unset="all",
+        more_than=0,
+        at_most=1,
     )
     warm_up: int = option(0, "optimisation", "steps in which the learning rates rise to their values", at_least=0)
     compile: bool = option(

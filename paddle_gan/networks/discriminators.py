@@ -6,7 +6,7 @@ it was made with `classes > 0`. It returns logits [N]; a discriminator of patche
 concatenation, which have no second gradient in Paddle 3.3.
 
 A true attribute `samples_apart` says that only norms mix the samples of a batch. Then several batches can pass through
-the network together, see `training.noise_to_image.logits_of`.
+the network together, see `training.batch_parts.logits_of`.
 """
 
 from itertools import pairwise

@@ -55,6 +55,8 @@ def build(config: RunOptions, classes: int, shares: np.ndarray | None = None) ->
             classes=classes,
             shares=shares,
             precision=precision_of(config, paddle.get_device()),
+            accumulate=config.accumulate,
+            lecam=config.lecam,
         )
 
 
@@ -153,6 +155,7 @@ def schedules_of(config: RunOptions, steps: int) -> Schedules:
         penalty_weight=number(config.penalty_weight or config.r1, config.final_penalty_weight),
         beta2=number(config.beta2, config.final_beta2),
         average_decay=number(config.ema_decay, config.final_ema_decay),
+        best_share=number(1.0, config.final_best_share),
     )
 
 

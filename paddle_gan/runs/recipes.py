@@ -42,7 +42,7 @@ PAPER = Recipe()
 _ADAM = Adam(4e-4, 0.5, 0.99)
 _WITH_R1 = Recipe(optimizer=_ADAM, r1=0.05, penalty_every=4, norm="none", clusters=True)
 _OWN_R1 = Recipe(optimizer=_ADAM, penalty_weight=0.05, penalty_every=4, norm="none", clusters=True)
-_OWN_GRADIENT = Recipe(optimizer=_ADAM, discriminator_steps=2, norm="none", clusters=True)
+_OWN_GRADIENT = Recipe(optimizer=Adam(4e-4, 0.0, 0.99), discriminator_steps=2, norm="none", clusters=True)
 
 TUNED: dict[str, Recipe] = {
     "gan": _WITH_R1,

@@ -264,7 +264,14 @@ def _schedule(given: TrainConfig, recipe: Recipe, options: dict[str, Any]) -> di
 
 
 def _refuse_networks(given: TrainConfig, discriminator: str) -> None:
-    """Raise a UsageError for options that the discriminator has no use for."""
+    """Raise a UsageError for options that the discriminator, or the loss, has no use for."""
+    parts = given.accumulate * given.pack
+    if given.accumulate > 1 and (given.batch_size % parts or given.batch_size // parts < 2):
+        raise UsageError(
+            f"--accumulate {given.accumulate}: must divide --batch-size {given.batch_size} into parts of two or more"
+        )
+    if given.final_best_share is not None and OBJECTIVES[given.loss].relativistic:
+        raise UsageError(f"--final-best-share with {given.loss}: it compares pairs and needs them all; leave it out")
     if given.minibatch_deviation and _default(DISCRIMINATORS[discriminator], "minibatch_deviation") is None:
         raise UsageError(f"--minibatch-deviation with the {discriminator} discriminator: only the strided one has it")
     if given.pack > 1:

@@ -3,10 +3,8 @@
 One round is `objective.discriminator_steps` discriminator steps, each on its own batch, and one generator step.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import reduce
-from operator import add
 
 import numpy as np
 import paddle
@@ -18,14 +16,22 @@ from paddle.utils import unique_name
 from paddle_gan.backend.precision import Precision
 from paddle_gan.inference.images import grid, grid_columns
 from paddle_gan.inference.sampling import generate
-from paddle_gan.networks.layers import apart
 from paddle_gan.networks.mixture import Mixture
+from paddle_gan.objectives.losses.lecam import lecam_regulariser
 from paddle_gan.objectives.objective import Objective
-from paddle_gan.objectives.penalties import Role, StepBatch, penalty_value
+from paddle_gan.objectives.penalties import Role, StepBatch
 from paddle_gan.system import parallel
 from paddle_gan.system.randomness import seeded
+from paddle_gan.training.batch_parts import add_penalties, best, logits_of, means, split, update_anchors
 from paddle_gan.training.task import BatchSource, Player, new_player
-from paddle_gan.training.update import batch_norms, clip_weights, frozen, share_at_bound, update, update_average
+from paddle_gan.training.update import (
+    add_gradients,
+    apply_gradients,
+    clip_weights,
+    frozen,
+    share_at_bound,
+    update_average,
+)
 
 _SHEET_ROWS = 8
 
@@ -39,8 +45,14 @@ class NoiseToImage:
         objective: what they minimise.
         classes: number of labels that samples take, or 0.
         precision: in which type the networks are computed.
+        accumulate: parts of a batch, whose gradients are added before an update; saves memory. A BatchNorm sees one
+            part at a time.
+        lecam: weight of LeCam regularisation, 0 for none.
+        best_share: share of the generated images of a batch, those with the largest logits, that the generator learns
+            from.
         step: rounds played.
-        buffers: `shares`, P(cluster | class), float32 [C, K], if both networks take clusters as labels.
+        buffers: `shares`, P(cluster | class), float32 [C, K], if both networks take clusters as labels; `anchors` [2]
+            of LeCam.
     """
 
     generator: Player
@@ -48,6 +60,9 @@ class NoiseToImage:
     objective: Objective
     classes: int = 0
     precision: Precision = field(default_factory=Precision)
+    accumulate: int = 1
+    lecam: float = 0.0
+    best_share: float = 1.0
     step: int = 0
     buffers: dict[str, Tensor] = field(default_factory=dict)
 
@@ -60,7 +75,8 @@ class NoiseToImage:
         """The network that samples are taken from: the generator's average, or with clusters their mixture."""
         average = self.generator.average
         assert average is not None
-        return Mixture(average, self.buffers["shares"].numpy()) if self.buffers else average
+        shares = self.buffers.get("shares")
+        return average if shares is None else Mixture(average, shares.numpy())
 
     def round(self, batches: BatchSource, seed: int, measure: bool = False) -> dict[str, Tensor]:
         """See `task.Task`. The scalars are those of the last discriminator step and of the generator step."""
@@ -95,6 +111,8 @@ def assemble(
     classes: int = 0,
     shares: np.ndarray | None = None,
     precision: Precision | None = None,
+    accumulate: int = 1,
+    lecam: float = 0.0,
 ) -> NoiseToImage:
     """A task at step 0. Weights are drawn from Paddle's generator as it stands, in the order of the arguments.
 
@@ -107,8 +125,13 @@ def assemble(
         classes: number of labels that samples take, or 0.
         shares: P(cluster | class), [C, K], if both networks take clusters as labels, see `features.clusters`.
         precision: float32 if None.
+        accumulate: parts of a batch.
+        lecam: weight of LeCam regularisation.
     """
     precision = precision or Precision()
+    buffers = {} if shares is None else {"shares": paddle.to_tensor(shares, "float32")}
+    if lecam:
+        buffers["anchors"] = paddle.zeros([2])
     with unique_name.guard():  # names of parameters do not depend on what was made before
         generator, average, discriminator = make_generator(), make_generator(), make_discriminator()
         return NoiseToImage(
@@ -117,7 +140,9 @@ def assemble(
             objective=objective,
             classes=classes,
             precision=precision,
-            buffers={} if shares is None else {"shares": paddle.to_tensor(shares, "float32")},
+            accumulate=accumulate,
+            lecam=lecam,
+            buffers=buffers,
         )
 
 
@@ -142,20 +167,37 @@ def discriminator_step(
     Returns:
         0-D tensors by name, still on the device.
     """
-    objective, player, precision = task.objective, task.discriminator, task.precision
-    with frozen(task.generator.network):
-        fake = precision.forward(task.generator.network, latents, labels)
-    real_logits, fake_logits = logits_of(player.network, [real, fake], labels, precision)
-    loss = objective.discriminator_loss(real_logits, fake_logits)
-    scalars = {"loss/discriminator": loss, "mean_logit/real": real_logits.mean(), "mean_logit/fake": fake_logits.mean()}
-    batch = StepBatch(real=real, fake=fake, latents=latents, labels=labels)
-    loss = add_penalties(objective, Role.DISCRIMINATOR, player.network, batch, number, loss, scalars)
-    scalars |= update({"discriminator": player}, loss, measure)
+    objective, player = task.objective, task.discriminator
+    parts = []
+    for part in split(task.accumulate, real=real, labels=labels, latents=latents):
+        loss, scalars = discriminator_loss(task, number=number, **part)
+        add_gradients({"discriminator": player}, loss / task.accumulate if task.accumulate > 1 else loss)
+        parts.append(scalars)
+    scalars = means(parts)
+    if task.lecam:
+        update_anchors(task.buffers["anchors"], scalars)
+    scalars |= apply_gradients({"discriminator": player}, measure)
     if objective.weight_clip:
         clip_weights(player.network, objective.weight_clip)
         if measure:
             scalars["optimizer/share_at_clip"] = share_at_bound(player.network, objective.weight_clip)
     return scalars
+
+
+def discriminator_loss(
+    task: NoiseToImage, real: Tensor, labels: Tensor | None, latents: Tensor, number: int
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss of the discriminator, penalties included, and 0-D tensors to log; arguments as in its step."""
+    objective, network, precision = task.objective, task.discriminator.network, task.precision
+    with frozen(task.generator.network):
+        fake = precision.forward(task.generator.network, latents, labels)
+    real_logits, fake_logits = logits_of(network, [real, fake], labels, precision)
+    loss = objective.discriminator_loss(real_logits, fake_logits)
+    scalars = {"loss/discriminator": loss, "mean_logit/real": real_logits.mean(), "mean_logit/fake": fake_logits.mean()}
+    if task.lecam:
+        loss = loss + task.lecam * lecam_regulariser(real_logits, fake_logits, task.buffers["anchors"])
+    batch = StepBatch(real=real, fake=fake, latents=latents, labels=labels)
+    return add_penalties(objective, Role.DISCRIMINATOR, network, batch, number, loss, scalars), scalars
 
 
 def generator_step(
@@ -169,70 +211,34 @@ def generator_step(
 
     Arguments and result are those of `discriminator_step`; `real` is needed by a relativistic objective only.
     """
-    objective, player, precision = task.objective, task.generator, task.precision
+    player, parts = task.generator, []
     with frozen(task.discriminator.network):
-        fake = precision.forward(player.network, latents, labels)
-        fake_logits = precision.forward(task.discriminator.network, fake, labels)
-        if objective.relativistic:
-            assert real is not None, "this objective compares generated images with real ones"
-            with paddle.no_grad():
-                real_logits = precision.forward(task.discriminator.network, real, labels)
-            loss = objective.generator_loss(real_logits, fake_logits)
-        else:
-            loss = objective.generator_loss(fake_logits)
-        scalars = {"loss/generator": loss}
-        batch = StepBatch(real=None, fake=fake, latents=latents, labels=labels)
-        loss = add_penalties(objective, Role.GENERATOR, player.network, batch, task.step, loss, scalars)
-        scalars |= update({"generator": player}, loss, measure)
+        for part in split(task.accumulate, labels=labels, latents=latents, real=real):
+            loss, scalars = generator_loss(task, **part)
+            add_gradients({"generator": player}, loss / task.accumulate if task.accumulate > 1 else loss)
+            parts.append(scalars)
+        scalars = means(parts) | apply_gradients({"generator": player}, measure)
     update_average(player, task.step)
     return scalars
 
 
-def add_penalties(
-    objective: Objective,
-    role: Role,
-    network: nn.Layer,
-    batch: StepBatch,
-    number: int,
-    loss: Tensor,
-    scalars: dict[str, Tensor],
-) -> Tensor:
-    """The loss with the penalties of the network that are due in its step `number`.
-
-    Their sum, each with its weight λ, goes into `scalars`: as "loss/penalty" of the discriminator,
-    "loss/penalty_generator" of the generator.
-    """
-    due = [penalty for penalty in objective.penalties_of(role) if number % penalty.every == 0]
-    if not due:
-        return loss
-    values = [penalty.weight * penalty_value(penalty, network, batch) for penalty in due]
-    name = "loss/penalty" if role is Role.DISCRIMINATOR else f"loss/penalty_{role.value}"
-    scalars[name] = reduce(add, values)
-    # A lazy penalty also stands for the steps in which it is left out.
-    for penalty, value in zip(due, values, strict=True):
-        loss = loss + (value * penalty.every if penalty.every > 1 else value)
-    return loss
-
-
-def logits_of(
-    discriminator: nn.Layer, batches: Sequence[Tensor], labels: Tensor | None, precision: Precision
-) -> list[Tensor]:
-    """The discriminator's logits of each batch; in one forward pass where samples meet in BatchNorms only.
-
-    Args:
-        discriminator: has a true attribute `samples_apart` if nothing but norms mixes samples. With BatchNorms other
-            than those of `networks.layers`, which know of several batches in one, it gets one batch at a time too.
-        batches: each [N, C, H, W].
-        labels: int64 [N], those of every batch.
-        precision: of the forward pass.
-    """
-    together = getattr(discriminator, "samples_apart", False)
-    if not together or not all(hasattr(norm, "parts") for norm in batch_norms(discriminator)):
-        return [precision.forward(discriminator, batch, labels) for batch in batches]
-    count = len(batches)
-    labels = None if labels is None else labels.tile([count])
-    with apart(discriminator, count):
-        return precision.forward(discriminator, paddle.concat(list(batches)), labels).split(count)
+def generator_loss(
+    task: NoiseToImage, labels: Tensor | None, latents: Tensor, real: Tensor | None
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss of the generator, penalties included, and 0-D tensors to log; arguments as in its step."""
+    objective, network, discriminator = task.objective, task.generator.network, task.discriminator.network
+    fake = task.precision.forward(network, latents, labels)
+    fake_logits = task.precision.forward(discriminator, fake, labels)
+    if objective.relativistic:
+        assert real is not None, "this objective compares generated images with real ones"
+        with paddle.no_grad():
+            real_logits = task.precision.forward(discriminator, real, labels)
+        loss = objective.generator_loss(real_logits, fake_logits)
+    else:
+        loss = objective.generator_loss(best(fake_logits, task.best_share))
+    scalars = {"loss/generator": loss}
+    batch = StepBatch(real=None, fake=fake, latents=latents, labels=labels)
+    return add_penalties(objective, Role.GENERATOR, network, batch, task.step, loss, scalars), scalars
 
 
 def draw_latents(task: NoiseToImage, count: int) -> Tensor:

@@ -54,12 +54,14 @@ class Schedules:
         penalty_weight: of the first penalty; the others keep their ratios to it.
         beta2: of Adam, for both networks.
         average_decay: of the generator's average.
+        best_share: of the generated images, that the generator learns from.
     """
 
     rate: Schedule | None = None
     penalty_weight: Schedule | None = None
     beta2: Schedule | None = None
     average_decay: Schedule | None = None
+    best_share: Schedule | None = None
 
 
 def scheduled(task: NoiseToImage, schedules: Schedules) -> Callback:
@@ -83,6 +85,8 @@ def scheduled(task: NoiseToImage, schedules: Schedules) -> Callback:
             task.objective = with_penalty_weight(objective, schedules.penalty_weight(task.step))
         if schedules.average_decay:
             task.generator.average_decay = schedules.average_decay(task.step)
+        if schedules.best_share:
+            task.best_share = schedules.best_share(task.step)
 
     apply()
     return lambda task, values: apply()

@@ -16,11 +16,29 @@ _BATCH_NORMS = (nn.BatchNorm, nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D, nn
 def update(players: Mapping[str, Player], loss: Tensor, measure: bool = False) -> dict[str, Tensor]:
     """One step of each player's optimiser towards a smaller `loss`, which they have in common.
 
+    See `add_gradients` and `apply_gradients`, which this calls one after the other.
+    """
+    add_gradients(players, loss)
+    return apply_gradients(players, measure)
+
+
+def add_gradients(players: Mapping[str, Player], loss: Tensor) -> None:
+    """Add the gradients of `loss` to those that the players have.
+
+    Args:
+        players: by name. With several, the first one's scaler scales the loss.
+        loss: 0-D.
+    """
+    next(iter(players.values())).scaler.scale(loss).backward()
+
+
+def apply_gradients(players: Mapping[str, Player], measure: bool = False) -> dict[str, Tensor]:
+    """One step of each player's optimiser by the gradients that it has.
+
     The gradients are averaged over the processes first. Afterwards they are zero.
 
     Args:
-        players: by name, changed in place. With several, the first one's scaler scales the loss.
-        loss: 0-D.
+        players: by name, changed in place; they have the first one's scaler in common.
         measure: also return the norm of each player's gradient.
 
     Returns:
@@ -28,7 +46,6 @@ def update(players: Mapping[str, Player], loss: Tensor, measure: bool = False) -
     """
     scaler = next(iter(players.values())).scaler
     scalars = {}
-    scaler.scale(loss).backward()
     for name, player in players.items():
         parallel.average_gradients(player.network)
         scaler.unscale_(player.optimizer)
