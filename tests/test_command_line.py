@@ -154,7 +154,7 @@ BAD = {
     "zero steps": (["--steps", "0"], "--steps 0: must be more than 0"),
     "negative seed": (["--seed", "-1"], "--seed -1: must be at least 0"),
     "two lengths": (["--steps", "1", "--epochs", "1"], "--epochs and --steps"),
-    "odd size": (["--image-size", "30"], "28, 32, 64, 128"),
+    "too small": (["--image-size", "12"], "16 to 256"),
     "tutorial at another size": (["--generator", "tutorial", "--image-size", "64"], "made for 32x32"),
     "tutorial with another latent": (["--generator", "writeup", "--latent-dim", "64"], "100 noise values"),
     "clipping without wgan": (["--loss", "lsgan", "--weight-clip", "0.1"], "use --loss wgan"),

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from paddle_gan.bench.machine import machine, physical_cores
 from paddle_gan.bench.processes import Ask, worker
 from paddle_gan.config.bench import BenchConfig
-from paddle_gan.config.names import IMAGE_SIZES, LOSS_ALIASES
+from paddle_gan.config.names import LOSS_ALIASES
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.errors import UsageError
 from paddle_gan.system.runtime import accept_sigterm
@@ -22,6 +22,7 @@ ACTIONS = ("round", "discriminator step", "generator step", "sampling", "batch",
 # A faster action is repeated for this time, so that the resolution of the clock does not matter.
 _SECONDS = 0.2
 _NOISE_IMAGES = 2048
+_IMAGE_SIZES = (28, 32, 64, 128)
 # Sizes of --grow: in multiples of the given size, and in images of the set.
 _FACTORS = (0.25, 0.5, 1, 2)
 _SET_SIZES = (1000, 4000, 16_000, 64_000)
@@ -230,5 +231,5 @@ def _sizes(grown: str, base: dict[str, Any]) -> list[_Size]:
         widths = [{name: max(1, round(base[name] * factor)) for name in names} for factor in _FACTORS]
         return [_Size(options["width"], options) for options in widths]
     if grown == "image-size":
-        return [_Size(size, {"image_size": size}) for size in IMAGE_SIZES]
+        return [_Size(size, {"image_size": size}) for size in _IMAGE_SIZES]
     return [_Size(size, images=size) for size in _SET_SIZES]

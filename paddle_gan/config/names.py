@@ -30,7 +30,6 @@ DISCRIMINATORS = ("strided", "tutorial", "mlp", "mlp-shallow")
 DISCRIMINATOR_ALIASES = {"writeup": "tutorial"}
 NORMS = ("batch", "layer", "none")
 INITIALISERS = ("paddle", "kaiming", "dcgan", "he")
-IMAGE_SIZES = (28, 32, 64, 128)
 CHANNELS = {1: "grey", 3: "colour"}
 
 OPTIMIZERS = ("adam", "rmsprop")

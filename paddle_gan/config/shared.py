@@ -15,7 +15,7 @@ def dataset(group: str) -> Any:
 
 
 def image_size(group: str, unset: str) -> Any:
-    return option(None, group, "height and width of the images in pixels", names.IMAGE_SIZES, unset=unset)
+    return option(None, group, "height and width of the images in pixels", unset=unset, at_least=16, at_most=256)
 
 
 def channels(group: str, unset: str) -> Any:

@@ -15,7 +15,7 @@ from paddle import Tensor
 
 from paddle_gan.networks.blocks import ConvBN
 from paddle_gan.networks.layers import BatchNorm, Conv2D, Conv2DTranspose, PixelShuffle, leaky_relu, relu
-from paddle_gan.networks.sizes import doublings
+from paddle_gan.networks.sizes import cropped, doublings
 
 TANH_RANGE = (-1.0, 1.0)
 SIGMOID_RANGE = (0.0, 1.0)
@@ -51,6 +51,8 @@ class Projection(nn.Layer):
 class UpsamplingGenerator(nn.Layer):
     """A projection of the latents, then stages that each double the size; the last stage makes the image.
 
+    An image whose size is no small size doubled is the middle of a larger one.
+
     Args:
         stage: (in_channels, out_channels, last) -> the layer that doubles the size.
         image_size, channels, latent_dim, classes: see the module.
@@ -62,7 +64,7 @@ class UpsamplingGenerator(nn.Layer):
 
     def __init__(self, stage, image_size: int, channels: int, latent_dim: int = 64, width: int = 32, classes: int = 0):
         super().__init__()
-        self.latent_dim, self.classes = latent_dim, classes
+        self.latent_dim, self.classes, self.image_size = latent_dim, classes, image_size
         size, stages = doublings(image_size)
         widths = [width * 2 ** min(stages - 1 - i, 3) for i in range(stages)]
         self.project = Projection(latent_dim + classes, widths[0], size)
@@ -72,7 +74,8 @@ class UpsamplingGenerator(nn.Layer):
         )
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        return F.tanh(self.stages(self.project(with_labels(latents, labels, self.classes))))
+        images = self.stages(self.project(with_labels(latents, labels, self.classes)))
+        return F.tanh(cropped(images, self.image_size))
 
 
 def pixel_shuffle_stage(in_channels: int, out_channels: int, last: bool) -> nn.Layer:

@@ -27,11 +27,23 @@ _WARM_UP = 2
 
 
 def doublings(image_size: int) -> tuple[int, int]:
-    """The small size from which `image_size` is reached by doubling, and the number of doublings."""
+    """The small size from which `image_size`, or one above it, is reached by doubling, and the number of doublings."""
     size, count = image_size, 0
     while size > 8:
-        size, count = size // 2, count + 1
+        size, count = -(-size // 2), count + 1
     return size, count
+
+
+class Crop(nn.Module):
+    """The middle of an image."""
+
+    def __init__(self, image_size: int):
+        super().__init__()
+        self.image_size = image_size
+
+    def forward(self, x: Tensor) -> Tensor:
+        start = (x.shape[2] - self.image_size) // 2
+        return x[:, :, start : start + self.image_size, start : start + self.image_size]
 
 
 def unit(convolution: nn.Module, norm: bool, activation: nn.Module) -> list[nn.Module]:
@@ -73,6 +85,7 @@ def upsampling_generator(stage: Callable[[int, int, bool], list[nn.Module]], c: 
         relu(),
         *(layer for before, after in pairwise(widths) for layer in stage(before, after, False)),
         *stage(widths[-1], c["channels"], True),
+        *([] if size << stages == c["image_size"] else [Crop(c["image_size"])]),
         nn.Tanh(),
     )
 
