@@ -18,7 +18,7 @@ ROOMS = {
     "metrics": "arrays classes frechet kernel neighbours sliced",
     "backend": "values layout dnnl primitive onednn norm winograd "
     "computation contraction differentiable kernels compiled precision environment",
-    "networks": "sizes layers spectral packing blocks generators mixture discriminators",
+    "networks": "sizes layers spectral packing blocks generators mixture style discriminators residual",
     "features": "classifier inception extractors clusters",
     "objectives": "losses optimizers penalties objective",
     "inference": "images sampling folding export",

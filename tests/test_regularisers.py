@@ -177,7 +177,7 @@ def test_a_run_with_all_of_them_resumes_to_the_same_end(tmp_path):
         (["--pack", "3"], "--pack 3 with --batch-size 64: not a multiple"),
         (["--accumulate", "64"], "must divide --batch-size 64 into parts of two or more"),
         (["--schedule", "linear", "--loss", "r3gan", "--final-best-share", "0.5"], "it compares pairs"),
-        (["--generator", "mlp", "--minibatch-deviation"], "only the strided one has it"),
+        (["--generator", "mlp", "--minibatch-deviation"], "only strided and residual have it"),
     ],
 )
 def test_what_does_not_go_together_is_refused(tmp_path, options, said):

@@ -24,9 +24,9 @@ OBJECTIVES = (
 )
 LOSS_ALIASES = {"bce": "gan", "mse": "lsgan", "wgan_gp": "wgan-gp", "r3gan": "rpgan-r1-r2"}
 
-GENERATORS = ("pixelshuffle", "upsample", "dcgan", "tutorial", "mlp", "mlp-plain", "mlp-shallow")
+GENERATORS = ("pixelshuffle", "upsample", "dcgan", "style", "tutorial", "mlp", "mlp-plain", "mlp-shallow")
 GENERATOR_ALIASES = {"writeup": "tutorial"}
-DISCRIMINATORS = ("strided", "tutorial", "mlp", "mlp-shallow")
+DISCRIMINATORS = ("strided", "residual", "tutorial", "mlp", "mlp-shallow")
 DISCRIMINATOR_ALIASES = {"writeup": "tutorial"}
 NORMS = ("batch", "layer", "none")
 INITIALISERS = ("paddle", "kaiming", "dcgan", "he")

@@ -58,7 +58,7 @@ class TrainConfig:
         "objective",
         "where numbers that are not given come from: tuned on real images here, or the loss's paper",
         names.RECIPES,
-        unset="tuned for the strided discriminator, else paper",
+        unset="tuned for the strided and the residual discriminator, else paper",
     )
     label_smoothing: float | None = option(
         None, "objective", "one-sided: the real target is 1 - this value; gan only", at_least=0, less_than=1
@@ -93,7 +93,9 @@ class TrainConfig:
     spectral_norm: bool = option(
         False, "networks", "divide each weight of the discriminator by its largest singular value"
     )
-    minibatch_deviation: bool = option(False, "networks", "let the strided discriminator see how much samples differ")
+    minibatch_deviation: bool = option(
+        False, "networks", "let the strided discriminator see how much samples differ; the residual one does"
+    )
     pack: int = option(
         1, "networks", "images that the discriminator judges at once; without labels", more_than=0, at_most=16
     )

@@ -53,8 +53,9 @@ _SHAPES = "reshape transpose concat expand one_hot pixel_shuffle"
 _ARITHMETIC = "add multiply scale matmul conv2d conv2d_transpose batch_norm_"
 _ACTIVATIONS = "relu leaky_relu softplus tanh sigmoid"
 _CHOICE = "slice greater_than cast sum"  # of a part, see `networks.mixture`
+_STYLES = "embedding rsqrt shape64 square stack unsqueeze"  # see `networks.style`
 _OPERATIONS = {"p", "0.combine"} | {
-    f"1.{name}" for names in (_INPUTS, _SHAPES, _ARITHMETIC, _ACTIVATIONS, _CHOICE) for name in names.split()
+    f"1.{name}" for names in (_INPUTS, _SHAPES, _ARITHMETIC, _ACTIVATIONS, _CHOICE, _STYLES) for name in names.split()
 }
 
 

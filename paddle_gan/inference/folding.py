@@ -19,6 +19,7 @@ from paddle import Tensor
 from paddle_gan.networks.blocks import ConvBN
 from paddle_gan.networks.generators import MLPGenerator, Projection
 from paddle_gan.networks.layers import leaky_relu
+from paddle_gan.networks.sizes import doubled
 
 
 def folded(generator: nn.Layer) -> nn.Layer:
@@ -67,15 +68,10 @@ class Activation(nn.Layer):
 
 
 class Upsample2x(nn.Layer):
-    """Nearest-neighbour up-sampling by two, by repeating pixels.
-
-    The operation of Paddle 3.3 has an attribute that its oneDNN instructions do not accept.
-    """
+    """Nearest-neighbour up-sampling by two, in the form that an exported program needs."""
 
     def forward(self, x: Tensor) -> Tensor:
-        _, channels, height, width = x.shape
-        repeated = x.reshape([-1, channels, height, 1, width, 1]).expand([-1, -1, -1, 2, -1, 2])
-        return repeated.reshape([-1, channels, 2 * height, 2 * width])
+        return doubled(x)
 
 
 def sub_pixel_kernel(kernel: np.ndarray) -> np.ndarray:

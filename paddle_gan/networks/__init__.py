@@ -24,11 +24,14 @@ from paddle_gan.networks.generators import (
     upsample_stage,
 )
 from paddle_gan.networks.layers import BatchNorm
+from paddle_gan.networks.residual import ResidualDiscriminator
+from paddle_gan.networks.style import StyleGenerator
 
 GENERATORS: dict[str, Callable[..., nn.Layer]] = {
     "pixelshuffle": partial(UpsamplingGenerator, pixel_shuffle_stage),
     "upsample": partial(UpsamplingGenerator, upsample_stage),
     "dcgan": partial(UpsamplingGenerator, transposed_stage, latent_dim=100),
+    "style": StyleGenerator,
     "tutorial": TutorialGenerator,
     # The widths of the WGAN script that most tutorials share. It writes BatchNorm1d(n, 0.8), which sets
     # epsilon; what is meant is the momentum.
@@ -41,6 +44,7 @@ GENERATORS: dict[str, Callable[..., nn.Layer]] = {
 
 DISCRIMINATORS: dict[str, Callable[..., nn.Layer]] = {
     "strided": StridedDiscriminator,
+    "residual": ResidualDiscriminator,
     "tutorial": TutorialDiscriminator,
     # Both of the deeper generators above come with this one.
     "mlp": partial(MLPDiscriminator, shrink=(1, 2)),
@@ -64,6 +68,7 @@ PARTNERS: dict[str, Partner] = {
     "pixelshuffle": Partner("strided", init="dcgan"),
     "upsample": Partner("strided", init="dcgan"),
     "dcgan": Partner("strided", init="dcgan"),
+    "style": Partner("residual", init="paddle"),
     "tutorial": Partner("tutorial", init="paddle"),
     "mlp": Partner("mlp", init="paddle"),
     "mlp-plain": Partner("mlp", init="paddle"),

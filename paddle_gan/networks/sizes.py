@@ -20,3 +20,13 @@ def cropped(images: Tensor, image_size: int) -> Tensor:
     if start == 0 and images.shape[2] == image_size:
         return images
     return images[:, :, start : start + image_size, start : start + image_size]
+
+
+def doubled(x: Tensor) -> Tensor:
+    """Nearest-neighbour up-sampling by 2, by repeating pixels: [N, C, H, W] to [N, C, 2H, 2W].
+
+    The operation of Paddle 3.3 has an attribute that its oneDNN instructions do not accept in an exported program.
+    """
+    _, channels, height, width = x.shape
+    repeated = x.reshape([-1, channels, height, 1, width, 1]).expand([-1, -1, -1, 2, -1, 2])
+    return repeated.reshape([-1, channels, 2 * height, 2 * width])

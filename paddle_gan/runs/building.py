@@ -93,8 +93,9 @@ def new_discriminator(config: RunOptions, classes: int) -> nn.Layer:
         "channels": config.pack * config.channels,
         "width": config.discriminator_width,
         "norm": NORMS[config.discriminator_norm],
-        "minibatch_deviation": config.minibatch_deviation,
     }
+    if config.minibatch_deviation:  # else as the network itself has it
+        offered["minibatch_deviation"] = True
     network = _network(DISCRIMINATORS[config.discriminator], config, classes, offered, config.discriminator_init)
     if config.spectral_norm:
         normalise_spectrally(network)

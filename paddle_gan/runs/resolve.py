@@ -43,7 +43,7 @@ PRESETS: dict[str, Preset] = {
     "full": Preset("tutorial", 6_000_000),
 }
 # The discriminator that the tuned recipes are tuned for.
-_TUNED_FOR = "strided"
+_TUNED_FOR = ("strided", "residual")
 # Where the preset's generator does not fit, as the tutorial's in other sizes than 32x32.
 _GENERATOR_OF_ANY_SIZE = "pixelshuffle"
 
@@ -107,7 +107,7 @@ def resolve(given: TrainConfig, device: str) -> Resolved:
     generator = _generator(given, preset, notices)
     partner = PARTNERS[generator]
     discriminator = given.discriminator or partner.discriminator
-    recipe_name = given.recipe or ("tuned" if discriminator == _TUNED_FOR else "paper")
+    recipe_name = given.recipe or ("tuned" if discriminator in _TUNED_FOR else "paper")
     recipe = TUNED[given.loss] if recipe_name == "tuned" else PAPER
     norm = _norm(given, discriminator, recipe, notices)
     _refuse_networks(given, discriminator)
@@ -273,7 +273,9 @@ def _refuse_networks(given: TrainConfig, discriminator: str) -> None:
     if given.final_best_share is not None and OBJECTIVES[given.loss].relativistic:
         raise UsageError(f"--final-best-share with {given.loss}: it compares pairs and needs them all; leave it out")
     if given.minibatch_deviation and _default(DISCRIMINATORS[discriminator], "minibatch_deviation") is None:
-        raise UsageError(f"--minibatch-deviation with the {discriminator} discriminator: only the strided one has it")
+        raise UsageError(
+            f"--minibatch-deviation with the {discriminator} discriminator: only strided and residual have it"
+        )
     if given.pack > 1:
         if given.conditional or given.clusters:
             raise UsageError("--pack with --conditional or --clusters: the images of a pack have different labels")
