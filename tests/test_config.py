@@ -34,7 +34,7 @@ def test_names_are_the_keys_of_the_tables():
         (names.INITIALISERS, INITIALISERS),
         (names.OPTIMIZERS, OPTIMIZERS),
         (names.PRESETS, PRESETS),
-        (names.SCHEDULES, SHAPES),
+        (tuple(names.SCHEDULES), SHAPES),
         (names.BENCHMARKS, BENCHMARKS),
         (names.PEERS, _PEERS),
     ):

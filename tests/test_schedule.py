@@ -17,12 +17,18 @@ from paddle_gan.training.schedule import SHAPES, Schedule, Schedules, scheduled
     [
         ("constant", [3.0, 3.0, 3.0, 3.0]),
         ("linear", [3.0, 2.5, 1.0, 1.0]),
+        ("late", [3.0, 3.0, 1.0, 1.0]),
         ("cosine", [3.0, 1 + 2 * (1 + math.cos(math.pi / 4)) / 2, 1.0, 1.0]),
     ],
 )
 def test_shapes_are_the_closed_forms(shape, expected):
     schedule = Schedule(3.0, 1.0, 40, SHAPES[shape])
     assert [schedule(step) for step in (0, 10, 40, 50)] == pytest.approx(expected)
+
+
+def test_late_is_linear_in_the_second_half():
+    schedule = Schedule(3.0, 1.0, 40, SHAPES["late"])
+    assert [schedule(step) for step in (20, 25, 30, 35)] == pytest.approx([3.0, 2.5, 2.0, 1.5])
 
 
 def test_a_warm_up_rises_in_equal_parts():
@@ -95,7 +101,7 @@ def test_a_run_follows_its_schedule_and_resumes_to_the_same_end(tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--final-beta2", "0.9"], "--final-beta2 with --schedule constant"),
+        (["--schedule", "constant", "--final-beta2", "0.9"], "--final-beta2 with --schedule constant"),
         (["--schedule", "linear", "--r1", "0", "--final-penalty-weight", "1"], "--final-penalty-weight with lsgan"),
         (["--schedule", "linear", "--loss", "wgan", "--final-beta2", "0.9"], "--final-beta2 with rmsprop"),
     ],

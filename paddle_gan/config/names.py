@@ -33,7 +33,7 @@ INITIALISERS = ("paddle", "kaiming", "dcgan", "he")
 CHANNELS = {1: "grey", 3: "colour"}
 
 OPTIMIZERS = ("adam", "rmsprop")
-SCHEDULES = ("constant", "linear", "cosine")
+SCHEDULES = {"constant": "", "linear": "", "cosine": "", "late": "constant for half of the run, then linear"}
 PRECISIONS = ("float32", "bfloat16", "float16")
 PRESETS = ("small", "full")
 RECIPES = ("tuned", "paper")

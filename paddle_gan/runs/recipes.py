@@ -40,9 +40,9 @@ class Recipe:
 PAPER = Recipe()
 
 _ADAM = Adam(4e-4, 0.5, 0.99)
-_WITH_R1 = Recipe(optimizer=_ADAM, r1=0.05, penalty_every=4, norm="none", clusters=True)
-_OWN_R1 = Recipe(optimizer=_ADAM, penalty_weight=0.05, penalty_every=4, norm="none", clusters=True)
-_OWN_GRADIENT = Recipe(optimizer=Adam(4e-4, 0.0, 0.99), discriminator_steps=2, norm="none", clusters=True)
+_WITH_R1 = Recipe(optimizer=_ADAM, r1=0.05, penalty_every=4, norm="none", clusters=True, schedule="late")
+_OWN_R1 = Recipe(optimizer=_ADAM, penalty_weight=0.05, penalty_every=4, norm="none", clusters=True, schedule="late")
+_OWN_GRADIENT = Recipe(optimizer=Adam(4e-4, 0.0, 0.99), discriminator_steps=2, norm="none", clusters=True, schedule="late")
 
 TUNED: dict[str, Recipe] = {
     "gan": _WITH_R1,
@@ -50,7 +50,7 @@ TUNED: dict[str, Recipe] = {
     "lsgan": _WITH_R1,
     "lsgan-sigmoid": _WITH_R1,
     "lsgan-tanh": _WITH_R1,
-    "wgan": Recipe(norm="none", clusters=True),
+    "wgan": Recipe(norm="none", clusters=True, schedule="late"),
     "wgan-gp": _OWN_GRADIENT,
     "wgan-lp": _OWN_GRADIENT,
     "dragan": _OWN_GRADIENT,

@@ -19,6 +19,8 @@ SHAPES: dict[str, Shape] = {
     "constant": lambda progress: 0.0,
     "linear": lambda progress: progress,
     "cosine": lambda progress: (1 - math.cos(math.pi * progress)) / 2,
+    # Constant for half of the run, then linear.
+    "late": lambda progress: max(0.0, 2 * progress - 1),
 }
 
 
