@@ -479,7 +479,8 @@ def test_every_objective_has_a_tuned_recipe_that_its_penalties_allow():
     assert set(TUNED) == set(OBJECTIVES)
     for loss in OBJECTIVES:
         config, notices = resolved(loss=loss)
-        assert (config.recipe, config.discriminator_norm, config.discriminator_init) == ("tuned", "none", "he"), loss
+        bare = ("none", "he") if loss != "wgan" else ("batch", "dcgan")
+        assert (config.recipe, config.discriminator_norm, config.discriminator_init) == ("tuned", *bare), loss
         assert config.clusters is None and not any("BatchNorm" in notice for notice in notices)
         penalties = objective_of(config).penalties
         assert [penalty.every for penalty in penalties] == [config.penalty_every] * len(penalties)

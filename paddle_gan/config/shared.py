@@ -38,6 +38,17 @@ def generator(group: str, help: str = "the generator", unset: str = "") -> Any:
     return option(None, group, help, names.GENERATORS, aliases=names.GENERATOR_ALIASES, unset=unset)
 
 
+def clusters(group: str) -> Any:
+    help = "give both networks clusters that are found in the data as labels, so many in all; 0 for none"
+    return option(None, group, help, unset="by the number of images", at_least=0, at_most=10_000)
+
+
+def recipe(group: str) -> Any:
+    help = "where numbers that are not given come from: tuned on real images here, or the loss's paper"
+    unset = "tuned for the strided and the residual discriminator, else paper"
+    return option(None, group, help, names.RECIPES, unset=unset)
+
+
 def width(group: str) -> Any:
     help = "channels of the generator's narrowest layer"
     return option(None, group, help, unset="its own", more_than=0, at_most=1024)

@@ -26,6 +26,8 @@ class CompareConfig:
     download: bool = shared.download("equal for all")
     generator: str | None = shared.generator("equal for all", "the generator, with its partner", unset="the preset's")
     conditional: bool = option(False, "equal for all", "give both networks the labels")
+    clusters: int | None = shared.clusters("equal for all")
+    recipe: str | None = shared.recipe("equal for all")
     batch_size: int = shared.batch_size("equal for all")
     steps: int | None = shared.steps("equal for all", "generator steps of each run")
     minutes: float | None = option(

@@ -53,13 +53,7 @@ class TrainConfig:
         at_least=0,
     )
     lecam: float = option(0.0, "objective", "lambda of LeCam regularisation, for few images", at_least=0)
-    recipe: str | None = option(
-        None,
-        "objective",
-        "where numbers that are not given come from: tuned on real images here, or the loss's paper",
-        names.RECIPES,
-        unset="tuned for the strided and the residual discriminator, else paper",
-    )
+    recipe: str | None = shared.recipe("objective")
     label_smoothing: float | None = option(
         None, "objective", "one-sided: the real target is 1 - this value; gan only", at_least=0, less_than=1
     )
@@ -74,14 +68,7 @@ class TrainConfig:
         unset="the generator's partner",
     )
     conditional: bool = option(False, "networks", "give both networks the labels (a folder's sub-folders)")
-    clusters: int | None = option(
-        None,
-        "networks",
-        "give both networks clusters that are found in the data as labels, so many in all; 0 for none",
-        unset="by the number of images",
-        at_least=0,
-        at_most=10_000,
-    )
+    clusters: int | None = shared.clusters("networks")
     width: int | None = shared.width("networks")
     discriminator_width: int | None = shared.discriminator_width("networks")
     latent_dim: int | None = option(
