@@ -123,7 +123,7 @@ class TrainConfig:
         "optimisation",
         "how numbers go to their final values over the run",
         names.SCHEDULES,
-        unset="the preset's",
+        unset="the recipe's",
     )
     final_learning_rate: float | None = option(
         None, "optimisation", "share of the learning rates that is left at the end", unset="0", at_least=0, at_most=1
