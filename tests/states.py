@@ -13,7 +13,8 @@ from paddle_gan.training.state import tensors_of
 
 def tiny_task(**options) -> NoiseToImage:
     """A task at step 0."""
-    config = resolve(TrainConfig(width=4, discriminator_width=4, **options), "cpu").config
+    given = {"recipe": "paper", "width": 4, "discriminator_width": 4} | options
+    config = resolve(TrainConfig(**given), "cpu").config
     return build(config, classes=10)
 
 

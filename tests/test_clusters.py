@@ -109,7 +109,7 @@ def test_the_number_of_clusters_follows_from_the_number_of_images():
         return cluster_count(resolve(TrainConfig(**options), "cpu").config, images)
 
     assert [count(images) for images in (100, 599, 600, 3_786, 60_000, 10**7)] == [0, 0, 2, 12, 200, 200]
-    assert count(60_000, conditional=True) == 0 and count(60_000, conditional=True, clusters=40) == 40
+    assert count(60_000, conditional=True) == 200 and count(60_000, conditional=True, clusters=40) == 40
     assert count(60_000, clusters=0) == 0 and count(30, clusters=50) == 30
 
 
@@ -131,11 +131,13 @@ def test_a_run_keeps_its_clusters(tmp_path):
 
 @pytest.mark.parametrize("labels", [[], ["--conditional"]], ids=["unconditional", "conditional"])
 def test_a_run_on_clusters_is_sampled_exported_measured_and_resumed_like_any(tmp_path, labels):
-    options = [*labels, "--clusters", "20", "--evaluate-every", "0"]
+    options = [*labels, "--recipe", "tuned", "--schedule", "constant", "--clusters", "20", "--evaluate-every", "0"]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     train(whole, *options, "--steps", "6")
     train(parts, *options, "--steps", "3")
     assert json.loads((parts / "config.json").read_text())["clusters"] == 20
+    files = [run / "clusters.safetensors" for run in (whole, parts)]
+    assert files[0].read_bytes() == files[1].read_bytes()
     assert command_line("train", "--resume", parts, "--steps", "6").returncode == 0
     ends = [load_generator(run, lambda line: None) for run in (whole, parts)]
     assert isinstance(ends[0].network, Mixture)

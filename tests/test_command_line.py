@@ -34,7 +34,6 @@ def test_run_folder_holds_what_the_readme_says(plain_run):
     assert sorted(path.name for path in plain_run.iterdir()) == [
         ".lock",
         "checkpoints",
-        "clusters.safetensors",
         "config.json",
         "generator.pdparams",
         "metrics.jsonl",

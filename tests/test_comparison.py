@@ -42,7 +42,7 @@ def test_equal_footing(folder):
     configs = [json.loads((out / "runs" / f"{loss}-1" / "config.json").read_text()) for loss in ("lsgan", "wgan")]
     different = {name for name in configs[0] if configs[0][name] != configs[1][name]}
     recipe = {"loss", "optimizer", "learning_rate", "beta1", "beta2", "rho", "discriminator_steps", "weight_clip"}
-    recipe |= {"r1", "penalty_every", "schedule"}
+    recipe |= {"r1", "penalty_every", "schedule", "discriminator_norm", "discriminator_init"}
     assert different - {"out"} <= recipe
     protocols = [json.loads(path.read_text())["protocol"] for path in (out / "runs").glob("*.json")]
     assert all(protocol == protocols[0] for protocol in protocols) and protocols[0]["samples"] == 40

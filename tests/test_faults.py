@@ -75,7 +75,7 @@ def pictures(tmp_path_factory) -> Path:
 def options(out: Path, pictures: Path, **others) -> TrainConfig:
     """A tiny run in this process."""
     tiny = {"width": 4, "discriminator_width": 4, "batch_size": 8, "image_size": 28, "channels": 1, "steps": 4}
-    tiny["schedule"] = "constant"
+    tiny["recipe"] = "paper"
     return TrainConfig(**tiny | {"dataset": str(pictures), "out": str(out), "device": "cpu", "log_every": 1} | others)
 
 

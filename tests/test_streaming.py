@@ -65,7 +65,7 @@ def own(pictures, tmp_path) -> Path:
 
 def options(out: Path, folder: Path, **others) -> TrainConfig:
     tiny = {"width": 4, "discriminator_width": 4, "batch_size": 8, "image_size": 28, "channels": 1, "steps": 4}
-    tiny["schedule"] = "constant"
+    tiny["recipe"] = "paper"
     return TrainConfig(**tiny | {"dataset": str(folder), "out": str(out), "device": "cpu", "log_every": 1} | others)
 
 

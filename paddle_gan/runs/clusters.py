@@ -23,11 +23,9 @@ _MOST_CLUSTERS = 200
 
 
 def cluster_count(config: RunOptions, images: int) -> int:
-    """The number of clusters of a run on so many images; 0 for none."""
+    """The number of clusters of a run on so many images, in all classes together; 0 for none."""
     if config.clusters is not None:
         return min(config.clusters, images)
-    if config.conditional:
-        return 0
     count = min(images // _IMAGES_PER_CLUSTER, _MOST_CLUSTERS)
     return count if count > 1 else 0
 

@@ -108,7 +108,7 @@ def resolve(given: TrainConfig, device: str) -> Resolved:
     partner = PARTNERS[generator]
     discriminator = given.discriminator or partner.discriminator
     recipe_name = given.recipe or ("tuned" if discriminator in _TUNED_FOR else "paper")
-    recipe = TUNED[given.loss] if recipe_name == "tuned" else PAPER
+    recipe = TUNED.get(given.loss, PAPER) if recipe_name == "tuned" else PAPER
     norm = _norm(given, discriminator, recipe, notices)
     _refuse_networks(given, discriminator)
     options = vars(given) | {
