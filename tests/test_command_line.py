@@ -64,7 +64,7 @@ def test_run_folder_holds_what_the_readme_says(plain_run):
 
 def test_config_json_reproduces_the_run(plain_run, tmp_path):
     config = json.loads((plain_run / "config.json").read_text())
-    assert config["learning_rate"] == 4e-4 and config["steps"] == 12
+    assert config["learning_rate"] == 2e-4 and config["steps"] == 12
     done = command_line("train", "--config", plain_run / "config.json", "--out", tmp_path / "again")
     assert done.returncode == 0, done.stderr
     assert newest_manifest(tmp_path / "again")["sha256"] == newest_manifest(plain_run)["sha256"]
@@ -269,7 +269,18 @@ def test_another_run_in_the_folder_is_refused_with_the_difference(plain_run):
 
 def test_nan_ends_with_status_4_and_keeps_the_last_good_checkpoint(tmp_path):
     """Whether it is met in a logged value or, between those, when the state is saved."""
-    common = ("--loss", "lsgan", "--learning-rate", "10", "--discriminator-norm", "none", "--checkpoint-every", 1)
+    common = (
+        "--loss",
+        "lsgan",
+        "--learning-rate",
+        "10",
+        "--beta2",
+        "0.99",
+        "--discriminator-norm",
+        "none",
+        "--checkpoint-every",
+        1,
+    )
     train(tmp_path / "good", "--steps", 1, *common)
     for log_every, expected in ((1, "--gradient-clip"), (1000, "not saved")):
         run = tmp_path / str(log_every)
