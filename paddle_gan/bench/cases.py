@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from paddle_gan.bench.machine import machine, physical_cores
 from paddle_gan.bench.processes import Ask, worker
 from paddle_gan.config.bench import BenchConfig
-from paddle_gan.config.names import LOSS_ALIASES
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.errors import UsageError
 from paddle_gan.system.runtime import accept_sigterm
@@ -118,6 +117,7 @@ def _cases(config: BenchConfig) -> list[Result]:
     """
     tutorial = config.against == "tutorial"
     shared = {
+        "recipe": config.recipe,
         "width": config.width,
         "discriminator_width": config.discriminator_width,
         "batch_size": config.batch_size,
@@ -132,7 +132,7 @@ def _cases(config: BenchConfig) -> list[Result]:
     cases = []
     for generator in config.generator or ("tutorial" if tutorial else "pixelshuffle",):
         for loss in config.loss or ("gan" if tutorial else "lsgan",):
-            options = {"loss": LOSS_ALIASES.get(loss, loss), "generator": generator, **shared}
+            options = {"loss": loss, "generator": generator, **shared}
             TrainConfig(**options)  # refuses what cannot be trained
             cases.append({"options": options, "images": None if config.dataset else _NOISE_IMAGES, "samples": SAMPLES})
     return cases

@@ -30,6 +30,7 @@ class BenchConfig:
         "how the time grows with the batch size, the width of both networks, the pixels, or the images in the set",
         names.GROWTHS,
     )
+    recipe: str | None = shared.recipe("what")
     repeats: int = option(7, "what", "measurements of each case", more_than=0)
 
     width: int | None = shared.width("sizes")

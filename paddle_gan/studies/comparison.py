@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from paddle_gan.config.names import LOSS_ALIASES
 from paddle_gan.config.paths import RUNS
 from paddle_gan.config.results import EvaluateConfig
 from paddle_gan.config.studies import CompareConfig
@@ -92,19 +91,18 @@ def compare(config: CompareConfig, say: Say = print) -> Comparison:
         GanError: a training run has failed.
     """
     device = select_device(config.device)
-    losses = [LOSS_ALIASES.get(loss, loss) for loss in config.loss]
     folder = Path(config.out).expanduser() if config.out else COMPARISONS / _name(config)
     make_folder(folder)
     with locked(folder):
-        steps = _plan(config, losses, folder, device, say)
+        steps = _plan(config, folder, device, say)
         baselines: scoring.Baselines = {}
         results = {}
-        runs = [(loss, seed) for seed in range(config.seeds) for loss in losses]
+        runs = [(loss, seed) for seed in range(config.seeds) for loss in config.loss]
         for number, (loss, seed) in enumerate(runs, 1):
             training = replace(_training(config, loss), seed=seed, steps=steps[loss])
             heading = f"[{number}/{len(runs)}] {loss}, seed {seed}: "
             results[loss, seed] = _result(config, training, folder, baselines, _with_heading(heading, say))
-        return Comparison(folder, [results[loss, seed] for loss in losses for seed in range(config.seeds)])
+        return Comparison(folder, [results[loss, seed] for loss in config.loss for seed in range(config.seeds)])
 
 
 def _with_heading(heading: str, say: Say) -> Say:
@@ -143,7 +141,7 @@ def _training(config: CompareConfig, loss: str) -> TrainConfig:
     return TrainConfig(**options)
 
 
-def _plan(config: CompareConfig, losses: list[str], folder: Path, device: str, say: Say) -> dict[str, int]:
+def _plan(config: CompareConfig, folder: Path, device: str, say: Say) -> dict[str, int]:
     """The steps of each objective, as comparison.json has them; objectives that are not in it get theirs by the budget.
 
     Raises:
@@ -152,7 +150,7 @@ def _plan(config: CompareConfig, losses: list[str], folder: Path, device: str, s
     path = folder / "comparison.json"
     identity = {name: value for name, value in asdict(config).items() if name not in _FREE}
     steps = _read_plan(path, identity)
-    for loss in losses:
+    for loss in config.loss:
         if loss not in steps:
             if config.minutes:
                 steps[loss] = _steps_in_minutes(config, loss, config.minutes, folder, say)
