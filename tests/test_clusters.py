@@ -10,7 +10,7 @@ import pytest
 from conftest import command_line, train
 
 from paddle_gan.config.train import TrainConfig
-from paddle_gan.datasets.image_set import ImageSet
+from paddle_gan.datasets.image_set import DiskImages, ImageSet
 from paddle_gan.features.clusters import assign, find_clusters, k_means, nearest
 from paddle_gan.networks.mixture import Mixture
 from paddle_gan.runs.clusters import cluster_count, run_clusters, save_clusters
@@ -111,6 +111,15 @@ def test_the_number_of_clusters_follows_from_the_number_of_images():
     assert [count(images) for images in (100, 599, 600, 3_786, 60_000, 10**7)] == [0, 0, 2, 12, 200, 200]
     assert count(60_000, conditional=True) == 200 and count(60_000, conditional=True, clusters=40) == 40
     assert count(60_000, clusters=0) == 0 and count(30, clusters=50) == 30
+
+
+def test_images_on_the_disk_are_divided_as_in_memory_and_that_is_said(tmp_path):
+    data, said = blobs(), []
+    on_disk = replace(data, images=DiskImages(data.images.shape, lambda index: data.images[index]))
+    config = resolve(TrainConfig(clusters=4), "cpu").config
+    found = run_clusters(config, on_disk, "a", tmp_path, said.append)
+    np.testing.assert_array_equal(found.labels, find_clusters(data, 4, seed=0).labels)
+    assert said == ["notice: all 600 images are read once to find clusters; --clusters 0 trains without them"]
 
 
 def test_a_run_keeps_its_clusters(tmp_path):

@@ -10,6 +10,7 @@ import safetensors
 import safetensors.numpy
 
 from paddle_gan.datasets import ImageSet
+from paddle_gan.datasets.image_set import DiskImages
 from paddle_gan.features.clusters import Clusters, assign, find_clusters
 from paddle_gan.runs.resolve import RunOptions
 from paddle_gan.system import parallel
@@ -49,6 +50,8 @@ def run_clusters(
         return None
     clusters = _read(folder / _FILE, data, fingerprint, say)
     if clusters is None:
+        if isinstance(data.images, DiskImages):
+            say(f"notice: all {len(data)} images are read once to find clusters; --clusters 0 trains without them")
         clusters = find_clusters(data, count, config.seed, within_classes=config.conditional)
     labels = paddle.to_tensor(clusters.labels)
     parallel.broadcast([labels])  # another processor may round another way
