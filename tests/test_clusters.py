@@ -63,6 +63,15 @@ def test_clusters_within_classes_divide_each_class():
     np.testing.assert_allclose(clusters.shares, [[0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5]])
 
 
+def test_a_class_that_the_choice_of_images_misses_has_a_cluster_too(monkeypatch):
+    data = blobs()
+    rare = replace(data, labels=(np.arange(len(data)) == 7).astype(np.int64), classes=("many", "one"))
+    monkeypatch.setattr("paddle_gan.features.clusters._MOST_FITTED", 20)
+    for seed in range(5):
+        clusters = find_clusters(rare, 4, seed, within_classes=True)
+        assert (clusters.labels == clusters.labels[7]).sum() == 1 and clusters.classes[clusters.labels[7]] == 1
+
+
 def test_other_images_are_assigned_to_the_same_clusters():
     clusters, data = find_clusters(blobs(), 4, seed=0), blobs()
     backwards = replace(data, images=data.images[::-1])

@@ -75,6 +75,8 @@ def find_clusters(data: ImageSet, count: int, seed: int, within_classes: bool = 
     centres, classes = [], []
     for label in np.unique(labels):
         mine = fitted[labels[fitted] == label]
+        if not len(mine):  # a class too rare for the choice above
+            mine = np.flatnonzero(labels == label)
         share = max(1, round(count * len(mine) / len(fitted)))
         found = k_means(features[mine], min(share, len(mine)), random)
         centres.append(found)
