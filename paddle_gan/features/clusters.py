@@ -8,7 +8,7 @@ true labels too, each class is divided into clusters of its own.
 Not about where the clusters of a run are kept: see `runs.clusters`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -71,7 +71,7 @@ def find_clusters(data: ImageSet, count: int, seed: int, within_classes: bool = 
         fitted = np.sort(random.choice(len(data), _MOST_FITTED, replace=False))
     mean, components = _principal_components(data, fitted)
     features = _project(data, mean, components)
-    labels = data.labels if within_classes and data.labels is not None else np.zeros(len(data), np.int64)
+    labels = _classes_of(data, within_classes)
     centres, classes = [], []
     for label in np.unique(labels):
         mine = fitted[labels[fitted] == label]
@@ -80,33 +80,43 @@ def find_clusters(data: ImageSet, count: int, seed: int, within_classes: bool = 
         share = max(1, round(count * len(mine) / len(fitted)))
         found = k_means(features[mine], min(share, len(mine)), random)
         centres.append(found)
-        classes += [label] * len(found)
-    whole = Clusters(
-        labels=labels,  # replaced below
-        classes=np.array(classes, np.int64),
-        centres=np.concatenate(centres),
+        classes.append(np.full(len(found), label, np.int64))
+    every_centre, every_class = np.concatenate(centres), np.concatenate(classes)
+    return Clusters(
+        labels=_nearest_of_class(features, labels, every_centre, every_class),
+        classes=every_class,
+        centres=every_centre,
         components=components,
         mean=mean,
     )
-    return _assigned(whole, features, labels)
 
 
 def assign(clusters: Clusters, data: ImageSet) -> Clusters:
     """The same clusters with the images of another version of the data set: each belongs to the nearest centre."""
     features = _project(data, clusters.mean, clusters.components)
-    with_classes = clusters.classes.any() and data.labels is not None
-    labels = data.labels if with_classes else np.zeros(len(data), np.int64)
-    assert labels is not None
-    return _assigned(clusters, features, labels)
+    labels = _classes_of(data, within_classes=bool(clusters.classes.any()))
+    return replace(clusters, labels=_nearest_of_class(features, labels, clusters.centres, clusters.classes))
 
 
-def _assigned(clusters: Clusters, features: np.ndarray, labels: np.ndarray) -> Clusters:
-    """Assign each image to the nearest centre of its own class."""
+def _classes_of(data: ImageSet, within_classes: bool) -> np.ndarray:
+    """The class of each image, int64 [N]; 0 for all of them where classes do not count, or there are none."""
+    return data.labels if within_classes and data.labels is not None else np.zeros(len(data), np.int64)
+
+
+def _nearest_of_class(features: np.ndarray, labels: np.ndarray, centres: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Index of the nearest centre of its own class for each image: int64 [N].
+
+    Args:
+        features: of the images, [N, P].
+        labels: their classes, [N].
+        centres: [K, P].
+        classes: of the centres, [K].
+    """
     found = np.empty(len(features), np.int64)
     for label in np.unique(labels):
-        mine, own = labels == label, np.flatnonzero(clusters.classes == label)
-        found[mine] = own[nearest(features[mine], clusters.centres[own])]
-    return Clusters(found, clusters.classes, clusters.centres, clusters.components, clusters.mean)
+        mine, own = labels == label, np.flatnonzero(classes == label)
+        found[mine] = own[nearest(features[mine], centres[own])]
+    return found
 
 
 def k_means(points: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:

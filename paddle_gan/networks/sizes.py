@@ -16,9 +16,9 @@ def doublings(image_size: int) -> tuple[int, int]:
 
 def cropped(images: Tensor, image_size: int) -> Tensor:
     """The middle of images [N, C, H, W] with H = W >= image_size: [N, C, image_size, image_size]."""
-    start = (images.shape[2] - image_size) // 2
-    if start == 0 and images.shape[2] == image_size:
+    if images.shape[2] == image_size:
         return images
+    start = (images.shape[2] - image_size) // 2
     return images[:, :, start : start + image_size, start : start + image_size]
 
 

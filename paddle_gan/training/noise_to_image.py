@@ -5,6 +5,7 @@ One round is `objective.discriminator_steps` discriminator steps, each on its ow
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import paddle
@@ -168,12 +169,8 @@ def discriminator_step(
         0-D tensors by name, still on the device.
     """
     objective, player = task.objective, task.discriminator
-    parts = []
-    for part in split(task.accumulate, real=real, labels=labels, latents=latents):
-        loss, scalars = discriminator_loss(task, number=number, **part)
-        add_gradients({"discriminator": player}, loss / task.accumulate if task.accumulate > 1 else loss)
-        parts.append(scalars)
-    scalars = means(parts)
+    loss_of = partial(discriminator_loss, task, number=number)
+    scalars = add_gradients_of_parts(task, "discriminator", loss_of, real=real, labels=labels, latents=latents)
     if task.lecam:
         update_anchors(task.buffers["anchors"], scalars)
     scalars |= apply_gradients({"discriminator": player}, measure)
@@ -211,15 +208,35 @@ def generator_step(
 
     Arguments and result are those of `discriminator_step`; `real` is needed by a relativistic objective only.
     """
-    player, parts = task.generator, []
+    player = task.generator
     with frozen(task.discriminator.network):
-        for part in split(task.accumulate, labels=labels, latents=latents, real=real):
-            loss, scalars = generator_loss(task, **part)
-            add_gradients({"generator": player}, loss / task.accumulate if task.accumulate > 1 else loss)
-            parts.append(scalars)
-        scalars = means(parts) | apply_gradients({"generator": player}, measure)
+        loss_of = partial(generator_loss, task)
+        scalars = add_gradients_of_parts(task, "generator", loss_of, labels=labels, latents=latents, real=real)
+        scalars |= apply_gradients({"generator": player}, measure)
     update_average(player, task.step)
     return scalars
+
+
+def add_gradients_of_parts(
+    task: NoiseToImage, name: str, loss_of: Callable[..., tuple[Tensor, dict[str, Tensor]]], **batch: Tensor | None
+) -> dict[str, Tensor]:
+    """Add the gradients of a player's loss on a batch, part by part if the task accumulates.
+
+    Args:
+        task: not changed but for the gradients.
+        name: of the player.
+        loss_of: takes a part of the batch by the names in `batch`; returns the loss and the scalars to log.
+        batch: tensors [N, ...], or None.
+
+    Returns:
+        The means of the scalars over the parts.
+    """
+    scalars = []
+    for part in split(task.accumulate, **batch):
+        loss, values = loss_of(**part)
+        add_gradients({name: task.players[name]}, loss / task.accumulate if task.accumulate > 1 else loss)
+        scalars.append(values)
+    return means(scalars)
 
 
 def generator_loss(
