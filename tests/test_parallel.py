@@ -219,15 +219,14 @@ def test_a_signal_to_the_launcher_stops_all_after_the_same_round_and_saves(numbe
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):
-    from paddle_gan.config.train import TrainConfig
     from paddle_gan.errors import UsageError
-    from paddle_gan.runs import experiment
+    from paddle_gan.runs import execution
 
     monkeypatch.setattr(parallel, "world_size", lambda: 4)
-    experiment.check_batch_size(TrainConfig(batch_size=8))
+    execution.check_batch_size(8)
     for size in (4, 10):
         with pytest.raises(UsageError, match=f"--batch-size {size}: 4 processes share it"):
-            experiment.check_batch_size(TrainConfig(batch_size=size))
+            execution.check_batch_size(size)
 
 
 def test_shards_of_a_batch_are_its_rows_in_order(monkeypatch):

@@ -18,15 +18,18 @@ import json
 import os
 import shlex
 import sys
+from collections.abc import Callable, Collection
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from paddle_gan.config.options import legible
 from paddle_gan.config.paths import PROJECT
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.errors import CheckpointError, UsageError
 from paddle_gan.runs.resolve import RunOptions, resolve
+
+Options = TypeVar("Options")
 
 # Options that may differ when a run goes on: how long, where, and how often something is written.
 _FREE = {
@@ -47,46 +50,99 @@ _FREE = {
     "workers",
 }
 
+# The task of a run whose config.json names none.
+NOISE_TO_IMAGE = "noise-to-image"
+
 # What options mean in a run that is older than they are.
 _BEFORE = {"recipe": "paper", "clusters": 0, "r1": 0.0, "penalty_every": 1, "schedule": "constant"}
 
 
-def identity(config: TrainConfig) -> dict[str, Any]:
-    """The options that the numbers of a run depend on."""
+def identity(config: Any) -> dict[str, Any]:
+    """The options, a dataclass of them, that the numbers of a run depend on."""
     return {name: value for name, value in asdict(config).items() if name not in _FREE}
+
+
+def name_with_digest(name: str, config: Any) -> str:
+    """`name` with a few digits that differ where the numbers of runs with these options would."""
+    digest = hashlib.sha256(json.dumps(identity(config), sort_keys=True).encode()).hexdigest()[:6]
+    return f"{name}-{digest}"
 
 
 def run_name(config: TrainConfig) -> str:
     """A folder name for a resolved configuration: readable, and different where the numbers would be."""
-    digest = hashlib.sha256(json.dumps(identity(config), sort_keys=True).encode()).hexdigest()[:6]
     conditional = "-conditional" if config.conditional else ""
-    return f"{Path(config.dataset).name}-{config.loss}-{config.generator}{conditional}-{digest}"
+    return name_with_digest(f"{Path(config.dataset).name}-{config.loss}-{config.generator}{conditional}", config)
 
 
 def read_config(folder: Path) -> RunOptions:
     """The options of the run in `folder`, whoever wrote them.
 
     Raises:
-        UsageError: no run there. CheckpointError: its config.json is damaged, of another version, or holds options
-            that the command line would refuse.
+        UsageError: no run there, or one of another task. CheckpointError: its config.json is damaged, of another
+            version, or holds options that the command line would refuse.
     """
+
+    def filled(options: dict[str, Any]) -> RunOptions:
+        # Options that a run of this project has written stay as they are. In a file of another origin, open options
+        # are filled in, and options that do not go together are refused, as on the command line.
+        return resolve(TrainConfig(**{**_BEFORE, **options}), "cpu").config
+
+    return read_options(folder, TrainConfig, (NOISE_TO_IMAGE,), filled)
+
+
+def task_of(folder: Path) -> str:
+    """The name of the task of the run in `folder`: `NOISE_TO_IMAGE`, or what its options call it.
+
+    Raises:
+        UsageError: no run there. CheckpointError: its config.json is damaged.
+    """
+    return str(_read_json(folder).get("task", NOISE_TO_IMAGE))
+
+
+def read_options(
+    folder: Path, kind: type, tasks: Collection[str], filled: Callable[[dict[str, Any]], Options]
+) -> Options:
+    """The options in the config.json of a run.
+
+    Args:
+        folder: of the run.
+        kind: the dataclass of these options.
+        tasks: names of the tasks that have these options.
+        filled: makes the options of a run of what the file says.
+
+    Raises:
+        UsageError: no run there, or one of another task. CheckpointError: its config.json is damaged, of another
+            version, or holds options that `filled` refuses.
+    """
+    options, path = _read_json(folder), folder / "config.json"
+    task = options.get("task", NOISE_TO_IMAGE)
+    if task not in tasks:
+        # A run of noise to images names no task.
+        tool = "translate" if "task" in options else "train"
+        raise UsageError(
+            f"{folder}: a run of the task {legible(task)}, and this command is for {', '.join(sorted(tasks))}; "
+            f"tools/{tool}.py made it"
+        )
+    try:
+        unknown = options.keys() - {field.name for field in fields(kind)}
+        if unknown:
+            raise UsageError(f"it has options that this version does not know, as {legible(min(unknown))}")
+        return filled(options)
+    except (OSError, ValueError, RuntimeError, UsageError) as error:
+        raise CheckpointError(f"{path}: cannot be used ({error})") from error
+
+
+def _read_json(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not os.path.isfile(path):
         raise UsageError(f"{folder}: not a run folder, it has no config.json")
     try:
         options = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(options, dict):
-            raise UsageError("it holds no options")
-        unknown = options.keys() - {field.name for field in fields(TrainConfig)}
-        if unknown:
-            raise UsageError(f"it has options that this version does not know, as {legible(min(unknown))}")
-        for name, value in _BEFORE.items():
-            options.setdefault(name, value)
-        # Options that a run of this project has written stay as they are. In a file of another origin, open options
-        # are filled in, and options that do not go together are refused, as on the command line.
-        return resolve(TrainConfig(**options), "cpu").config
-    except (OSError, ValueError, RuntimeError, UsageError) as error:
+            raise ValueError("it holds no options")
+    except (OSError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{path}: cannot be used ({error})") from error
+    return options
 
 
 def resumed(folder: Path, given: TrainConfig, named: set[str]) -> TrainConfig:
@@ -101,10 +157,14 @@ def resumed(folder: Path, given: TrainConfig, named: set[str]) -> TrainConfig:
 
 def refuse_other_run(config: TrainConfig, folder: Path) -> None:
     """Raise a UsageError if `folder` holds a run of other options: a folder is for one run only."""
-    if not (folder / "config.json").exists():
-        return
-    # A data folder may have moved since.
-    mine, theirs = (identity(replace(c, dataset=Path(c.dataset).name)) for c in (config, read_config(folder)))
+    if (folder / "config.json").exists():
+        # A data folder may have moved since.
+        mine, theirs = (identity(replace(c, dataset=Path(c.dataset).name)) for c in (config, read_config(folder)))
+        refuse_different(mine, theirs, folder)
+
+
+def refuse_different(mine: dict[str, Any], theirs: dict[str, Any], folder: Path) -> None:
+    """Raise a UsageError if a run with the options `mine` is not the one in `folder`, which has `theirs`."""
     different = [f"{name} {theirs[name]} -> {mine[name]}" for name in mine if theirs[name] != mine[name]]
     if different:
         raise UsageError(f"{folder} holds another run ({', '.join(different)}); name another folder with --out")

@@ -39,6 +39,7 @@ class Session:
         fingerprint: of the data, see `checkpoint.save`.
         classes: names of the labels of the data.
         hyper_parameters: shown beside the curves.
+        measure: name of the value by which the best checkpoint is chosen, where samples are measured.
     """
 
     folder: Path
@@ -51,6 +52,7 @@ class Session:
     fingerprint: str
     classes: tuple[str, ...]
     hyper_parameters: dict[str, Any]
+    measure: str = callbacks.EVALUATED
 
     @property
     def metrics(self) -> Path:
@@ -106,7 +108,7 @@ def train_session(
         )
         stop = stack.enter_context(stop_on_signal())
         batches = stack.enter_context(feed)
-        shown = stack.enter_context(progress(session.steps, task.step, say))
+        shown = stack.enter_context(progress(session.steps, task.step, say, session.measure))
         # In this order: values are completed, then written and shown. In `stop` the processes wait for each other.
         chain = [
             callbacks.rates(session.images_per_round),

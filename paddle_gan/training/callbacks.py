@@ -4,13 +4,14 @@ A callback is a function of (task, values), called after every round; `values` i
 None of them changes what is trained. The log files are in `log` and `visualdl`, the progress bar in `progress`.
 """
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from paddle_gan.training.loop import Callback, Values
 from paddle_gan.training.task import Task
 
-# The figure by which the best checkpoint is chosen.
+# The figure by which the best checkpoint of generated images is chosen; less is better.
 EVALUATED = "evaluation/frechet_distance"
 
 
@@ -47,12 +48,13 @@ def evaluation(steps: int, measure: Callable[[Task], Values], last: int) -> Call
     return callback
 
 
-def keep_best(best: float, save: Callable[[Task], None]) -> Callback:
-    """Calls `save` whenever the measured distance is less than `best`, and than any before."""
+def keep_best(earlier: Iterable[Values], save: Callable[[Task], None], measure: str = EVALUATED) -> Callback:
+    """Calls `save` whenever the value `measure` is less than any before, those in `earlier` values included."""
+    best = min((line[measure] for line in earlier if isinstance(line.get(measure), float)), default=math.inf)
 
     def callback(task: Task, values: Values | None) -> None:
         nonlocal best
-        distance = values.get(EVALUATED) if values else None
+        distance = values.get(measure) if values else None
         if isinstance(distance, float) and distance < best:
             best = distance
             save(task)

@@ -13,20 +13,21 @@ _PLAIN_LINE_SECONDS = 10
 
 
 @contextmanager
-def progress(total: int, done: int, say: Callable[[str], None]) -> Iterator[Callback]:
+def progress(total: int, done: int, say: Callable[[str], None], measure: str = EVALUATED) -> Iterator[Callback]:
     """Yields a callback that shows the step, the losses, the last measured distance, and every diagnosis in full.
 
     Args:
         total: step at which training ends.
         done: step at which it starts.
         say: takes a line, where stderr is not a terminal.
+        measure: the value that counts as the distance.
     """
     if not sys.stderr.isatty():
-        yield _lines(total, done, say)
+        yield _lines(total, done, say, measure)
         return
     from tqdm import tqdm
 
-    describe = _description()
+    describe = _description(measure)
     with tqdm(total=total, initial=done, unit="step", dynamic_ncols=True, smoothing=0.05) as bar:
 
         def callback(task: Task, values: Values | None) -> None:
@@ -39,9 +40,9 @@ def progress(total: int, done: int, say: Callable[[str], None]) -> Iterator[Call
         yield callback
 
 
-def _lines(total: int, done: int, say: Callable[[str], None]) -> Callback:
+def _lines(total: int, done: int, say: Callable[[str], None], measure: str) -> Callback:
     """Says a line for a logged round, one every ten seconds at most, and for the last."""
-    describe, start, due = _description(), time.monotonic(), 0.0
+    describe, start, due = _description(measure), time.monotonic(), 0.0
 
     def callback(task: Task, values: Values | None) -> None:
         nonlocal due
@@ -59,14 +60,14 @@ def _lines(total: int, done: int, say: Callable[[str], None]) -> Callback:
     return callback
 
 
-def _description() -> Callable[[Task, Values], str]:
+def _description(measure: str) -> Callable[[Task, Values], str]:
     """Makes a function of the values to their losses, and to the distance that was measured last."""
     distance = ""
 
     def describe(task: Task, values: Values) -> str:
         nonlocal distance
-        if EVALUATED in values:
-            distance = f"  distance {values[EVALUATED]:.4g}"
+        if measure in values:
+            distance = f"  distance {values[measure]:.4g}"
         names = [name for name in task.players if f"loss/{name}" in values]
         short = {name: name[0].upper() for name in names}
         if len(set(short.values())) < len(names):
