@@ -129,6 +129,7 @@ def test_the_program_lists_its_commands_and_its_version():
         assert (ROOT / "tools" / f"{name}.py").exists()
     assert len(COMMANDS) == len(list((ROOT / "tools").glob("*.py")))
     assert program("--version").stdout == f"paddle-gan {__version__}\n"
+    assert program("train", "--version").stdout == f"paddle_gan {__version__}\n"
     done = program("trian")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: 'trian' is not a command; paddle-gan --help lists them\n"

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
 
+from paddle_gan import __version__
 from paddle_gan.config.options import flag, legible
 from paddle_gan.errors import UsageError
 
@@ -118,6 +119,7 @@ def _parser(
             parser.add_argument(name, help=help, metavar=name.upper())
     parser.add_argument("--config", action="append", metavar="FILE", help="YAML file of the same options, with _ for -")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument("--version", action="version", version=f"paddle_gan {__version__}", help="show the version")
     groups: dict[str, Any] = {}
     for field in _fields(config):
         group = field.metadata["group"]
