@@ -4,8 +4,8 @@ The front door. The names in `__all__` are what a program or a notebook needs:
 
     import paddle_gan
 
-    folder = paddle_gan.train(paddle_gan.TrainConfig(loss="lsgan"))
-    evaluation = paddle_gan.evaluate(folder, paddle_gan.EvaluateConfig())
+    run = paddle_gan.load(paddle_gan.train(paddle_gan.TrainConfig(loss="lsgan")))
+    run.grid(64).save("samples.png")
 
 Importing this package prepares the process for Paddle (threads and the matrix library, see `paddle_gan.system.runtime`)
 but does not import Paddle: each name is loaded when it is first used. Import this package before `paddle`.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from paddle_gan.config.studies import CompareConfig
     from paddle_gan.config.train import TrainConfig
     from paddle_gan.runs.experiment import run as train
-    from paddle_gan.runs.generators import load_generator
+    from paddle_gan.runs.run import load
     from paddle_gan.runs.scoring import score as evaluate
     from paddle_gan.studies.comparison import compare
 
@@ -35,7 +35,7 @@ __all__ = [
     "__version__",
     "compare",
     "evaluate",
-    "load_generator",
+    "load",
     "train",
 ]
 
@@ -67,13 +67,13 @@ def _options(name: str) -> Any:
 
 
 def _function(name: str) -> Any:
-    from paddle_gan.runs import experiment, generators, scoring
+    from paddle_gan.runs import experiment, run, scoring
     from paddle_gan.studies import comparison
 
     return {
         "compare": comparison.compare,
         "evaluate": scoring.score,
-        "load_generator": generators.load_generator,
+        "load": run.load,
         "train": experiment.run,
     }[name]
 

@@ -177,7 +177,7 @@ def test_the_front_door_is_quick_and_knows_its_names():
         "assert set(paddle_gan.__all__) <= set(dir(paddle_gan))\n"
         "from paddle_gan import *\n"
         "from paddle_gan.runs import experiment\n"
-        "assert train is experiment.run and TrainConfig().loss == 'lsgan' and callable(load_generator)\n"
+        "assert train is experiment.run and TrainConfig().loss == 'lsgan' and callable(load)\n"
         "assert all(getattr(paddle_gan, name) is not None for name in paddle_gan.__all__)\n"
         "try: paddle_gan.nothing\nexcept AttributeError as error: print(error)"
     )

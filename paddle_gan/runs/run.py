@@ -1,0 +1,102 @@
+"""A finished training run as an object, for programs and notebooks: its samples, curves and measures.
+
+In a notebook, the pictures of `Run.grid` and `Run.curves` are shown where they stand last in a cell.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paddle.nn as nn
+from PIL import Image
+
+from paddle_gan.config.results import EvaluateConfig
+from paddle_gan.errors import UsageError
+from paddle_gan.inference.images import grid, grid_columns
+from paddle_gan.inference.sampling import generate
+from paddle_gan.runs.curves import draw_curves
+from paddle_gan.runs.folder import read_config
+from paddle_gan.runs.generators import load_generator
+from paddle_gan.runs.resolve import RunOptions
+from paddle_gan.runs.scoring import score
+from paddle_gan.training.log import read_metrics
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run in use; made by `load`.
+
+    Attributes:
+        folder: of the run.
+        options: with which it was trained, filled in.
+        generator: the trained network, in evaluation mode: latents [N, latent_dim] (and labels int64 [N]) to images
+            [N, C, H, W] in its `value_range`.
+        classes: names of its labels; none if unconditional.
+        step: rounds that it was trained for.
+    """
+
+    folder: Path
+    options: RunOptions
+    generator: nn.Layer
+    classes: tuple[str, ...]
+    step: int | None
+
+    def sample(self, count: int, label: int | None = None, seed: int = 0) -> np.ndarray:
+        """Samples, uint8 [count, H, W, C]. Sample i depends on the seed and on i only, as in `tools/sample.py`.
+
+        Args:
+            count: number of samples.
+            label: the class of all samples; None for every class in turn.
+            seed: of the noise, at least 0.
+
+        Raises:
+            UsageError: there is no such class.
+        """
+        if label is not None and not 0 <= label < len(self.classes):
+            raise UsageError(f"label {label}: this run has {len(self.classes)} labels, from 0 on")
+        batches = generate(self.generator, count, seed, len(self.classes), label)
+        return np.concatenate([batch.images for batch in batches])
+
+    def grid(self, count: int = 64, label: int | None = None, seed: int = 0) -> Image.Image:
+        """Samples side by side as one picture, with a column for each class; arguments as for `sample`."""
+        columns = grid_columns(len(self.classes) if label is None else 0)
+        return Image.fromarray(grid(self.sample(count, label, seed), columns))
+
+    def log(self) -> list[dict[str, Any]]:
+        """The values of each logged step by name, as in `metrics.jsonl`."""
+        return read_metrics(self.folder / "metrics.jsonl")
+
+    def curves(self) -> Image.Image:
+        """Losses and mean logits over the steps, and the Fréchet distance where it was measured."""
+        return draw_curves(self.log())
+
+    def evaluate(self, config: EvaluateConfig | None = None, say: Callable[[str], None] = print) -> dict[str, Any]:
+        """All measures of the samples beside those of real images, as `tools/evaluate.py` records them.
+
+        Args:
+            config: how; the options' defaults if None.
+            say: for notices.
+
+        Returns:
+            The record; `record["figures"]["frechet_distance"]["samples"]` is the distance, and "real" its floor.
+        """
+        return score(self.folder, config or EvaluateConfig(), say).record
+
+
+def load(folder: str | Path, *, raw: bool = False, best: bool = False, say: Callable[[str], None] = print) -> Run:
+    """The run in a folder, with the generator of its newest checkpoint.
+
+    Args:
+        folder: of the run.
+        raw: the weights as trained, not their average.
+        best: take the checkpoint whose samples measured nearest to the data.
+        say: for notices.
+
+    Raises:
+        UsageError: not a run folder. CheckpointError: no checkpoint that fits.
+    """
+    folder = Path(folder).expanduser()
+    trained = load_generator(folder, say, raw=raw, best=best)
+    return Run(folder, read_config(folder), trained.network, trained.classes, trained.step)
