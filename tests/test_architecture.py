@@ -25,10 +25,11 @@ ROOMS = {
     "training": "pickle_operations pdparams weights task update batch_parts state loop "
     "log callbacks visualdl progress checkpoint diagnosis noise_to_image schedule",
     "evaluation": "real_images records score",
-    "runs": "recipes resolve building folder generators clusters session execution experiment scoring curves run board",
+    "runs": "recipes resolve building folder generators clusters session execution experiment "
+    "scoring curves run overview board",
     "studies": "points stacked modes comparison report theory theory_figure",
     "bench": "machine processes counting cases tables workers",
-    "commands": "command train sample evaluate export board compare modes bench theory train_classifier",
+    "commands": "command train sample evaluate export board runs compare modes bench theory train_classifier",
     "__main__": "",
 }
 RANK = {

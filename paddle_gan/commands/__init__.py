@@ -15,12 +15,13 @@ from paddle_gan.commands.compare import COMPARE
 from paddle_gan.commands.evaluate import EVALUATE
 from paddle_gan.commands.export import EXPORT
 from paddle_gan.commands.modes import MODES
+from paddle_gan.commands.runs import RUN_LIST
 from paddle_gan.commands.sample import SAMPLE
 from paddle_gan.commands.theory import THEORY
 from paddle_gan.commands.train import TRAIN
 from paddle_gan.commands.train_classifier import TRAIN_CLASSIFIER
 
-_ALL = (TRAIN, SAMPLE, EVALUATE, EXPORT, BOARD, COMPARE, MODES, BENCH, THEORY, TRAIN_CLASSIFIER)
+_ALL = (TRAIN, SAMPLE, EVALUATE, EXPORT, BOARD, RUN_LIST, COMPARE, MODES, BENCH, THEORY, TRAIN_CLASSIFIER)
 COMMANDS: dict[str, Command] = {command.name: command for command in _ALL}
 PROGRAM = "paddle-gan"
 

@@ -1,4 +1,4 @@
-"""The options of the commands that use a finished run: sample, export, evaluate, board."""
+"""The options of the commands that use a finished run: sample, export, evaluate, board, runs."""
 
 import ipaddress
 from dataclasses import dataclass
@@ -89,6 +89,24 @@ class BoardConfig:
                 raise UsageError(
                     f"--host {legible(self.host)}: must be an address of this machine, such as 127.0.0.1 or 0.0.0.0"
                 ) from error
+
+
+@dataclass(frozen=True)
+class RunsConfig:
+    """Options of `tools/runs.py`."""
+
+    diff: bool = option(False, "what", "show the options that differ, a column for each run")
+    csv: str | None = option(None, "what", "write the log of one run as a table to this .csv file")
+    remove: bool = option(False, "what", "remove the runs, after a question")
+    yes: bool = option(False, "what", "remove them without the question")
+
+    def __post_init__(self) -> None:
+        settle(self)
+        chosen = [name for name in ("diff", "csv", "remove") if getattr(self, name)]
+        if len(chosen) > 1:
+            raise UsageError(f"--{chosen[0]} and --{chosen[1]}: do one after the other")
+        if self.yes and not self.remove:
+            raise UsageError("--yes without --remove: there is no question to answer")
 
 
 def _refuse_two_weights(config: SampleConfig | ExportConfig) -> None:

@@ -96,7 +96,7 @@ def task_of(folder: Path) -> str:
     Raises:
         UsageError: no run there. CheckpointError: its config.json is damaged.
     """
-    return str(_read_json(folder).get("task", NOISE_TO_IMAGE))
+    return str(read_json(folder).get("task", NOISE_TO_IMAGE))
 
 
 def read_options(
@@ -114,7 +114,7 @@ def read_options(
         UsageError: no run there, or one of another task. CheckpointError: its config.json is damaged, of another
             version, or holds options that `filled` refuses.
     """
-    options, path = _read_json(folder), folder / "config.json"
+    options, path = read_json(folder), folder / "config.json"
     task = options.get("task", NOISE_TO_IMAGE)
     if task not in tasks:
         # A run of noise to images names no task.
@@ -132,7 +132,7 @@ def read_options(
         raise CheckpointError(f"{path}: cannot be used ({error})") from error
 
 
-def _read_json(folder: Path) -> dict[str, Any]:
+def read_json(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not os.path.isfile(path):
         raise UsageError(f"{folder}: not a run folder, it has no config.json")

@@ -1,0 +1,47 @@
+"""List, compare and remove runs; write the log of a run as a table."""
+
+import sys
+from pathlib import Path
+
+from paddle_gan.commands.command import Command
+from paddle_gan.config.command_line import Parsed
+from paddle_gan.config.paths import RUNS
+from paddle_gan.config.results import RunsConfig
+from paddle_gan.errors import UsageError
+
+
+def run(parsed: Parsed[RunsConfig]) -> None:
+    from paddle_gan.runs import overview
+
+    config = parsed.options
+    folders = [Path(folder).expanduser() for folder in parsed.positional["run"]]
+    if config.csv:
+        if len(folders) != 1:
+            raise UsageError("--csv writes the log of one run; name one folder")
+        overview.write_metrics_csv(folders[0], Path(config.csv).expanduser())
+        return
+    if config.remove and not folders:
+        raise UsageError("--remove: name the folders of the runs to remove")
+    runs = overview.find_runs(folders or [RUNS])
+    if not runs:
+        raise UsageError(f"{', '.join(map(str, folders or [RUNS]))}: no runs there")
+    print(overview.difference(runs) if config.diff else overview.table(runs))
+    if config.remove and (config.yes or _agreed(len(runs))):
+        overview.remove(runs)
+        print(f"removed {len(runs)} run(s)")
+
+
+def _agreed(count: int) -> bool:
+    if not sys.stdin.isatty():
+        raise UsageError("--remove asks before it removes anything, and there is no terminal to ask at; add --yes")
+    return input(f"Remove {count} run(s) for good? [y/N] ").strip().lower() in ("y", "yes")
+
+
+RUN_LIST = Command(
+    name="runs",
+    description="List runs with their results and sizes, compare their options, or remove them.",
+    options=RunsConfig,
+    run=run,
+    positional={"run": f"folder of a run, or of several runs (default: {RUNS})"},
+    several="run",
+)

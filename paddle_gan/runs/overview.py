@@ -1,0 +1,142 @@
+"""All runs in some folders at a glance: what they are, how far they came, how good, how large; and their removal."""
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from paddle_gan.errors import UsageError
+from paddle_gan.runs.folder import read_json, short_path
+from paddle_gan.system.files import atomic_path, locked
+from paddle_gan.training.callbacks import EVALUATED
+from paddle_gan.training.log import read_metrics
+
+# Options that say where and how often something is written, which no one compares.
+_NOT_COMPARED = {"out", "device", "resume", "workers", "log_every", "sample_every", "checkpoint_every"}
+_MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run at a glance.
+
+    Attributes:
+        folder: of the run.
+        options: as its config.json has them.
+        step: the last that was logged; 0 if none.
+        seconds: of training so far.
+        distance: the least that was measured; None if none was.
+        size: bytes on the disk.
+    """
+
+    folder: Path
+    options: dict[str, Any]
+    step: int
+    seconds: float
+    distance: float | None
+    size: int
+
+
+def find_runs(folders: Iterable[Path]) -> list[Summary]:
+    """The runs in and below some folders, in the order of their paths.
+
+    Raises:
+        UsageError: a folder does not exist. CheckpointError: a config.json is damaged.
+    """
+    found = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError(f"{folder}: no such folder")
+        found += [path.parent for path in folder.rglob("config.json") if (path.parent / "checkpoints").is_dir()]
+    return [_summary(folder) for folder in sorted(set(found))]
+
+
+def _summary(folder: Path) -> Summary:
+    lines = read_metrics(folder / "metrics.jsonl")
+    distances = [line[EVALUATED] for line in lines if EVALUATED in line]
+    return Summary(
+        folder=folder,
+        options=read_json(folder),
+        step=lines[-1]["step"] if lines else 0,
+        seconds=lines[-1]["seconds"] if lines else 0.0,
+        distance=min(distances, default=None),
+        size=sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
+    )
+
+
+def differing(runs: list[Summary]) -> dict[str, list[Any]]:
+    """The options that are not the same in all runs: name -> the value of each run, None where a run has none."""
+    names = sorted({name for run in runs for name in run.options} - _NOT_COMPARED)
+    values = {name: [run.options.get(name) for run in runs] for name in names}
+    return {name: own for name, own in values.items() if any(value != own[0] for value in own)}
+
+
+def table(runs: list[Summary]) -> str:
+    """A line for each run."""
+    rows = [("run", "data", "objective", "steps", "distance", "minutes", "MiB")]
+    for run in runs:
+        options = run.options
+        rows.append(
+            (
+                str(short_path(run.folder)),
+                Path(str(options.get("dataset", ""))).name,
+                str(options.get("loss", options.get("task", ""))),
+                f"{run.step}/{options.get('steps')}",
+                "" if run.distance is None else f"{run.distance:.4g}",
+                f"{run.seconds / 60:.1f}",
+                f"{run.size / _MEBIBYTE:.0f}",
+            )
+        )
+    return _aligned(rows)
+
+
+def difference(runs: list[Summary]) -> str:
+    """A line for each option that differs, with a column for each run, and the least distance of each."""
+    rows = [("", *(run.folder.name for run in runs))]
+    rows += [(name, *map(str, values)) for name, values in differing(runs).items()]
+    rows.append(("step", *(str(run.step) for run in runs)))
+    rows.append(("least distance", *("" if run.distance is None else f"{run.distance:.4g}" for run in runs)))
+    return _aligned(rows)
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def write_metrics_csv(run: Path, path: Path) -> None:
+    """The log of a run as a table: a row for each logged step, a column for each value; empty where there is none.
+
+    A value that is a list, such as the counts of the classes, is written as JSON.
+
+    Raises:
+        UsageError: the folder has no log.
+    """
+    lines = read_metrics(run / "metrics.jsonl")
+    if not lines:
+        raise UsageError(f"{run}: no metrics.jsonl with values in it")
+    names = list(dict.fromkeys(name for line in lines for name in line))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    for line in lines:
+        writer.writerow({name: json.dumps(value) if isinstance(value, list) else value for name, value in line.items()})
+    with atomic_path(path) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")
+
+
+def remove(runs: list[Summary]) -> None:
+    """Remove the folders of some runs.
+
+    Raises:
+        UsageError: a process trains in one of them; that one and those after it stay.
+    """
+    for run in runs:
+        with locked(run.folder):
+            shutil.rmtree(run.folder)

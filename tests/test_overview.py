@@ -1,0 +1,64 @@
+"""The list of runs: tools/runs.py."""
+
+import csv
+import json
+import shutil
+
+import pytest
+from conftest import command_line
+
+
+@pytest.fixture
+def runs(plain_run, conditional_run, tmp_path):
+    """Copies of two runs in one folder, beside a folder that is no run."""
+    for run in (plain_run, conditional_run):
+        shutil.copytree(run, tmp_path / "runs" / run.name)
+    (tmp_path / "runs" / "other").mkdir()
+    return tmp_path / "runs"
+
+
+def test_a_line_for_each_run_and_a_column_for_each_in_the_differences(runs):
+    done = command_line("runs", runs)
+    header, first, second = done.stdout.splitlines()
+    assert header.split() == ["run", "data", "objective", "steps", "distance", "minutes", "MiB"]
+    assert first.split()[:4] == [str(runs / "conditional"), "mnist", "lsgan", "4/4"]
+    assert second.split()[:4] == [str(runs / "plain"), "mnist", "lsgan", "12/12"]
+    done = command_line("runs", runs, "--diff")
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert rows == [
+        ["conditional", "plain"],
+        ["conditional", "True", "False"],
+        ["steps", "4", "12"],
+        ["step", "4", "12"],
+        ["least", "distance"],
+    ]
+
+
+def test_the_log_as_a_table(runs, tmp_path):
+    assert command_line("runs", runs / "plain", "--csv", tmp_path / "new" / "log.csv").returncode == 0
+    with open(tmp_path / "new" / "log.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    lines = [json.loads(line) for line in (runs / "plain" / "metrics.jsonl").read_text().splitlines()]
+    assert [{name: float(value) for name, value in row.items() if value} for row in rows] == lines
+
+
+def test_runs_are_removed_only_when_that_is_meant(runs):
+    done = command_line("runs", runs / "plain", "--remove")
+    assert done.returncode == 2 and "add --yes" in done.stderr and (runs / "plain").exists()
+    done = command_line("runs", "--remove", "--yes")
+    assert (done.returncode, done.stderr) == (2, "error: --remove: name the folders of the runs to remove\n")
+    done = command_line("runs", runs / "plain", "--remove", "--yes")
+    assert done.stdout.endswith("removed 1 run(s)\n") and not (runs / "plain").exists()
+    assert (runs / "conditional").exists() and (runs / "other").exists()
+
+
+def test_what_cannot_be_listed(runs, tmp_path):
+    for arguments, message in (
+        ((tmp_path / "none",), "no such folder"),
+        ((runs / "other",), "no runs there"),
+        ((runs, "--csv", "x.csv"), "no metrics.jsonl with values in it"),
+        ((runs, "--diff", "--csv", "x.csv"), "do one after the other"),
+        ((runs, "--yes"), "there is no question to answer"),
+    ):
+        done = command_line("runs", *arguments)
+        assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1, done.stderr

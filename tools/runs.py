@@ -1,0 +1,11 @@
+"""List, compare and remove runs: python tools/runs.py"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from paddle_gan.commands import tool
+
+if __name__ == "__main__":
+    tool("runs")
