@@ -16,6 +16,7 @@ import paddle.nn as nn
 
 from paddle_gan.backend import kernels
 from paddle_gan.config.paths import RUNS
+from paddle_gan.config.sizes import shown, sides
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.datasets import ImageSet, load_dataset, load_held_out
 from paddle_gan.datasets.feed import BatchFeed, on_disk_notice
@@ -245,7 +246,7 @@ def _monitor(config: RunOptions, data: ImageSet) -> Callable[[nn.Layer, int, int
         download=config.download,
     )
     reference = reference_images(data, held_out, MOST_REAL, config.seed)
-    extractor = extractor_for(config.dataset, config.channels, config.inception)
+    extractor = extractor_for(config.dataset, config.image_size, config.channels, config.inception)
     return monitor(extractor, reference, EVALUATION_SAMPLES)
 
 
@@ -256,7 +257,7 @@ def _describe(config: RunOptions, data: ImageSet, task: Task, session: Session, 
         labels += f" in {task.buffers['shares'].shape[1]} clusters"
     processes = f", {parallel.world_size()} processes" if parallel.world_size() > 1 else ""
     say(
-        f"{len(data)} images of {data.name}{labels}, {config.image_size}x{config.image_size}x{config.channels}; "
+        f"{len(data)} images of {data.name}{labels}, {shown(*sides(config.image_size), config.channels)}; "
         f"{config.loss} ({OBJECTIVES[config.loss].source}); "
         f"{config.generator} generator ({sizes['generator']:,} parameters), "
         f"{config.discriminator} discriminator ({sizes['discriminator']:,}); on {device}{processes}"
