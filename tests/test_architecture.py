@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "paddle_gan"
 ROOMS = {
     "errors": "",
     "system": "runtime installation memory device randomness files connections parallel signals web",
-    "config": "names paths options shared train results studies bench command_line",
+    "config": "names paths sizes options shared train results studies bench command_line",
     "datasets": "image_set resize idx download batches feed folder grey_sets mixtures",
     "metrics": "arrays classes frechet kernel neighbours sliced",
     "backend": "values layout dnnl primitive onednn norm winograd "

@@ -24,7 +24,7 @@ CLASSES = ("a", "b", "c")
 def lively(name: str, classes: int = 0) -> nn.Layer:
     """A narrow generator whose norms are far from the identity."""
     paddle.seed(0)
-    size = {} if name == "tutorial" else {"image_size": 28}
+    size = {} if name == "tutorial" else {"image_size": "36x28" if classes else 28}
     generator = GENERATORS[name](channels=3, width=8, classes=classes, **size)
     for norm in generator.sublayers():
         if isinstance(norm, nn.BatchNorm):

@@ -8,6 +8,7 @@ import paddle
 import paddle.nn as nn
 import pytest
 
+from paddle_gan.config.sizes import sides
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.inference.sampling import generate
 from paddle_gan.networks import DISCRIMINATORS, GENERATORS, PARTNERS
@@ -22,7 +23,12 @@ def make(network, **arguments):
     return network(**{name: value for name, value in arguments.items() if name in accepted})
 
 
-SIZES = [(name, size) for name in GENERATORS for size in (16, 28, 32, 64, 100, 128) if name != "tutorial" or size == 32]
+SIZES = [
+    (name, size)
+    for name in GENERATORS
+    for size in (16, 28, 32, 64, 100, 128, "64x48", "30x53")
+    if name != "tutorial" or size == 32
+]
 
 
 @pytest.mark.parametrize("classes", [0, 3])
@@ -35,7 +41,7 @@ def test_generator_and_partner_fit_each_other_at_every_size(name, size, channels
     )
     labels = paddle.to_tensor([0, 2]) if classes else None
     images = generator(paddle.randn([2, generator.latent_dim]), labels)
-    assert images.shape == [2, channels, size, size]
+    assert images.shape == [2, channels, *sides(size)]
     low, high = generator.value_range
     assert low <= images.min().item() and images.max().item() <= high
     assert discriminator(images, labels).shape == [2]

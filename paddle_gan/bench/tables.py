@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from paddle_gan.bench.cases import SAMPLES, summary
+from paddle_gan.config.sizes import shown, sides
 
 Result = dict[str, Any]
 _GIGA = 1e9
@@ -77,7 +78,7 @@ def _title(about: Result) -> list[str]:
         options["loss"],
         f"{options['generator']} (width {options['width']}) and "
         f"{options['discriminator']} ({options['discriminator_width']})",
-        f"{options['image_size']}x{options['image_size']}x{options['channels']}",
+        shown(*sides(options["image_size"]), options["channels"]),
         f"batch {options['batch_size']}",
         f"{options['discriminator_steps']} + 1 steps a round",
     ]

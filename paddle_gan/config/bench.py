@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from paddle_gan.config import names, shared
 from paddle_gan.config.options import flag, option, settle
+from paddle_gan.config.sizes import ImageSize
 from paddle_gan.errors import UsageError
 
 
@@ -36,7 +37,7 @@ class BenchConfig:
     width: int | None = shared.width("sizes")
     discriminator_width: int | None = shared.discriminator_width("sizes")
     batch_size: int = shared.batch_size("sizes")
-    image_size: int | None = shared.image_size("sizes", unset="the network's, or 28")
+    image_size: ImageSize | None = shared.image_size("sizes", unset="the network's, or 28")
     channels: int | None = shared.channels("sizes", unset="1")
     dataset: str | None = option(None, "sizes", "mnist, or a folder of images", unset="2,048 images of noise")
 

@@ -135,6 +135,8 @@ def _add_option(group: Any, field: Field) -> None:
         group.add_argument(flag(field.name), action="store_true", help=_help(field))
         return
     metavar = "NAME" if kind is str and field.metadata["choices"] else _METAVARS[kind]
+    if field.metadata["read"]:
+        metavar = "SIZE"
     group.add_argument(flag(field.name), nargs="+" if several else None, help=_help(field), metavar=metavar)
 
 
@@ -154,6 +156,8 @@ def _help(field: Field) -> str:
 
 def _kind(field: Field) -> tuple[type, bool]:
     """The type of an option's value, or of each of its values, and whether it takes several."""
+    if field.metadata["read"]:  # it takes the text
+        return str, False
     for kind in (bool, int, float, str):
         if field.type in (kind, kind | None):
             return kind, False

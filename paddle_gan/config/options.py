@@ -6,7 +6,7 @@ Not about which options there are: the dataclasses stand in the modules beside t
 import operator
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from types import UnionType
 from typing import Any, get_args
@@ -62,6 +62,7 @@ def option(
     at_least: float | None = None,
     less_than: float | None = None,
     at_most: float = MOST,
+    read: Callable[[Any], Any] | None = None,
 ) -> Any:
     """A field of a dataclass of options.
 
@@ -73,6 +74,8 @@ def option(
         aliases: other names of some choices, see `settle`.
         unset: what it becomes if it is not given, where `default` is None.
         more_than, at_least, less_than, at_most: bounds of a number; `math.inf` for no upper bound at all.
+        read: for a value that is more than a number or a name: brings what was given into its one form, or raises a
+            ValueError that says what it must be.
     """
     meanings = choices if isinstance(choices, Mapping) else dict.fromkeys(choices, "")
     return field(
@@ -85,6 +88,7 @@ def option(
             "aliases": aliases or {},
             "unset": unset,
             "bounds": Bounds(more_than=more_than, at_least=at_least, less_than=less_than, at_most=at_most),
+            "read": read,
         },
     )
 
@@ -103,7 +107,7 @@ def settle(config: Any) -> None:
         UsageError: a value has another type, is out of range, is not one of the choices, or is there twice.
     """
     for item in fields(config):
-        given = getattr(config, item.name)
+        given = _read(item, getattr(config, item.name))
         _check_type(item, given)
         for value in given if isinstance(given, tuple) else (given,):
             _check_range(item, value)
@@ -112,6 +116,16 @@ def settle(config: Any) -> None:
         if isinstance(own, tuple) and len(set(own)) < len(own):
             raise UsageError(f"{flag(item.name)} {' '.join(given)}: the same twice")
         object.__setattr__(config, item.name, own)  # the dataclass is frozen for everyone else
+
+
+def _read(item: Field, given: Any) -> Any:
+    read = item.metadata["read"]
+    if read is None or given is None:
+        return given
+    try:
+        return read(given)
+    except ValueError as error:
+        raise UsageError(f"{flag(item.name)} {legible(given)}: {error}") from error
 
 
 def _check_type(item: Field, value: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from paddle_gan.config import names
 from paddle_gan.config.options import option
+from paddle_gan.config.sizes import read_size
 
 
 def dataset(group: str) -> Any:
@@ -15,7 +16,8 @@ def dataset(group: str) -> Any:
 
 
 def image_size(group: str, unset: str) -> Any:
-    return option(None, group, "height and width of the images in pixels", unset=unset, at_least=16, at_most=256)
+    help = "size of the images in pixels, 16 to 256: 64 for 64x64, or WIDTHxHEIGHT, as 64x48"
+    return option(None, group, help, unset=unset, read=read_size)
 
 
 def channels(group: str, unset: str) -> Any:

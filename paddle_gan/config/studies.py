@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from paddle_gan.config import shared
 from paddle_gan.config.options import option, settle
+from paddle_gan.config.sizes import ImageSize
 from paddle_gan.errors import UsageError
 
 
@@ -20,7 +21,7 @@ class CompareConfig:
     inception: str | None = shared.inception("what")
 
     dataset: str = shared.dataset("equal for all")
-    image_size: int | None = shared.image_size("equal for all", unset="the network's or the data's")
+    image_size: ImageSize | None = shared.image_size("equal for all", unset="the network's or the data's")
     channels: int | None = shared.channels("equal for all", unset="1 for mnist, 3 for a folder")
     data_dir: str | None = shared.data_dir("equal for all")
     download: bool = shared.download("equal for all")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from paddle_gan.config import names, shared
 from paddle_gan.config.options import option, settle
+from paddle_gan.config.sizes import ImageSize
 from paddle_gan.errors import UsageError
 
 
@@ -16,7 +17,7 @@ class TrainConfig:
     """Everything that a training run depends on."""
 
     dataset: str = shared.dataset("data")
-    image_size: int | None = shared.image_size("data", unset="the network's or the data's")
+    image_size: ImageSize | None = shared.image_size("data", unset="the network's or the data's")
     channels: int | None = shared.channels("data", unset="1 for mnist, 3 for a folder")
     data_dir: str | None = shared.data_dir("data")
     download: bool = shared.download("data")

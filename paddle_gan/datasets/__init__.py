@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from paddle_gan.config.sizes import ImageSize
 from paddle_gan.datasets.folder import open_folder
 from paddle_gan.datasets.grey_sets import FASHION_MNIST, MNIST, SIZE, load_grey_set
 from paddle_gan.datasets.image_set import ImageSet, fits_in_memory, in_memory
@@ -19,9 +20,9 @@ _FOLDER_SIZE = 64
 
 
 class ImageFormat(NamedTuple):
-    """Height and width in pixels, and number of channels."""
+    """Size in pixels, and number of channels."""
 
-    image_size: int
+    image_size: ImageSize
     channels: int
 
 
@@ -31,7 +32,7 @@ def default_size(dataset: str) -> ImageFormat:
 
 
 def load_held_out(
-    dataset: str, image_size: int, channels: int, *, data_dir: str | None = None, download: bool = False
+    dataset: str, image_size: ImageSize, channels: int, *, data_dir: str | None = None, download: bool = False
 ) -> ImageSet | None:
     """The test images of a set; None for a folder, which has none. Arguments and errors are those of `load_dataset`."""
     if dataset not in DATASETS:
@@ -41,7 +42,7 @@ def load_held_out(
 
 def load_dataset(
     dataset: str,
-    image_size: int,
+    image_size: ImageSize,
     channels: int,
     *,
     labelled: bool = False,
@@ -58,7 +59,7 @@ def load_dataset(
 
     Args:
         dataset: a key of DATASETS, or a folder; a folder that has the name of a set is written with its path (./mnist).
-        image_size: pixels.
+        image_size: in pixels.
         channels: 1 or 3.
         labelled: whether labels are needed; the sub-folders of a folder are then its classes.
         data_dir: folder with the files of Fashion-MNIST.

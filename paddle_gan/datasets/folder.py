@@ -1,7 +1,7 @@
 """A folder of the user's own images as a data set.
 
 All images of the usual formats and of any colour mode are used, from the folder and all folders below it, in the order
-of their names. Each image is cropped at its centre to a square and resampled to the requested size.
+of their names. Each image is cropped at its centre to the proportions of the requested size and resampled to it.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
+from paddle_gan.config.sizes import ImageSize, Sides, sides, written
 from paddle_gan.datasets.image_set import DiskImages, ImageSet, in_memory
 from paddle_gan.errors import DataError
 
@@ -31,7 +32,7 @@ _OF_A_RUN = {"checkpoints", "config.json"}
 _DEEP_GREY = ("I", "I;16", "I;16B", "I;16L", "F")
 
 
-def open_folder(folder: Path, image_size: int, channels: int, *, labelled: bool = False) -> ImageSet:
+def open_folder(folder: Path, image_size: ImageSize, channels: int, *, labelled: bool = False) -> ImageSet:
     """The images below `folder`, which stay on the disk: only the names and sizes of the files are read.
 
     The fingerprint is a hash of these names and sizes, so a copy of the folder in another place has the same one. It
@@ -39,7 +40,7 @@ def open_folder(folder: Path, image_size: int, channels: int, *, labelled: bool 
 
     Args:
         folder: searched with all folders below it; names that begin with a dot are ignored.
-        image_size: height and width in pixels.
+        image_size: in pixels.
         channels: 1 (grey) or 3 (RGB).
         labelled: whether the folders directly below `folder` are the classes, in the order of their names.
 
@@ -59,12 +60,14 @@ def open_folder(folder: Path, image_size: int, channels: int, *, labelled: bool 
             raise DataError(f"{folder / name}: not an image that can be read (it is empty); remove it or repair it")
     classes, labels = _labels(folder, names) if labelled else ((), None)
     digest = hashlib.sha256("".join(f"{name}\0{sizes[name]}\0" for name in names).encode(errors="surrogateescape"))
-    read = partial(_read, folder, names, image_size, channels)
-    images = DiskImages((len(names), channels, image_size, image_size), read)
+    size = sides(image_size)
+    images = DiskImages(
+        shape=(len(names), channels, size.height, size.width), read=partial(_read, folder, names, size, channels)
+    )
     return ImageSet(folder.resolve().name, images, labels, classes, digest.hexdigest(), notices=left_out)
 
 
-def load_folder(folder: Path, image_size: int, channels: int, *, labelled: bool = False) -> ImageSet:
+def load_folder(folder: Path, image_size: ImageSize, channels: int, *, labelled: bool = False) -> ImageSet:
     """As `open_folder`, with all images read into memory."""
     return in_memory(open_folder(folder, image_size, channels, labelled=labelled))
 
@@ -73,7 +76,7 @@ def read_images(folder: Path) -> np.ndarray:
     """All images below `folder` as they are: uint8 [N, H, W, C], C 1 if the first of them is grey, else 3.
 
     Raises:
-        DataError: no images, unreadable ones, or images that are not square and of one size.
+        DataError: no images, unreadable ones, or images that are not of one size.
     """
     found = _sizes(folder)
     sizes, modes = set(), []
@@ -84,11 +87,11 @@ def read_images(folder: Path) -> np.ndarray:
                 modes.append(image.mode)
         except OSError as error:
             raise DataError(f"{folder / name}: not an image that can be read ({error})") from error
-    if len(sizes) != 1 or len(set(*sizes)) != 1:
+    if len(sizes) != 1:
         shown = ", ".join(f"{width}x{height}" for width, height in sorted(sizes)[:3]) or "none"
-        raise DataError(f"{folder}: square images of one size are needed, and these are: {shown}")
-    (size,) = set(*sizes)
-    data = load_folder(folder, size, 1 if modes[0] in ("1", "L", *_DEEP_GREY) else 3)
+        raise DataError(f"{folder}: images of one size are needed, and these are: {shown}")
+    ((width, height),) = sizes
+    data = load_folder(folder, written(height, width), 1 if modes[0] in ("1", "L", *_DEEP_GREY) else 3)
     return data.images[:].transpose(0, 2, 3, 1)
 
 
@@ -165,17 +168,17 @@ def _labels(folder: Path, names: list[str]) -> tuple[tuple[str, ...], np.ndarray
     return classes, np.array([numbers[first] for first in first_parts], np.int64)
 
 
-def _read(folder: Path, names: list[str], size: int, channels: int, index: int) -> np.ndarray:
-    """The image at an index, uint8 [C, size, size]."""
+def _read(folder: Path, names: list[str], size: Sides, channels: int, index: int) -> np.ndarray:
+    """The image at an index, uint8 [C, H, W]."""
     return _load_image(folder / names[index], size, channels)
 
 
-def _load_image(path: Path, size: int, channels: int) -> np.ndarray:
-    """One image as uint8 [C, size, size]."""
+def _load_image(path: Path, size: Sides, channels: int) -> np.ndarray:
+    """One image as uint8 [C, H, W]."""
     try:
         with Image.open(path) as opened:
             image = _to_mode(ImageOps.exif_transpose(opened), "RGB" if channels == 3 else "L")
-        image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+        image = ImageOps.fit(image, (size.width, size.height), Image.Resampling.BICUBIC)
     except FileNotFoundError as error:
         raise DataError(f"{path}: the image is gone; put it back, or start a new training run without it") from error
     except Image.DecompressionBombError as error:
@@ -184,7 +187,7 @@ def _load_image(path: Path, size: int, channels: int) -> np.ndarray:
     # For a damaged file Pillow's decoders raise errors of many kinds: OSError, SyntaxError, ValueError, struct.error
     except Exception as error:
         raise DataError(f"{path}: not an image that can be read ({error}); remove it or repair it") from error
-    return np.asarray(image).reshape(size, size, channels).transpose(2, 0, 1)
+    return np.asarray(image).reshape(*size, channels).transpose(2, 0, 1)
 
 
 def _to_mode(image: Image.Image, mode: str) -> Image.Image:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from paddle_gan.config.sizes import ImageSize
 from paddle_gan.datasets.download import download
 from paddle_gan.datasets.idx import read_idx
 from paddle_gan.datasets.image_set import ImageSet
@@ -79,7 +80,7 @@ def load_grey_set(
     source: GreySet,
     *,
     split: str,
-    image_size: int,
+    image_size: ImageSize,
     channels: int,
     data_dir: Path | None = None,
     fetch: bool = False,
@@ -89,7 +90,7 @@ def load_grey_set(
     Args:
         source: which set.
         split: "train" or "test".
-        image_size: pixels; the files have 28, see `resize_grey` for other sizes.
+        image_size: in pixels; the files have 28, see `resize_grey` for other sizes.
         channels: 1, or 3 for the grey value three times.
         data_dir: a folder that is searched instead of the usual ones, and to which files are downloaded.
         fetch: download the files that are not found.

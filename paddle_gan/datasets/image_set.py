@@ -76,7 +76,7 @@ class ImageSet:
 
     Attributes:
         name: used in messages and names of folders.
-        images: uint8 [N, C, H, W] with H = W; both types return an array for an array of indices or a slice.
+        images: uint8 [N, C, H, W]; both types return an array for an array of indices or a slice.
         labels: int64 [N], values 0 ... classes-1; None for a set without labels.
         classes: one name for each label value; empty without labels.
         fingerprint: a hash of the files that hold the images; None if the hash is computed from the images themselves

@@ -16,6 +16,7 @@ import paddle.nn as nn
 
 import paddle_gan
 from paddle_gan import metrics
+from paddle_gan.config.sizes import ImageSize, shown, sides
 from paddle_gan.datasets.resize import block_means
 from paddle_gan.errors import DataError
 from paddle_gan.evaluation.real_images import LEAST_IMAGES, RealImages, select
@@ -39,18 +40,22 @@ _SHOWN_NEIGHBOURS = 12
 Progress = Callable[[str], None]
 
 
-def extractor_for(dataset: str, channels: int, inception: str | None) -> Extractor:
+def extractor_for(dataset: str, image_size: ImageSize, channels: int, inception: str | None) -> Extractor:
     """The extractor for a data set.
 
     Args:
         dataset: name or path.
+        image_size: in pixels.
         channels: of the images, 1 or 3.
         inception: the file of the FID Inception, which is used if it is given. Otherwise the classifier of the data set
-            is used, or a random network if the package has no classifier for this set.
+            is used, or a random network if the package has no classifier for this set, or if the images are no
+            squares, which the classifiers are made for.
     """
     if inception:
         return inception_extractor(Path(inception).expanduser())
-    return classifier_extractor(dataset) if dataset in CLASSIFIERS else random_extractor(channels)
+    height, width = sides(image_size)
+    has_classifier = dataset in CLASSIFIERS and height == width
+    return classifier_extractor(dataset) if has_classifier else random_extractor(channels)
 
 
 @dataclass(frozen=True)
@@ -223,7 +228,7 @@ def evaluate(
     """
     real = against.real
     if images.shape[1:] != real.reference.shape[1:]:
-        shapes = ["x".join(map(str, array.shape[1:])) for array in (images, real.reference)]
+        shapes = [shown(*array.shape[1:]) for array in (images, real.reference)]
         raise DataError(f"the samples are {shapes[0]} and the real images {shapes[1]}; name the set that they imitate")
     if len(images) < LEAST_IMAGES // 2:
         raise DataError(f"{len(images)} samples are too few to measure; at least {LEAST_IMAGES // 2} are needed")

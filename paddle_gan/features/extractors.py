@@ -16,6 +16,8 @@ import paddle
 import paddle.nn.functional as F
 from PIL import Image
 
+from paddle_gan.config.sizes import shown
+from paddle_gan.errors import DataError
 from paddle_gan.features.classifier import SIZE, Extracted, classify, load_classifier
 from paddle_gan.features.inception import WEIGHTS_SHA256, load_inception
 
@@ -111,12 +113,20 @@ def to_grey_28(images: np.ndarray) -> np.ndarray:
     """Images, uint8 [N, H, W, C], in the form that the classifiers of the package take: uint8 [N, 28, 28].
 
     Images of 32×32 are 28×28 images of MNIST in a black frame, which is cut off. Other sizes are resampled.
+
+    Raises:
+        DataError: the images are no squares.
     """
-    grey = images[..., 0] if images.shape[3] == 1 else images.mean(axis=3).round().astype(np.uint8)
-    size = grey.shape[1]
-    if size == SIZE:
+    _, height, width, channels = images.shape
+    if height != width:
+        raise DataError(
+            f"images of {shown(height, width, channels)}: the classifier is made for square images; measure these in "
+            "the features of the Inception network (--inception FILE)"
+        )
+    grey = images[..., 0] if channels == 1 else images.mean(axis=3).round().astype(np.uint8)
+    if height == SIZE:
         return grey
-    if size == SIZE + 4:
+    if height == SIZE + 4:
         return grey[:, 2:-2, 2:-2]
     small = (Image.fromarray(image).resize((SIZE, SIZE), Image.Resampling.BICUBIC) for image in grey)
     return np.stack([np.asarray(image) for image in small])

@@ -152,8 +152,8 @@ class InceptionV3(nn.Layer):
         """From images [N, C, H, W] of one or three channels, values 0 ... 255, to features float32 [N, 2048].
 
         A grey image is treated as three equal channels. Images are resized as in TensorFlow 1: bilinear, with output
-        pixel i at i · H / 299 of the input, without smoothing. Values are scaled to (value − 128) / 128. The distance
-        is defined with both.
+        row i at i · H / 299 of the input, output column j at j · W / 299, without smoothing. Values are scaled to
+        (value − 128) / 128. The distance is defined with both.
         """
         x = images.astype("float32").expand([-1, 3, -1, -1])
         if x.shape[2:] != [_SIZE, _SIZE]:

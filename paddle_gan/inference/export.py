@@ -7,7 +7,7 @@ An exported folder holds
     manifest.json         the inputs and outputs, and the SHA-256 of both files
 
 The program takes `latents`, float32 [N, latent_dim], and, if conditional, `labels`, int64 [N], for any N; it returns
-float32 [N, channels, image_size, image_size] in the manifest's `value_range`.
+float32 [N, channels, H, W] in the manifest's `value_range`; the manifest's `image_size` is H = W, or "WxH".
 
 A program is code. So before Paddle loads one, its hashes are compared, and all its operations must be arithmetic of the
 kind that the generators of this project consist of; none of them can read, write or call something. This is not a full
@@ -27,6 +27,7 @@ from paddle import Tensor
 from paddle.static import InputSpec
 
 from paddle_gan.backend.environment import environment
+from paddle_gan.config.sizes import written
 from paddle_gan.errors import CheckpointError, NumericalError, UsageError
 from paddle_gan.inference.folding import folded
 from paddle_gan.inference.sampling import CHUNK
@@ -134,7 +135,7 @@ def export(generator: nn.Layer, classes: tuple[str, ...], folder: Path, origin: 
             "format": FORMAT,
             **origin,
             "latent_dim": generator.latent_dim,
-            "image_size": expected.shape[2],
+            "image_size": written(*expected.shape[2:]),
             "channels": expected.shape[1],
             "value_range": list(generator.value_range),
             "classes": list(classes),

@@ -37,7 +37,7 @@ def grid(images: np.ndarray, columns: int) -> np.ndarray:
     Returns:
         uint8 [height, width, 3].
     """
-    scale = max(1, _LEAST_SIDE // images.shape[1])
+    scale = max(1, _LEAST_SIDE // min(images.shape[1:3]))
     images = images.repeat(scale, axis=1).repeat(scale, axis=2)
     if images.shape[3] == 1:
         images = images.repeat(3, axis=3)

@@ -97,7 +97,7 @@ def read_npz(path: Path) -> np.ndarray:
     other forms are read too: [N, C, H, W], Fortran order, and floats in [0, 1], [-1, 1] or [0, 255].
 
     Returns:
-        uint8 [N, H, W, C] with H = W and C 1 or 3.
+        uint8 [N, H, W, C] with C 1 or 3.
 
     Raises:
         UsageError: there is no such file.
@@ -114,10 +114,9 @@ def read_npz(path: Path) -> np.ndarray:
     except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: not an .npz file with an array `images` ({error})") from error
     channels_first = len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3)
-    sides = shape[2:] if channels_first else shape[1:3]
-    is_images = len(shape) == 4 and sides[0] == sides[1] and (channels_first or shape[3] in (1, 3))
+    is_images = len(shape) == 4 and (channels_first or shape[3] in (1, 3))
     if not is_images or not (dtype == np.uint8 or dtype.kind == "f"):
-        raise DataError(f"{path}: images are {dtype} {list(shape)}, not uint8 [N, H, W, C], H = W, grey or colour")
+        raise DataError(f"{path}: images are {dtype} {list(shape)}, not uint8 [N, H, W, C], grey or colour")
     if len(payload) != math.prod(shape) * dtype.itemsize:
         raise DataError(
             f"{path}: holds {len(payload)} bytes of images (at most {_MOST_BYTES >> 30} GiB are read), "

@@ -9,12 +9,14 @@ A true attribute `samples_apart` says that only norms mix the samples of a batch
 the network together, see `training.batch_parts.logits_of`.
 """
 
+import math
 from itertools import pairwise
 
 import paddle.nn as nn
 from paddle import Tensor
 
 from paddle_gan.backend.kernels import flatten
+from paddle_gan.config.sizes import ImageSize, sides
 from paddle_gan.networks.blocks import ConvBN
 from paddle_gan.networks.layers import Activation, BatchNorm, Conv2D, Linear, Norm, leaky_relu, minibatch_deviation
 from paddle_gan.networks.sizes import doublings
@@ -37,7 +39,7 @@ class StridedDiscriminator(nn.Layer):
 
     def __init__(
         self,
-        image_size: int,
+        image_size: ImageSize,
         channels: int,
         width: int = 32,
         classes: int = 0,
@@ -46,13 +48,13 @@ class StridedDiscriminator(nn.Layer):
     ):
         super().__init__()
         self.samples_apart = not minibatch_deviation
-        size, halvings = doublings(image_size)
+        small, halvings = doublings(image_size)
         widths = [width * 2 ** min(i, 3) for i in range(halvings + 1)]
         self.stages = nn.Sequential(
             ConvBN(channels, widths[0], 3, 2, padding=1, norm=None, bias=False),
             *(ConvBN(before, after, 3, 2, padding=1, norm=norm) for before, after in pairwise(widths)),
         )
-        features = widths[-1] * ((size + 1) // 2) ** 2
+        features = widths[-1] * ((small.height + 1) // 2) * ((small.width + 1) // 2)
         self.head = Linear(features, 1)
         self.class_weights = nn.Embedding(classes, features) if classes else None
         self.deviation_weight = self.create_parameter([1]) if minibatch_deviation else None
@@ -110,7 +112,7 @@ class MLPDiscriminator(nn.Layer):
 
     def __init__(
         self,
-        image_size: int,
+        image_size: ImageSize,
         channels: int,
         width: int = 512,
         classes: int = 0,
@@ -119,7 +121,7 @@ class MLPDiscriminator(nn.Layer):
         activation: Activation = leaky_relu,
     ):
         super().__init__()
-        widths = [channels * image_size**2, *(max(1, width // factor) for factor in shrink)]
+        widths = [channels * math.prod(sides(image_size)), *(max(1, width // factor) for factor in shrink)]
         self.hidden = nn.LayerList([Linear(before, after) for before, after in pairwise(widths)])
         self.norms = nn.LayerList([norm(after) for after in widths[1:]] if norm else [])
         self.label_weights = nn.Embedding(classes, widths[1]) if classes else None

@@ -1,10 +1,11 @@
 """Generators: latents to images. Sizes, channels and widths are arguments, never part of a class name.
 
 Every generator is called as `generator(latents, labels=None)` with latents float32 [N, latent_dim] and
-labels int64 [N] where it was made with `classes > 0`; it returns [N, channels, image_size, image_size]
+labels int64 [N] where it was made with `classes > 0`; it returns [N, channels, *sides(image_size)]
 in `value_range`. Labels enter as one-hot values beside the latents (Mirza and Osindero 2014).
 """
 
+import math
 from functools import partial
 from itertools import pairwise
 
@@ -13,6 +14,7 @@ import paddle.nn as nn
 import paddle.nn.functional as F
 from paddle import Tensor
 
+from paddle_gan.config.sizes import ImageSize, Sides, sides
 from paddle_gan.networks.blocks import ConvBN
 from paddle_gan.networks.layers import BatchNorm, Conv2D, Conv2DTranspose, PixelShuffle, leaky_relu, relu
 from paddle_gan.networks.sizes import cropped, doublings
@@ -33,15 +35,15 @@ def one_hot(labels: Tensor | None, classes: int) -> Tensor:
 
 
 class Projection(nn.Layer):
-    """Latents [N, latents] to the first feature map [N, channels, size, size]: a linear map, norm, ReLU.
+    """Latents [N, latents] to the first feature map [N, channels, height, width]: a linear map, norm, ReLU.
 
     This is the only layer of a convolutional generator in which every noise value reaches every pixel.
     """
 
-    def __init__(self, latents: int, channels: int, size: int):
+    def __init__(self, latents: int, channels: int, map_sides: Sides):
         super().__init__()
-        self.shape = [-1, channels, size, size]
-        self.linear = nn.Linear(latents, channels * size * size, bias_attr=False)
+        self.shape = [-1, channels, *map_sides]
+        self.linear = nn.Linear(latents, channels * math.prod(map_sides), bias_attr=False)
         self.norm = BatchNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -62,12 +64,20 @@ class UpsamplingGenerator(nn.Layer):
 
     value_range = TANH_RANGE
 
-    def __init__(self, stage, image_size: int, channels: int, latent_dim: int = 64, width: int = 32, classes: int = 0):
+    def __init__(
+        self,
+        stage,
+        image_size: ImageSize,
+        channels: int,
+        latent_dim: int = 64,
+        width: int = 32,
+        classes: int = 0,
+    ):
         super().__init__()
         self.latent_dim, self.classes, self.image_size = latent_dim, classes, image_size
-        size, stages = doublings(image_size)
+        small, stages = doublings(image_size)
         widths = [width * 2 ** min(stages - 1 - i, 3) for i in range(stages)]
-        self.project = Projection(latent_dim + classes, widths[0], size)
+        self.project = Projection(latent_dim + classes, widths[0], small)
         self.stages = nn.Sequential(
             *(stage(before, after, False) for before, after in pairwise(widths)),
             stage(widths[-1], channels, True),
@@ -155,7 +165,7 @@ class MLPGenerator(nn.Layer):
 
     def __init__(
         self,
-        image_size: int,
+        image_size: ImageSize,
         channels: int,
         latent_dim: int = 100,
         width: int = 128,
@@ -168,13 +178,13 @@ class MLPGenerator(nn.Layer):
     ):
         super().__init__()
         self.latent_dim, self.classes = latent_dim, classes
-        self.shape = [-1, channels, image_size, image_size]
+        self.shape = [-1, channels, *sides(image_size)]
         self.value_range = value_range
         self.activation, self.output = activation, output
         widths = [latent_dim + classes, *(width * factor for factor in growth)]
         self.hidden = nn.LayerList([nn.Linear(before, after) for before, after in pairwise(widths)])
         self.norms = nn.LayerList([norm(after) for after in widths[2:]] if norm else [])
-        self.last = nn.Linear(widths[-1], channels * image_size**2)
+        self.last = nn.Linear(widths[-1], channels * math.prod(sides(image_size)))
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         x = with_labels(latents, labels, self.classes)

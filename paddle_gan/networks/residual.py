@@ -1,5 +1,6 @@
 """A residual discriminator without norms, as StyleGAN2 has it (Karras et al. 2020, section 4.1), in a small form."""
 
+import math
 from itertools import pairwise
 
 import paddle.nn as nn
@@ -7,6 +8,7 @@ import paddle.nn.functional as F
 from paddle import Tensor
 
 from paddle_gan.backend.kernels import flatten
+from paddle_gan.config.sizes import ImageSize
 from paddle_gan.networks.blocks import ConvBN, he
 from paddle_gan.networks.discriminators import project
 from paddle_gan.networks.layers import Conv2D, Linear, Norm, minibatch_deviation
@@ -45,7 +47,7 @@ class ResidualDiscriminator(nn.Layer):
 
     def __init__(
         self,
-        image_size: int,
+        image_size: ImageSize,
         channels: int,
         width: int = 16,
         classes: int = 0,
@@ -54,12 +56,12 @@ class ResidualDiscriminator(nn.Layer):
     ):
         super().__init__()
         self.samples_apart = not minibatch_deviation
-        size, halvings = doublings(image_size)
+        small, halvings = doublings(image_size)
         widths = [width * 2 ** min(i, 3) for i in range(halvings + 1)]
         self.from_image = ConvBN(channels, widths[0], 1, norm=None)
         self.blocks = nn.Sequential(*(ResidualBlock(before, after, norm) for before, after in pairwise(widths)))
         self.last = ConvBN(widths[-1], widths[-1], 3, padding=1, norm=norm)
-        self.hidden = Linear(widths[-1] * size**2, widths[-1])
+        self.hidden = Linear(widths[-1] * math.prod(small), widths[-1])
         self.head = Linear(widths[-1], 1)
         self.class_weights = nn.Embedding(classes, widths[-1]) if classes else None
         self.deviation_weight = (

@@ -2,24 +2,27 @@
 
 from paddle import Tensor
 
+from paddle_gan.config.sizes import ImageSize, Sides, sides
 
-def doublings(image_size: int) -> tuple[int, int]:
-    """The small size, 4 to 8, that is doubled to `image_size` or just above it, and how often.
 
-    28 = 7·2², 64 = 8·2³; 100 lies below 112 = 7·2⁴.
+def doublings(image_size: ImageSize) -> tuple[Sides, int]:
+    """The small sides that are doubled to `image_size` or just above it, and how often; the longer one is 5 to 8, or 4.
+
+    28 = 7·2², 64 = 8·2³; 100 lies below 112 = 7·2⁴. For "64x48" they are 6 and 8, doubled three times.
     """
-    size, count = image_size, 0
-    while size > 8:
-        size, count = -(-size // 2), count + 1
-    return size, count
+    small, count = sides(image_size), 0
+    while max(small) > 8:
+        small, count = Sides(*(-(-side // 2) for side in small)), count + 1
+    return small, count
 
 
-def cropped(images: Tensor, image_size: int) -> Tensor:
-    """The middle of images [N, C, H, W] with H = W >= image_size: [N, C, image_size, image_size]."""
-    if images.shape[2] == image_size:
+def cropped(images: Tensor, image_size: ImageSize) -> Tensor:
+    """The middle of images [N, C, H, W] that are as large as `image_size` or larger."""
+    height, width = sides(image_size)
+    if images.shape[2:] == [height, width]:
         return images
-    start = (images.shape[2] - image_size) // 2
-    return images[:, :, start : start + image_size, start : start + image_size]
+    top, left = (images.shape[2] - height) // 2, (images.shape[3] - width) // 2
+    return images[:, :, top : top + height, left : left + width]
 
 
 def doubled(x: Tensor) -> Tensor:

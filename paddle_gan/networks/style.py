@@ -15,6 +15,7 @@ import paddle.nn as nn
 import paddle.nn.functional as F
 from paddle import Tensor
 
+from paddle_gan.config.sizes import ImageSize, Sides
 from paddle_gan.networks.layers import Conv2D, leaky_relu
 from paddle_gan.networks.sizes import cropped, doubled, doublings
 
@@ -97,14 +98,14 @@ class StyledLayer(nn.Layer):
         noise: what takes the place of random noise in evaluation, so that an image depends on its latent only.
     """
 
-    def __init__(self, inputs: int, outputs: int, style_width: int, size: int, up: bool):
+    def __init__(self, inputs: int, outputs: int, style_width: int, map_sides: Sides, up: bool):
         super().__init__()
         self.up = up
         self.conv = ModulatedConv2D(inputs, outputs, style_width)
         self.strength = self.create_parameter([1], default_initializer=nn.initializer.Constant(0.0))
         self.bias = self.create_parameter([1, outputs, 1, 1], is_bias=True)
         self.activation = leaky_relu
-        self.register_buffer("noise", paddle.randn([1, 1, size, size]))
+        self.register_buffer("noise", paddle.randn([1, 1, *map_sides]))
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         x = self.conv(doubled(x) if self.up else x, w)
@@ -116,15 +117,16 @@ class StyledLayer(nn.Layer):
 class Synthesis(nn.Layer):
     """Styles to an image: a learned constant, then two layers at each size, each of which adds to the image."""
 
-    def __init__(self, image_size: int, channels: int, width: int, style_width: int):
+    def __init__(self, image_size: ImageSize, channels: int, width: int, style_width: int):
         super().__init__()
-        size, stages = doublings(image_size)
+        small, stages = doublings(image_size)
         widths = [width * 2 ** min(stages - i, 3) for i in range(stages + 1)]
-        self.constant = self.create_parameter([1, widths[0], size, size], default_initializer=nn.initializer.Normal())
-        layers = [StyledLayer(widths[0], widths[0], style_width, size, up=False)]
+        self.constant = self.create_parameter([1, widths[0], *small], default_initializer=nn.initializer.Normal())
+        layers = [StyledLayer(widths[0], widths[0], style_width, small, up=False)]
         for i, (before, after) in enumerate(pairwise(widths), 1):
-            layers.append(StyledLayer(before, after, style_width, size << i, up=True))
-            layers.append(StyledLayer(after, after, style_width, size << i, up=False))
+            larger = Sides(small.height << i, small.width << i)
+            layers.append(StyledLayer(before, after, style_width, larger, up=True))
+            layers.append(StyledLayer(after, after, style_width, larger, up=False))
         self.layers = nn.LayerList(layers)
         self.to_image = nn.LayerList(
             [ModulatedConv2D(outputs, channels, style_width, 1, demodulate=False) for outputs in widths]
@@ -162,7 +164,7 @@ class StyleGenerator(nn.Layer):
 
     def __init__(
         self,
-        image_size: int,
+        image_size: ImageSize,
         channels: int,
         latent_dim: int = 64,
         width: int = 16,

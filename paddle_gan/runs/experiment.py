@@ -13,6 +13,7 @@ from typing import Any
 import paddle.nn as nn
 
 from paddle_gan.config.paths import RUNS
+from paddle_gan.config.sizes import shown, sides
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.datasets import ImageSet, load_dataset, load_held_out
 from paddle_gan.datasets.feed import on_disk_notice
@@ -178,7 +179,7 @@ def _monitor(config: RunOptions, data: ImageSet) -> Callable[[nn.Layer, int, int
         download=config.download,
     )
     reference = reference_images(data, held_out, MOST_REAL, config.seed)
-    extractor = extractor_for(config.dataset, config.channels, config.inception)
+    extractor = extractor_for(config.dataset, config.image_size, config.channels, config.inception)
     return monitor(extractor, reference, EVALUATION_SAMPLES)
 
 
@@ -190,7 +191,7 @@ def _description(config: RunOptions, data: ImageSet, task: NoiseToImage, device:
         labels += f" in {task.buffers['shares'].shape[1]} clusters"
     processes = f", {parallel.world_size()} processes" if parallel.world_size() > 1 else ""
     return (
-        f"{len(data)} images of {data.name}{labels}, {config.image_size}x{config.image_size}x{config.channels}; "
+        f"{len(data)} images of {data.name}{labels}, {shown(*sides(config.image_size), config.channels)}; "
         f"{config.loss} ({OBJECTIVES[config.loss].source}); "
         f"{config.generator} generator ({sizes['generator']:,} parameters), "
         f"{config.discriminator} discriminator ({sizes['discriminator']:,}); on {device}{processes}"

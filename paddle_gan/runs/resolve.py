@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from paddle_gan.config.options import flag
+from paddle_gan.config.sizes import ImageSize
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.datasets import DATASETS, default_size
 from paddle_gan.errors import UsageError
@@ -60,7 +61,7 @@ class RunOptions(TrainConfig):
     that has none.
     """
 
-    image_size: int = _FILLED
+    image_size: ImageSize = _FILLED
     channels: int = _FILLED
     discriminator_steps: int = _FILLED
     generator: str = _FILLED
@@ -167,7 +168,7 @@ def _fits(generator: str, given: TrainConfig) -> bool:
     return given.dataset in DATASETS and given.image_size in (None, fixed) and same_latents
 
 
-def _sizes(given: TrainConfig, generator: str, discriminator: str) -> dict[str, int | None]:
+def _sizes(given: TrainConfig, generator: str, discriminator: str) -> dict[str, ImageSize | None]:
     """Image size, channels, latent size and widths: as given, else the network's, else the data's."""
     networks = {generator: GENERATORS[generator], discriminator: DISCRIMINATORS[discriminator]}
     fixed_sizes = {name: getattr(network, "image_size", None) for name, network in networks.items()}

@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from paddle_gan.config.results import EvaluateConfig
+from paddle_gan.config.sizes import shown, written
 from paddle_gan.datasets import DATASETS, load_dataset, load_held_out
 from paddle_gan.datasets.folder import read_images
 from paddle_gan.errors import UsageError
@@ -75,7 +76,7 @@ def score(
         against = _baseline(samples, config, known, step)
         protocol = {
             "dataset": samples.dataset if samples.dataset in DATASETS else Path(samples.dataset).name,
-            "image_size": samples.images.shape[1],
+            "image_size": written(*samples.images.shape[1:3]),
             "channels": samples.images.shape[3],
             "seed": config.seed,
             "weights": samples.weights,
@@ -140,7 +141,7 @@ def _of_file(source: Path, config: EvaluateConfig, say: Callable[[str], None]) -
     images = read_npz(source)[: config.num]
     if config.dataset is None:
         if images.shape[1:] not in _LIKE_MNIST:
-            size = "x".join(map(str, images.shape[1:]))
+            size = shown(*images.shape[1:])
             raise UsageError(f"{source}: name the images that these samples of {size} imitate with --dataset")
         say("notice: the samples are measured against mnist; --dataset names another set")
     return Samples(
@@ -153,7 +154,8 @@ def _of_file(source: Path, config: EvaluateConfig, say: Callable[[str], None]) -
 
 
 def _baseline(samples: Samples, config: EvaluateConfig, known: Baselines, step: Callable[[str], None]) -> Baseline:
-    _, size, _, channels = samples.images.shape
+    _, height, width, channels = samples.images.shape
+    size = written(height, width)
     dataset, data_dir = samples.dataset, samples.data_dir
     key = (dataset, size, channels, data_dir, config.num, config.seed, config.inception)
     if key not in known:
@@ -164,5 +166,5 @@ def _baseline(samples: Samples, config: EvaluateConfig, known: Baselines, step: 
         )
         assert training is not None, "only a held-out set may be missing"
         real = real_images(training, held_out, count=config.num, seed=config.seed)
-        known[key] = baseline(real, extractor_for(dataset, channels, config.inception), step)
+        known[key] = baseline(real, extractor_for(dataset, size, channels, config.inception), step)
     return known[key]

@@ -13,6 +13,7 @@ from turns import Work, serve, settings
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 import paddle_gan  # before paddle
+from paddle_gan.config.sizes import sides
 from paddle_gan.config.train import TrainConfig
 
 _PRODUCT_SIZE = {"cpu": 2048, "gpu": 8192}
@@ -43,8 +44,10 @@ def prepare(case: dict[str, Any]) -> Work:
     given = TrainConfig(**case["options"])
     device = select_device(given.device)
     config = resolve(given, device).config
+    height, width = sides(config.image_size)
+    image_shape = (config.channels, height, width)
     if case["images"]:
-        shape = (case["images"], config.channels, config.image_size, config.image_size)
+        shape = (case["images"], *image_shape)
         data = ImageSet("noise", np.random.default_rng(0).integers(0, 256, shape, np.uint8))
     else:
         data = load_dataset(config.dataset, config.image_size, config.channels)
@@ -72,8 +75,7 @@ def prepare(case: dict[str, Any]) -> Work:
         "data": data.name,
         "device": device,
         "device_name": paddle.device.cuda.get_device_name() if device != "cpu" else None,
-        "operations": operations(task, config.batch_size, (config.channels, config.image_size, config.image_size))
-        | {"product": 2 * factors.shape[1] ** 3},
+        "operations": operations(task, config.batch_size, image_shape) | {"product": 2 * factors.shape[1] ** 3},
         "versions": {
             "paddle_gan": paddle_gan.__version__,
             "paddle": paddle.__version__,

@@ -6,6 +6,7 @@ steps do the same as `paddle_gan.training`. If PyTorch has a faster way to the s
 place, the fused Adam, one moving average for all tensors. The package paddle_gan is not imported, see `turns`.
 """
 
+import math
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,24 +27,30 @@ _WARM_UP = 2
 # ---- Networks. `c` are the filled-in options of a training run.
 
 
-def doublings(image_size: int) -> tuple[int, int]:
-    """The small size from which `image_size`, or one above it, is reached by doubling, and the number of doublings."""
-    size, count = image_size, 0
-    while size > 8:
-        size, count = -(-size // 2), count + 1
-    return size, count
+def sides(image_size: int | str) -> tuple[int, int]:
+    """Height and width of 64 or of "WIDTHxHEIGHT"."""
+    width, _, height = str(image_size).partition("x")
+    return int(height or width), int(width)
+
+
+def doublings(image_size: int | str) -> tuple[tuple[int, int], int]:
+    """The small sides from which those of `image_size`, or ones above, are reached by doubling, and how often."""
+    (height, width), count = sides(image_size), 0
+    while max(height, width) > 8:
+        height, width, count = -(-height // 2), -(-width // 2), count + 1
+    return (height, width), count
 
 
 class Crop(nn.Module):
     """The middle of an image."""
 
-    def __init__(self, image_size: int):
+    def __init__(self, image_size: int | str):
         super().__init__()
-        self.image_size = image_size
+        self.height, self.width = sides(image_size)
 
     def forward(self, x: Tensor) -> Tensor:
-        start = (x.shape[2] - self.image_size) // 2
-        return x[:, :, start : start + self.image_size, start : start + self.image_size]
+        top, left = (x.shape[2] - self.height) // 2, (x.shape[3] - self.width) // 2
+        return x[:, :, top : top + self.height, left : left + self.width]
 
 
 def unit(convolution: nn.Module, norm: bool, activation: nn.Module) -> list[nn.Module]:
@@ -76,16 +83,16 @@ def transposed_stage(before: int, after: int, last: bool) -> list[nn.Module]:
 
 
 def upsampling_generator(stage: Callable[[int, int, bool], list[nn.Module]], c: dict[str, Any]) -> nn.Module:
-    size, stages = doublings(c["image_size"])
+    (height, width), stages = doublings(c["image_size"])
     widths = [c["width"] * 2 ** min(stages - 1 - i, 3) for i in range(stages)]
     return nn.Sequential(
-        nn.Linear(c["latent_dim"], widths[0] * size * size, bias=False),
-        nn.Unflatten(1, (widths[0], size, size)),
+        nn.Linear(c["latent_dim"], widths[0] * height * width, bias=False),
+        nn.Unflatten(1, (widths[0], height, width)),
         nn.BatchNorm2d(widths[0]),
         relu(),
         *(layer for before, after in pairwise(widths) for layer in stage(before, after, False)),
         *stage(widths[-1], c["channels"], True),
-        *([] if size << stages == c["image_size"] else [Crop(c["image_size"])]),
+        *([] if (height << stages, width << stages) == sides(c["image_size"]) else [Crop(c["image_size"])]),
         nn.Tanh(),
     )
 
@@ -125,20 +132,20 @@ class MLP(nn.Module):
 
 
 def mlp_generator(growth: tuple[int, ...], norms: int, activation: Callable, output: Callable, c: dict) -> nn.Module:
-    shape = (-1, c["channels"], c["image_size"], c["image_size"])
-    pixels = c["channels"] * c["image_size"] ** 2
+    shape = (-1, c["channels"], *sides(c["image_size"]))
+    pixels = c["channels"] * math.prod(sides(c["image_size"]))
     widths = [c["latent_dim"], *(c["width"] * factor for factor in growth), pixels]
     return MLP(widths, norms, activation, output, shape)
 
 
 def mlp_discriminator(shrink: tuple[int, ...], activation: Callable, c: dict[str, Any]) -> nn.Module:
     hidden = [max(1, c["discriminator_width"] // factor) for factor in shrink]
-    widths = [c["channels"] * c["image_size"] ** 2, *hidden, 1]
+    widths = [c["channels"] * math.prod(sides(c["image_size"])), *hidden, 1]
     return MLP(widths, len(hidden) if c["discriminator_norm"] == "batch" else 0, activation, nn.Identity(), (-1,))
 
 
 def strided_discriminator(c: dict[str, Any]) -> nn.Module:
-    size, halvings = doublings(c["image_size"])
+    (height, width), halvings = doublings(c["image_size"])
     widths = [c["discriminator_width"] * 2 ** min(i, 3) for i in range(halvings + 1)]
     norm = c["discriminator_norm"] == "batch"
     return nn.Sequential(
@@ -149,7 +156,7 @@ def strided_discriminator(c: dict[str, Any]) -> nn.Module:
             for layer in unit(nn.Conv2d(before, after, 3, 2, padding=1, bias=not norm), norm, leaky_relu())
         ),
         nn.Flatten(),
-        nn.Linear(widths[-1] * ((size + 1) // 2) ** 2, 1),
+        nn.Linear(widths[-1] * ((height + 1) // 2) * ((width + 1) // 2), 1),
         nn.Flatten(0),
     )
 
@@ -375,7 +382,7 @@ def prepare(case: dict[str, Any]):
     torch.backends.cudnn.benchmark = True
     options = case["options"]
     device = options["device"].replace("gpu", "cuda")
-    shape = (case["images"], options["channels"], options["image_size"], options["image_size"])
+    shape = (case["images"], options["channels"], *sides(options["image_size"]))
     images = torch.randint(256, shape, dtype=torch.uint8, device=device)
     low, high = (0.0, 1.0) if options["generator"] in _SIGMOID else (-1.0, 1.0)
 
