@@ -50,7 +50,8 @@ def evaluation(steps: int, measure: Callable[[Task], Values], last: int) -> Call
 
 def keep_best(earlier: Iterable[Values], save: Callable[[Task], None], measure: str = EVALUATED) -> Callback:
     """Calls `save` whenever the value `measure` is less than any before, those in `earlier` values included."""
-    best = min((line[measure] for line in earlier if isinstance(line.get(measure), float)), default=math.inf)
+    values = (line.get(measure) for line in earlier)
+    best = min((value for value in values if isinstance(value, float)), default=math.inf)
 
     def callback(task: Task, values: Values | None) -> None:
         nonlocal best
