@@ -49,7 +49,7 @@ def extractor_for(dataset: str, channels: int, inception: str | None) -> Extract
             is used, or a random network if the package has no classifier for this set.
     """
     if inception:
-        return inception_extractor(Path(inception).expanduser())
+        return inception_extractor(Path(inception))
     return classifier_extractor(dataset) if dataset in CLASSIFIERS else random_extractor(channels)
 
 
