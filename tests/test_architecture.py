@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "paddle_gan"
 # its own, and within its room only from modules before it.
 ROOMS = {
     "errors": "",
-    "system": "runtime installation memory device randomness files connections parallel signals web",
+    "system": "runtime installation memory device randomness files streams connections parallel signals web",
     "config": "names paths sizes options shared train results studies bench command_line",
     "datasets": "image_set resize idx download batches feed folder grey_sets mixtures",
     "metrics": "arrays classes frechet kernel neighbours sliced",
@@ -21,7 +21,7 @@ ROOMS = {
     "networks": "sizes layers spectral packing blocks generators mixture style discriminators residual",
     "features": "classifier inception extractors clusters",
     "objectives": "losses optimizers penalties objective",
-    "inference": "images sampling folding export",
+    "inference": "images sampling npz_files folding export",
     "training": "pickle_operations pdparams weights task update batch_parts state loop "
     "log callbacks visualdl progress checkpoint diagnosis noise_to_image schedule",
     "evaluation": "real_images records score",
@@ -29,7 +29,7 @@ ROOMS = {
     "scoring curves run overview board",
     "studies": "points stacked modes comparison report theory theory_figure",
     "bench": "machine processes counting cases tables workers",
-    "commands": "command train sample evaluate export board runs compare modes bench theory train_classifier",
+    "commands": "command outputs train sample evaluate export board runs compare modes bench theory train_classifier",
     "__main__": "",
 }
 RANK = {

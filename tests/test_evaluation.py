@@ -19,7 +19,7 @@ from paddle_gan.evaluation.real_images import real_images, reference_images
 from paddle_gan.evaluation.records import FIGURES
 from paddle_gan.features.classifier import Extracted
 from paddle_gan.features.extractors import Extractor, classifier_extractor, random_extractor, to_grey_28
-from paddle_gan.inference import sampling
+from paddle_gan.inference import npz_files
 
 COUNT = 1500
 
@@ -214,7 +214,7 @@ def test_evaluate_a_run(plain_run, tmp_path):
 
 
 def test_evaluate_a_file(tmp_path, unseen):
-    sampling.write_npz(tmp_path / "s.npz", 300, [(unseen[0][:300], None)])
+    npz_files.write_npz(tmp_path / "s.npz", 300, [(unseen[0][:300], None)])
     done = command_line("evaluate", tmp_path / "s.npz", "--num", 300)
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "s.evaluation.json").read_text())
@@ -258,20 +258,20 @@ def test_files_of_samples_are_not_trusted(tmp_path):
     path = tmp_path / "s.npz"
     np.savez(path, images=np.array([{"a": 1}], dtype=object))
     with pytest.raises(DataError, match="images are object"):
-        sampling.read_npz(path)
+        npz_files.read_npz(path)
     np.savez(path, images=np.zeros((20, 32, 16, 2), np.uint8))
     with pytest.raises(DataError, match="grey or colour"):
-        sampling.read_npz(path)
+        npz_files.read_npz(path)
     np.savez(path, other=np.zeros(3))
     with pytest.raises(DataError, match="not an .npz file with an array `images`"):
-        sampling.read_npz(path)
+        npz_files.read_npz(path)
     with zipfile.ZipFile(path, "w") as archive, archive.open("images.npy", "w") as file:
         header = {"descr": "|u1", "fortran_order": False, "shape": (10**12, 28, 28, 1)}
         np.lib.format.write_array_header_1_0(file, header)
     with pytest.raises(DataError, match="holds 0 bytes"):  # and no petabyte is asked for
-        sampling.read_npz(path)
+        npz_files.read_npz(path)
     with pytest.raises(UsageError, match="no such file"):
-        sampling.read_npz(tmp_path / "nothing.npz")
+        npz_files.read_npz(tmp_path / "nothing.npz")
 
 
 # ---- While training
@@ -316,7 +316,7 @@ def test_the_best_checkpoint_is_kept(measured_run, tmp_path):
     for options in (["--best"], []):
         done = command_line("sample", measured_run, *options, "--npz", tmp_path / "s.npz")
         assert done.returncode == 0, done.stderr
-        sheets.append(sampling.read_npz(tmp_path / "s.npz"))
+        sheets.append(npz_files.read_npz(tmp_path / "s.npz"))
     assert (best == 12) == np.array_equal(*sheets)
 
 
@@ -344,28 +344,58 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (6, 5, 5, 3)).astype(np.uint8
         (PIXELS / 255, "images"),
         ((PIXELS / 127.5 - 1).astype(np.float32), "images"),
         (PIXELS.astype(np.float64), "images"),
+        ((PIXELS / 255).astype(np.float16), "images"),
+        (PIXELS.astype(np.int64), "images"),
+        (PIXELS.astype(np.uint16) * 257, "images"),
+        (PIXELS.astype(">u2") * 257, "images"),
+        (np.concatenate([PIXELS, np.full_like(PIXELS[..., :1], 255)], axis=3), "images"),
+        (np.concatenate([PIXELS, np.full_like(PIXELS[..., :1], 255)], axis=3).transpose(0, 3, 1, 2), "images"),
     ],
-    ids=["arr_0", "Fortran order", "NCHW", "floats to 1", "floats from -1", "floats to 255"],
+    ids=[
+        *("arr_0", "Fortran order", "NCHW", "floats to 1", "floats from -1", "floats to 255", "float16", "int64"),
+        *("uint16", "big-endian", "RGBA", "RGBA, NCHW"),
+    ],
 )
 def test_common_forms_of_npz_are_read(tmp_path, stored, name):
     np.savez(tmp_path / "s.npz", **{name: stored})
-    np.testing.assert_array_equal(sampling.read_npz(tmp_path / "s.npz"), PIXELS)
+    np.testing.assert_array_equal(npz_files.read_npz(tmp_path / "s.npz"), PIXELS)
+
+
+def test_grey_images_without_an_axis_of_channels_and_transparent_ones_are_read(tmp_path):
+    grey, mask = PIXELS[..., 0], PIXELS[..., 0] > 127
+    clear = np.concatenate([PIXELS, np.zeros_like(PIXELS[..., :1])], axis=3)
+    clear[0, 0, 0] = 100, 50, 0, 51  # a fifth of it over white
+    np.savez(tmp_path / "grey.npz", grey)
+    np.savez(tmp_path / "mask.npz", mask)
+    np.savez(tmp_path / "clear.npz", clear)
+    read = {name: npz_files.read_npz(tmp_path / f"{name}.npz") for name in ("grey", "mask", "clear")}
+    np.testing.assert_array_equal(read["grey"], grey[..., None])
+    np.testing.assert_array_equal(read["mask"], np.where(mask, 255, 0)[..., None])
+    assert read["clear"].dtype == np.uint8 and read["clear"][0, 0, 0].tolist() == [224, 214, 204]
+    assert (read["clear"].reshape(-1, 3)[1:] == 255).all()
 
 
 @pytest.mark.parametrize(
     ("stored", "words"),
-    [(PIXELS * 2.0, "from 0 to 510; scale"), (PIXELS + np.nan, "NaN"), (PIXELS.astype(np.int32), "images are int32")],
+    [
+        (PIXELS * 2.0, "from 0 to 510; scale"),
+        (PIXELS + np.nan, "NaN"),
+        (PIXELS.astype(np.int32) - 1, "from -1 to"),
+        (PIXELS.astype(np.uint16) * 16, "scale"),  # of 12 bits, or dark ones of 16
+        (PIXELS[..., :2], "grey or colour"),
+        (PIXELS * 1j, "images are complex128"),
+    ],
 )
 def test_forms_that_are_ambiguous_are_refused(tmp_path, stored, words):
     np.savez(tmp_path / "s.npz", images=stored)
     with pytest.raises(DataError, match=words):
-        sampling.read_npz(tmp_path / "s.npz")
+        npz_files.read_npz(tmp_path / "s.npz")
 
 
 def test_two_arrays_without_a_name_are_refused(tmp_path):
     np.savez(tmp_path / "s.npz", PIXELS, PIXELS)
     with pytest.raises(DataError, match="not an .npz file with an array `images`"):
-        sampling.read_npz(tmp_path / "s.npz")
+        npz_files.read_npz(tmp_path / "s.npz")
 
 
 def test_a_folder_of_pictures_and_an_exported_generator_are_measured(plain_run, tmp_path):

@@ -49,6 +49,7 @@ from paddle_gan.runs.generators import load_generator
 from paddle_gan.runs.resolve import resolve
 from paddle_gan.system import files
 from paddle_gan.system.files import FILESYSTEM, locked, write_text
+from paddle_gan.system.signals import Stopped, stop_on_signal
 from paddle_gan.training import checkpoint
 from paddle_gan.training.log import read_metrics
 from paddle_gan.training.loop import Callback, Values
@@ -545,10 +546,13 @@ def test_ctrl_c_within_any_import_ends_at_once_and_elsewhere_cleans_up(tmp_path)
 
 
 def test_a_second_press_ends_at_once(tmp_path):
-    """During a round that would take a minute."""
+    """During a round of a command that would take a minute."""
     code = (
         f"import sys, time; sys.path.insert(0, {str(ROOT)!r})\nfrom paddle_gan.system.signals import stop_on_signal\n"
-        "with stop_on_signal():\n    print('round', flush=True)\n    for _ in range(600): time.sleep(0.1)"
+        "from paddle_gan.commands.command import Command, execute\nfrom paddle_gan.config.studies import TheoryConfig\n"
+        "def run(parsed):\n"
+        "    with stop_on_signal():\n        print('round', flush=True)\n        for _ in range(600): time.sleep(0.1)\n"
+        "execute(Command('long', '', TheoryConfig, run, needs_paddle=False), [], '')"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=-1, stderr=-1, text=True)
     assert process.stdout.readline() == "round\n"
@@ -558,7 +562,16 @@ def test_a_second_press_ends_at_once(tmp_path):
     pressed = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=30)
-    assert (process.returncode, stderr) == (130, "") and time.monotonic() - pressed < 2
+    assert (process.returncode, stderr) == (130, "interrupted\n") and time.monotonic() - pressed < 2
+
+
+def test_a_second_press_in_a_notebook_interrupts_the_cell_only():
+    with stop_on_signal() as stop:
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(Stopped):
+            stop(tiny_task(), None)
 
 
 @pytest.mark.faults

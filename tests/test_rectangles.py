@@ -18,7 +18,7 @@ from paddle_gan.errors import DataError, UsageError
 from paddle_gan.evaluation.score import extractor_for
 from paddle_gan.features.extractors import random_extractor, to_grey_28
 from paddle_gan.inference.images import grid
-from paddle_gan.inference.sampling import read_npz
+from paddle_gan.inference.npz_files import read_npz
 from paddle_gan.networks import DISCRIMINATORS
 from paddle_gan.networks.sizes import cropped, doublings
 from paddle_gan.runs.folder import identity, read_config

@@ -5,24 +5,20 @@ import sys
 from pathlib import Path
 
 from paddle_gan.commands.command import Command
+from paddle_gan.commands.outputs import output_file
 from paddle_gan.config.bench import BenchConfig
 from paddle_gan.config.command_line import Parsed
-from paddle_gan.errors import UsageError
 from paddle_gan.system.runtime import ENVIRONMENT
 
 
 def run(parsed: Parsed[BenchConfig]) -> None:
     from paddle_gan import bench
     from paddle_gan.bench.tables import tables
-    from paddle_gan.system.files import make_folder, write_text
+    from paddle_gan.system.files import write_text
 
     config = parsed.options
     first = ENVIRONMENT.get("PADDLE_TRAINER_ID", "0") == "0"  # of the processes of paddle.distributed.launch
-    path = Path(config.json).expanduser() if config.json else None
-    if path:  # the user should know before the measurements that it cannot be written
-        if path.is_dir():
-            raise UsageError(f"--json {path}: is a folder; name a file")
-        make_folder(path.parent)
+    path = output_file("--json", Path(config.json), ".json") if config.json else None
 
     def say(line: str) -> None:
         if first:

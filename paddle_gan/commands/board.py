@@ -11,7 +11,7 @@ from paddle_gan.config.results import BoardConfig
 def run(parsed: Parsed[BoardConfig]) -> None:
     from paddle_gan.runs import board
 
-    board.serve([Path(run).expanduser() for run in parsed.positional["run"]] or [RUNS], parsed.options, print)
+    board.serve([Path(run) for run in parsed.positional["run"]] or [RUNS], parsed.options, print)
 
 
 BOARD = Command(

@@ -6,15 +6,17 @@ Not about what the commands do: each has a module beside this one. See `errors` 
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, NoReturn
 
 from paddle_gan.config.command_line import Parsed, parse
-from paddle_gan.errors import GanError
+from paddle_gan.errors import DiskError, GanError
 from paddle_gan.system.installation import check_paddle
 from paddle_gan.system.runtime import hold_sigterm
+from paddle_gan.system.streams import lasting_streams
 
 
 @dataclass(frozen=True)
@@ -61,25 +63,33 @@ def execute(command: Command, argv: Sequence[str], program: str) -> NoReturn:
         argv: the arguments after the program.
         program: how the user calls it, such as "paddle-gan train".
     """
-    # Each line appears at once, also in a pipe or a log file; a path may hold what the terminal's encoding cannot show.
-    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
-    signal.signal(signal.SIGINT, _interrupt)
+    finish_output = lasting_streams()
+    interrupted = False
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal interrupted
+        interrupted = True
+        _interrupt(number, frame)
+
+    signal.signal(signal.SIGINT, interrupt)
     hold_sigterm()  # until select_device
     debug = False
     try:
         parsed = command.parse(argv, program)
         debug = parsed.debug
+        if not debug and not sys.warnoptions:
+            warnings.showwarning = lambda *arguments, **keywords: None  # they are for programmers
         if command.needs_paddle:
             check_paddle()
         command.run(parsed)
+        if failure := finish_output():
+            raise DiskError(f"standard output cannot be written: {failure.strerror}; all other output is complete")
     except SystemExit:  # --help
         raise
-    except BrokenPipeError:  # the reader of our output (head, less) has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
     except BaseException as error:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # the user can interrupt the rest
-        _end_with(error, debug)
+        # Within Paddle's own code a KeyboardInterrupt becomes another error.
+        _end_with(KeyboardInterrupt() if interrupted else error, debug)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(0)
 

@@ -7,7 +7,11 @@ from paddle_gan.config.studies import CompareConfig
 
 def run(parsed: Parsed[CompareConfig]) -> None:
     from paddle_gan.runs.folder import tool_command
-    from paddle_gan.studies import comparison, report
+    from paddle_gan.studies import comparison
+    from paddle_gan.system.files import writable_home
+
+    with writable_home():  # Matplotlib keeps a cache there
+        from paddle_gan.studies import report
 
     folder, results = comparison.compare(parsed.options)
     report.write(folder, results, parsed.command)

@@ -4,32 +4,43 @@ import json
 from pathlib import Path
 
 from paddle_gan.commands.command import Command
+from paddle_gan.commands.outputs import output_file
 from paddle_gan.config.command_line import Parsed
 from paddle_gan.config.results import EvaluateConfig
 
 
 def run(parsed: Parsed[EvaluateConfig]) -> None:
     from paddle_gan.evaluation import records
+    from paddle_gan.inference.export import is_exported
     from paddle_gan.inference.images import grid, save_png
     from paddle_gan.runs import scoring
     from paddle_gan.system.device import select_device
     from paddle_gan.system.files import write_text
 
-    config, source = parsed.options, Path(parsed.positional["source"]).expanduser()
+    config, source = parsed.options, Path(parsed.positional["source"])
+    # Beside a folder of images, not in it: there the picture of neighbours would be one of the images.
+    inside = (source / "config.json").exists() or is_exported(source)
+    default = source / "evaluation.json" if inside else _beside(source)
+    out = output_file("--out", Path(config.out) if config.out else default, ".json")
     select_device(config.device)
-    other = records.read_record(Path(config.against).expanduser()) if config.against else None
+    other = records.read_record(Path(config.against)) if config.against else None
     result = scoring.score(source, config, print)
-    default = source / "evaluation.json" if source.is_dir() else source.with_suffix(".evaluation.json")
-    out = Path(config.out).expanduser() if config.out else default
-    write_text(out, json.dumps(result.record, indent=2) + "\n")
-    save_png(out.with_suffix(".neighbours.png"), grid(result.neighbours, columns=12))
     print(records.table([result.record]))
     for name, counts in (result.record["class_counts"] or {}).items():
         print(f"classes of {name}: {' '.join(map(str, counts))}")
+    # After the figures are shown: a disk that is full, or a run of somebody else, does not cost them.
+    write_text(out, json.dumps(result.record, indent=2) + "\n")
+    save_png(out.with_suffix(".neighbours.png"), grid(result.neighbours, columns=12))
     print(f"record: {out}")
     print(f"samples nearest to a training image, each beside it: {out.with_suffix('.neighbours.png')}")
     if other:
         print(records.table([result.record, other]))
+
+
+def _beside(source: Path) -> Path:
+    """The record's place beside a file or a folder of samples."""
+    place = source.absolute()
+    return place.with_name(f"{place.name if place.is_dir() else place.stem}.evaluation.json")
 
 
 EVALUATE = Command(

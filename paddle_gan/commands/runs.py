@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from paddle_gan.commands.command import Command
+from paddle_gan.commands.outputs import output_file
 from paddle_gan.config.command_line import Parsed
 from paddle_gan.config.paths import RUNS
 from paddle_gan.config.results import RunsConfig
@@ -14,11 +15,11 @@ def run(parsed: Parsed[RunsConfig]) -> None:
     from paddle_gan.runs import overview
 
     config = parsed.options
-    folders = [Path(folder).expanduser() for folder in parsed.positional["run"]]
+    folders = [Path(folder) for folder in parsed.positional["run"]]
     if config.csv:
         if len(folders) != 1:
             raise UsageError("--csv writes the log of one run; name one folder")
-        overview.write_metrics_csv(folders[0], Path(config.csv).expanduser())
+        overview.write_metrics_csv(folders[0], output_file("--csv", Path(config.csv), ".csv"))
         return
     if config.remove and not folders:
         raise UsageError("--remove: name the folders of the runs to remove")

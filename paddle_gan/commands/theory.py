@@ -10,13 +10,15 @@ from paddle_gan.config.studies import TheoryConfig
 
 
 def run(parsed: Parsed[TheoryConfig]) -> None:
-    from paddle_gan.studies import theory_figure
     from paddle_gan.system import files
     from paddle_gan.system.device import select_device
 
+    with files.writable_home():  # Matplotlib keeps a cache there
+        from paddle_gan.studies import theory_figure
+
     config = parsed.options
     select_device("cpu")  # the networks are tiny
-    folder = files.make_folder(Path(config.out).expanduser() if config.out else RUNS / "theory")
+    folder = files.make_folder(Path(config.out) if config.out else RUNS / "theory")
     numbers = theory_figure.measure(config.steps, config.seed)
     text = json.dumps(theory_figure.finite(numbers), indent=2, allow_nan=False) + "\n"
     files.write_text(folder / "theory.json", text)

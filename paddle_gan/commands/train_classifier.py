@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from paddle_gan.commands.command import Command
+from paddle_gan.commands.outputs import output_file
 from paddle_gan.config.command_line import Parsed
 from paddle_gan.config.studies import ClassifierConfig
 from paddle_gan.errors import UsageError
@@ -24,6 +25,7 @@ def run(parsed: Parsed[ClassifierConfig]) -> None:
     config, name = parsed.options, parsed.positional["dataset"]
     if name not in RECIPES:
         raise UsageError(f"{name}: one of {', '.join(RECIPES)}")
+    out = output_file("--out", Path(config.out), ".safetensors")
     import numpy as np
 
     from paddle_gan import datasets
@@ -36,7 +38,7 @@ def run(parsed: Parsed[ClassifierConfig]) -> None:
     trained = classifier.train_classifier(
         training, epochs=config.epochs or recipe.epochs, mirror=recipe.mirror, seed=config.seed, say=print
     )
-    digest = classifier.save_classifier(trained, Path(config.out).expanduser())
+    digest = classifier.save_classifier(trained, out)
     probabilities = classifier.classify(trained, test.images[:][:, 0]).probabilities
     assert probabilities is not None, "the classifier knows classes"
     accuracy = np.mean(probabilities.argmax(1) == test.labels)

@@ -5,7 +5,6 @@ Not about what the commands do, nor how they end: see `commands.command`.
 
 import argparse
 import json
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
 
 from paddle_gan import __version__
-from paddle_gan.config.options import flag, legible
+from paddle_gan.config.options import ORIGIN, at_home, flag, legible
 from paddle_gan.errors import UsageError
 
 Config = TypeVar("Config")
@@ -79,13 +78,10 @@ def parse(
     for path in typed.pop("config", ()):
         values |= _from_file(path, {item.name for item in _fields(config)})
     values |= typed  # the command line is stronger than the file
-    for value in values.values():
-        for text in value if isinstance(value, list) else [value]:
-            _check_home(text)
     given = {item.name: _converted(item, values[item.name]) for item in _fields(config) if item.name in values}
     return Parsed(
         options=config(**given),
-        positional={name: values[name] for name in positional},
+        positional={name: _at_home(values[name]) for name in positional},
         named=set(given),
         debug=values.get("debug", False),
         command=" ".join([parser.prog, shlex.join(argv)]).strip(),
@@ -96,9 +92,8 @@ def _fields(config: type) -> tuple[Field, ...]:
     return fields(config)
 
 
-def _check_home(value: Any) -> None:
-    if isinstance(value, str) and os.path.expanduser(value).startswith("~"):
-        raise UsageError(f"{value}: there is no such home folder; write ./{value} for a name that begins with ~")
+def _at_home(value: Any) -> Any:
+    return [at_home(one) for one in value] if isinstance(value, list) else at_home(value)
 
 
 def _parser(
@@ -171,15 +166,15 @@ def _from_file(path: str, known: set[str]) -> dict[str, Any]:
         UsageError: the file cannot be read, or holds something else than options.
     """
     try:
-        content = _content(Path(path).expanduser().read_text(encoding="utf-8"))
+        content = _content(Path(at_home(path)).read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
         raise UsageError(f"--config {path}: the file is not UTF-8 text ({error})") from error
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         reason = str(getattr(error, "strerror", None) or error)
         raise UsageError(f"--config {legible(path)}: cannot be read ({' '.join(reason.split())})") from error
     if not isinstance(content, dict):
         raise UsageError(f"--config {path}: the file holds no options")
-    options = {name.replace("-", "_"): value for name, value in content.items()}
+    options = {name.replace("-", "_"): value for name, value in content.items() if name != ORIGIN}
     for name in options:
         if name not in known:
             raise UsageError(f"--config {path}: there is no option {legible(name)} (--help lists the options)")

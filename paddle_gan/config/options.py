@@ -16,6 +16,8 @@ from paddle_gan.errors import UsageError
 # Upper bound of every number that has no bound of its own: far beyond what is useful, and still computable.
 MOST = 10**9
 _LONGEST_SHOWN = 60
+# What the config.json of a run holds beside its options: where it comes from.
+ORIGIN = "origin"
 # What an option of each type says when it is given a value of another type.
 _KINDS = {
     bool: "true or false",
@@ -98,13 +100,26 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def at_home(value: str) -> str:
+    """A text with the home folder in place of ~ or ~NAME at its start: only a path begins so.
+
+    Raises:
+        UsageError: there is no such home folder.
+    """
+    path = os.path.expanduser(value)
+    if path.startswith("~"):
+        raise UsageError(f"{legible(value)}: there is no such home folder; write ./{legible(value)} for that name")
+    return path
+
+
 def settle(config: Any) -> None:
-    """Check each value of a dataclass of options by itself, and replace each alias by the name that it stands for.
+    """Check each value of a dataclass of options by itself, and replace aliases and ~ by what they stand for.
 
     Called from `__post_init__`, so that no options exist that were not checked, wherever they come from.
 
     Raises:
-        UsageError: a value has another type, is out of range, is not one of the choices, or is there twice.
+        UsageError: a value has another type, is out of range, is not one of the choices, or is there twice; or a path
+            begins with ~ and there is no such home folder.
     """
     for item in fields(config):
         given = _read(item, getattr(config, item.name))
@@ -113,6 +128,8 @@ def settle(config: Any) -> None:
             _check_range(item, value)
         aliases = item.metadata["aliases"]
         own = tuple(aliases.get(one, one) for one in given) if isinstance(given, tuple) else aliases.get(given, given)
+        if isinstance(own, str):
+            own = at_home(own)
         if isinstance(own, tuple) and len(set(own)) < len(own):
             raise UsageError(f"{flag(item.name)} {' '.join(given)}: the same twice")
         object.__setattr__(config, item.name, own)  # the dataclass is frozen for everyone else

@@ -58,7 +58,7 @@ class EvaluateConfig:
     data_dir: str | None = shared.data_dir("real images")
     download: bool = shared.download("real images")
     out: str | None = option(
-        None, "where", "file of the record", unset="evaluation.json in the run, or beside the .npz file"
+        None, "where", "file of the record", unset="evaluation.json in the run, or beside the samples"
     )
     against: str | None = option(
         None, "where", "another record, shown beside this one if it was measured in the same way"

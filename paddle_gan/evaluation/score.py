@@ -52,7 +52,7 @@ def extractor_for(dataset: str, image_size: ImageSize, channels: int, inception:
             squares, which the classifiers are made for.
     """
     if inception:
-        return inception_extractor(Path(inception).expanduser())
+        return inception_extractor(Path(inception))
     height, width = sides(image_size)
     has_classifier = dataset in CLASSIFIERS and height == width
     return classifier_extractor(dataset) if has_classifier else random_extractor(channels)

@@ -62,9 +62,9 @@ def to_pil(image: np.ndarray) -> Image.Image:
     return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
 
 
-def save_png(path: Path, image: np.ndarray) -> None:
-    """Write one image, uint8 [H, W, C] of one or three channels, as a PNG file."""
-    with atomic_path(path) as temporary:
+def save_png(path: Path, image: np.ndarray, durable: bool = True) -> None:
+    """Write one image, uint8 [H, W, C] of one or three channels, as a PNG file; see `files.atomic_path`."""
+    with atomic_path(path, durable) as temporary:
         to_pil(image).save(temporary, "PNG")
 
 

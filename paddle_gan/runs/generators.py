@@ -34,7 +34,7 @@ class TrainedGenerator:
 
 
 def load_generator(
-    folder: Path, say: Callable[[str], None] = print, *, raw: bool = False, best: bool = False
+    folder: Path | str, say: Callable[[str], None] = print, *, raw: bool = False, best: bool = False
 ) -> TrainedGenerator:
     """The generator of a run from its newest checkpoint, or from its best one.
 
@@ -47,6 +47,7 @@ def load_generator(
     Raises:
         UsageError: not a run folder. CheckpointError: no checkpoint that fits.
     """
+    folder = Path(folder).expanduser()
     config = read_config(folder)
     checkpoints = folder / ("best" if best else "checkpoints")
     if best and not os.path.isdir(checkpoints):

@@ -18,7 +18,8 @@ from paddle_gan.errors import UsageError
 from paddle_gan.evaluation.real_images import real_images
 from paddle_gan.evaluation.score import Baseline, Evaluation, baseline, evaluate, extractor_for
 from paddle_gan.inference.export import Exported, is_exported
-from paddle_gan.inference.sampling import generate, read_npz
+from paddle_gan.inference.npz_files import read_npz
+from paddle_gan.inference.sampling import generate
 from paddle_gan.runs.folder import read_config
 from paddle_gan.runs.generators import load_generator
 
@@ -50,7 +51,7 @@ class Samples:
 
 
 def score(
-    source: Path, config: EvaluateConfig, say: Callable[[str], None] = print, known: Baselines | None = None
+    source: Path | str, config: EvaluateConfig, say: Callable[[str], None] = print, known: Baselines | None = None
 ) -> Evaluation:
     """Measure samples.
 
@@ -64,6 +65,7 @@ def score(
         UsageError: options that do not go with the source. DataError: samples or data that cannot be used.
         CheckpointError: no checkpoint that fits.
     """
+    source = Path(source).expanduser()
     known = {} if known is None else known
     with tqdm(total=_STAGES, disable=not sys.stderr.isatty(), leave=False, dynamic_ncols=True) as bar:
 

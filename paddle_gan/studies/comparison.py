@@ -91,7 +91,7 @@ def compare(config: CompareConfig, say: Say = print) -> Comparison:
         GanError: a training run has failed.
     """
     device = select_device(config.device)
-    folder = Path(config.out).expanduser() if config.out else COMPARISONS / _name(config)
+    folder = Path(config.out) if config.out else COMPARISONS / _name(config)
     make_folder(folder)
     with locked(folder):
         steps = _plan(config, folder, device, say)

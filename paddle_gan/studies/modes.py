@@ -97,7 +97,7 @@ def run(name: str, config: ModesConfig, say: Callable[[str], None] = print) -> P
     select_device(config.device)
     benchmark = BENCHMARKS[name]
     loss, steps = config.loss or benchmark.loss, config.steps or benchmark.steps
-    folder = make_folder(Path(config.out).expanduser() if config.out else FOLDER / f"{name}-{loss}")
+    folder = make_folder(Path(config.out) if config.out else FOLDER / f"{name}-{loss}")
     settings = {"benchmark": name, "loss": loss, "steps": steps, **benchmark.settings}
     with locked(folder):
         results = read_results(folder / "results.json", settings)

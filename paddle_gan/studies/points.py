@@ -22,7 +22,7 @@ from paddle_gan.networks.layers import leaky_relu
 from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.objectives.objective import with_penalty_weight
 from paddle_gan.objectives.optimizers import Adam
-from paddle_gan.system.files import atomic_path
+from paddle_gan.system.files import atomic_path, writable_home
 from paddle_gan.system.randomness import seeded
 from paddle_gan.training import callbacks
 from paddle_gan.training.loop import Callback, Values, train
@@ -213,7 +213,8 @@ def mixture_trial(
 
 def save_points(path: Path, mixture: Mixture, samples: np.ndarray, title: str) -> None:
     """Write a picture: points of the mixture in grey, and samples [N, 2] in colour over them."""
-    from matplotlib.figure import Figure
+    with writable_home():  # Matplotlib keeps a cache there
+        from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4, 4), dpi=100)
     axes = figure.add_axes((0.13, 0.07, 0.84, 0.84), title=title)

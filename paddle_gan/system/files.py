@@ -23,6 +23,9 @@ except ImportError:  # Windows has no such lock
 ASIDE = ".replaced"
 _DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO}
 
+# A file where a folder is needed, or the reverse.
+_WRONG_PLACES = (FileExistsError, NotADirectoryError, IsADirectoryError)
+
 
 def sync(path: Path) -> None:
     """Wait until everything that was written to the file or folder `path` is on the disk."""
@@ -60,9 +63,12 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _DISK_ERRNOS or isinstance(error, (FileExistsError, NotADirectoryError)):
+        place = error.filename2 or error.filename or path
+        if isinstance(error, _WRONG_PLACES):
+            raise DiskError(f"cannot write {place}: {error.strerror}; name another place") from error
+        if error.errno in _DISK_ERRNOS:
             raise DiskError(
-                f"cannot write {error.filename or path}: {error.strerror}; free some space or use --out"
+                f"cannot write {place}: {error.strerror}; free some space, or name another place"
             ) from error
         raise
 
@@ -71,7 +77,12 @@ def disk_errors(path: Path) -> Iterator[None]:
 def writable_home() -> Iterator[None]:
     """Within this, HOME is a folder that can be written, for imports that write there; a temporary one if need be."""
     home = os.environ.get("HOME")
-    if os.access(os.path.expanduser("~"), os.W_OK):
+    try:
+        tempfile.TemporaryFile(dir=os.path.expanduser("~")).close()  # os.access does not see every obstacle
+        writable = True
+    except OSError:
+        writable = False
+    if writable:
         yield
         return
     with tempfile.TemporaryDirectory() as temporary:
@@ -97,16 +108,24 @@ def make_folder(path: Path) -> Path:
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`. It is renamed to `path` when the block ends, or removed after an error."""
+def atomic_path(path: Path, durable: bool = True) -> Iterator[Path]:
+    """Yield a temporary path beside `path`. It is renamed to `path` when the block ends, or removed after an error.
+
+    Args:
+        path: the file to be written.
+        durable: wait until it is on the disk. Without this many small files are written much faster; after a power
+            failure the last ones may be empty.
+    """
     temporary = path.with_name(f".{path.name}.partial")
     with disk_errors(path):
         try:
             make_folder(path.parent)
             yield temporary
-            FILESYSTEM.sync(temporary)
+            if durable:
+                FILESYSTEM.sync(temporary)
             FILESYSTEM.replace(temporary, path)
-            FILESYSTEM.sync(path.parent)
+            if durable:
+                FILESYSTEM.sync(path.parent)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise

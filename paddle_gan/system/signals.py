@@ -6,7 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from types import FrameType
+from typing import Any, Protocol
 
 from paddle_gan.errors import GanError
 from paddle_gan.system import parallel
@@ -38,18 +39,20 @@ class Stopped(GanError):
 def stop_on_signal() -> Iterator[Callback]:
     """Yield a callback that raises `Stopped` after the round in which a signal came to any process of the training run.
 
-    All processes wait for each other in the callback, so it must be the last one of every round. A second signal ends
-    the process at once. Python delivers signals to the main thread only; in another thread the callback raises nothing.
+    All processes wait for each other in the callback, so it must be the last one of every round. A second signal does
+    at once what it would have done before this block: in a notebook it interrupts the cell, and in a command it ends
+    the process. Python delivers signals to the main thread only; in another thread the callback raises nothing.
 
     Enter this block after Paddle was imported: Paddle's import sets signal handlers of its own.
     """
     received, received_at = 0, 0.0
+    previous: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def handler(number: int, frame: object) -> None:
+    def handler(number: int, frame: FrameType | None) -> None:
         nonlocal received, received_at
         if received:
             if parallel.world_size() == 1 or time.monotonic() > received_at + _LAUNCHER_REPEATS_SECONDS:
-                os._exit(128 + number)
+                _do_at_once(previous[number], number, frame)
             return
         received, received_at = number, time.monotonic()
         # Not `print`: the signal may have interrupted another `print`.
@@ -62,9 +65,19 @@ def stop_on_signal() -> Iterator[Callback]:
     if threading.current_thread() is not threading.main_thread():
         yield callback
         return
-    previous = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in previous:
+        signal.signal(number, handler)
     try:
         yield callback
     finally:
         for number, old_handler in previous.items():
             signal.signal(number, old_handler)
+
+
+def _do_at_once(handler: Any, number: int, frame: FrameType | None) -> None:
+    """What a signal does by its handler, a function or one of Python's constants."""
+    if callable(handler):
+        handler(number, frame)
+        return
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
