@@ -23,9 +23,9 @@ ROOMS = {
     "objectives": "losses optimizers penalties objective",
     "inference": "images sampling folding export",
     "training": "pickle_operations pdparams weights task update batch_parts state loop "
-    "log callbacks visualdl progress checkpoint diagnosis noise_to_image schedule",
-    "evaluation": "real_images records score",
-    "runs": "recipes resolve building folder generators clusters session experiment scoring board",
+    "log callbacks visualdl progress checkpoint diagnosis augmentation noise_to_image schedule",
+    "evaluation": "real_images records score monitoring",
+    "runs": "augmentation recipes resolve building folder generators clusters session experiment scoring board",
     "studies": "points stacked modes comparison report theory theory_figure",
     "bench": "machine processes counting cases tables workers",
     "commands": "command train sample evaluate export board compare modes bench theory train_classifier",

@@ -21,10 +21,12 @@ from paddle_gan.datasets import ImageSet, load_dataset, load_held_out
 from paddle_gan.datasets.feed import BatchFeed, on_disk_notice
 from paddle_gan.datasets.image_set import DiskImages, all_alike, fingerprint
 from paddle_gan.errors import UsageError
+from paddle_gan.evaluation.monitoring import copy_monitor, monitor
 from paddle_gan.evaluation.real_images import LEAST_IMAGES, MOST_REAL, reference_images
-from paddle_gan.evaluation.score import extractor_for, monitor
+from paddle_gan.evaluation.score import extractor_for
 from paddle_gan.features.clusters import Clusters
 from paddle_gan.objectives import OBJECTIVES
+from paddle_gan.runs.augmentation import automatic_notice, save_sheet
 from paddle_gan.runs.building import batch_feed, build, precision_of, schedules_of
 from paddle_gan.runs.clusters import run_clusters, save_clusters
 from paddle_gan.runs.folder import identity, refuse_other_run, run_name, short_path
@@ -45,6 +47,8 @@ _EVALUATIONS_IN_RUN = 10
 _LEAST_BETWEEN_EVALUATIONS = 100
 # Enough for the distance to fall with every measure of a default run; tools/evaluate.py takes 10,000.
 EVALUATION_SAMPLES = 2500
+# In more training images, copies take long to find, and are hardly made.
+_MOST_SEARCHED_FOR_COPIES = 10_000
 
 Say = Callable[[str], None]
 
@@ -78,14 +82,14 @@ def _run(given: TrainConfig, device: str, say: Say) -> Path:
     check_batch_size(config)
     precision_of(config, device)  # refused before anything is loaded
     data = _load(config)
-    for notice in [*notices, *_slow_notices(device), *_disk_notices(config, data), *_data_notices(data)]:
+    for notice in [*notices, *_slow_notices(device), *_data_notices(config, data)]:
         say(f"notice: {notice}")
     steps = config.steps or _steps(config, len(data))
     config = replace(config, steps=steps, epochs=None)
     session = _session(config, data, folder, steps)
     _check_same_job(config, session.fingerprint)
     clusters = run_clusters(config, data, session.fingerprint, folder, say)
-    task = build(config, len(data.classes), clusters.shares if clusters else None)
+    task = build(config, len(data.classes), clusters.shares if clusters else None, len(data))
     feed = batch_feed(config, data, task, clusters.labels if clusters else None)
     if parallel.rank():
         share(task)
@@ -117,6 +121,9 @@ def _write(
         share(task)
         if clusters and not task.step:
             save_clusters(clusters, session.fingerprint, folder)
+        if task.augmentation.transformations and not task.step:
+            value_range = task.generator.network.value_range
+            save_sheet(folder / "augmented.png", data, task.augmentation, value_range, config.seed)
         recorded = replace(config, steps=max(session.steps, task.step))
         write_text(folder / "config.json", json.dumps(asdict(recorded), indent=2) + "\n")
         _describe(config, data, task, session, device, say)
@@ -173,14 +180,11 @@ def _slow_notices(device: str) -> list[str]:
     return notices
 
 
-def _data_notices(data: ImageSet) -> list[str]:
-    """What is strange about the images."""
+def _data_notices(config: RunOptions, data: ImageSet) -> list[str]:
+    """What is strange about the images, and what follows from their number."""
+    on_disk = [on_disk_notice(data, config.workers)] if isinstance(data.images, DiskImages) else []
     alike = [f"all {len(data)} images of {data.name} are the same"] if all_alike(data) else []
-    return [*data.notices, *alike]
-
-
-def _disk_notices(config: RunOptions, data: ImageSet) -> list[str]:
-    return [on_disk_notice(data, config.workers)] if isinstance(data.images, DiskImages) else []
+    return [*on_disk, *data.notices, *alike, *automatic_notice(config, len(data))]
 
 
 def check_batch_size(config: RunOptions) -> None:
@@ -246,7 +250,8 @@ def _monitor(config: RunOptions, data: ImageSet) -> Callable[[nn.Layer, int, int
     )
     reference = reference_images(data, held_out, MOST_REAL, config.seed)
     extractor = extractor_for(config.dataset, config.channels, config.inception)
-    return monitor(extractor, reference, EVALUATION_SAMPLES)
+    copies = copy_monitor(data, reference) if len(data) <= _MOST_SEARCHED_FOR_COPIES else None
+    return monitor(extractor, reference.images, EVALUATION_SAMPLES, copies)
 
 
 def _describe(config: RunOptions, data: ImageSet, task: Task, session: Session, device: str, say: Say) -> None:

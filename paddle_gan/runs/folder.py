@@ -4,6 +4,7 @@ A run folder holds
 
     config.json           every option, filled in; reproduces the run
     clusters.safetensors  the cluster of each image, and what assigns further ones
+    augmented.png         ten images of the data, and what the discriminator sees of them, with augmentation
     metrics.jsonl         one line for each logged step
     samples/step-*.png    sample sheets, always from the same latents
     samples.gif           those sheets as an animation, at the end
@@ -48,7 +49,14 @@ _FREE = {
 }
 
 # What options mean in a run that is older than they are.
-_BEFORE = {"recipe": "paper", "clusters": 0, "r1": 0.0, "penalty_every": 1, "schedule": "constant"}
+_BEFORE = {
+    "recipe": "paper",
+    "clusters": 0,
+    "r1": 0.0,
+    "penalty_every": 1,
+    "schedule": "constant",
+    "augment": ("none",),
+}
 
 
 def identity(config: TrainConfig) -> dict[str, Any]:
@@ -82,6 +90,9 @@ def read_config(folder: Path) -> RunOptions:
             raise UsageError(f"it has options that this version does not know, as {legible(min(unknown))}")
         for name, value in _BEFORE.items():
             options.setdefault(name, value)
+        for name, value in options.items():
+            if isinstance(value, list):  # JSON's form of an option that takes several values
+                options[name] = tuple(value)
         # Options that a run of this project has written stay as they are. In a file of another origin, open options
         # are filled in, and options that do not go together are refused, as on the command line.
         return resolve(TrainConfig(**options), "cpu").config
