@@ -90,9 +90,6 @@ def read_config(folder: Path) -> RunOptions:
             raise UsageError(f"it has options that this version does not know, as {legible(min(unknown))}")
         for name, value in _BEFORE.items():
             options.setdefault(name, value)
-        for name, value in options.items():
-            if isinstance(value, list):  # JSON's form of an option that takes several values
-                options[name] = tuple(value)
         # Options that a run of this project has written stay as they are. In a file of another origin, open options
         # are filled in, and options that do not go together are refused, as on the command line.
         return resolve(TrainConfig(**options), "cpu").config
