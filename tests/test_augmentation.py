@@ -19,7 +19,7 @@ from paddle_gan.runs.experiment import run
 from paddle_gan.runs.folder import read_config
 from paddle_gan.runs.resolve import resolve
 from paddle_gan.training import augmentation as module
-from paddle_gan.training.augmentation import TRANSFORMATIONS, Augmentation, adapt, augmented, overfitting
+from paddle_gan.training.augmentation import TRANSFORMATIONS, Augmentation, adapt, draw_change, overfitting
 from paddle_gan.training.noise_to_image import discriminator_step, generator_step
 
 ALL = tuple(TRANSFORMATIONS.values())
@@ -68,11 +68,17 @@ def test_a_change_is_what_it_says(name, shape, value_range):
     numbers[0], numbers[1] = 0.0, 1 - 1e-9  # the ends of every range
     changed = random.integers(0, 2, 40).astype("float64")
     changed[:2] = 1
-    given = (paddle.to_tensor(array) for array in (images, numbers, changed))
-    found = TRANSFORMATIONS[name].apply(*given, value_range).numpy()
+    given = (paddle.to_tensor(array) for array in (numbers, changed))
+    change = TRANSFORMATIONS[name].change(images.shape, *given, value_range)
+    found = change(paddle.to_tensor(images)).numpy()
     for i, image in enumerate(images):
         expected = BY_HAND[name](image, numbers[i], value_range) if changed[i] else image
         np.testing.assert_allclose(found[i], expected, atol=1e-12)
+
+
+def augmented(images, augmentation, value_range, state=None):
+    """The images after a change that is drawn for them."""
+    return draw_change(augmentation, images, value_range, state)(images)
 
 
 def test_nothing_changes_with_probability_0_and_everything_with_1():
@@ -116,11 +122,18 @@ def test_gradients_of_both_orders_agree_with_differences(shape):
 
 
 def test_the_sign_of_overfitting_is_measured_from_the_boundary():
+    def sign(real, fake, boundary):
+        return overfitting(real, fake, boundary)[module.OVERFITTING].item()
+
     real, fake = paddle.to_tensor([2.0, 0.4, -1.0, 0.6]), paddle.to_tensor([3.0, 0.0, -2.0, 0.0])
-    assert overfitting(real, fake, 0.0).item() == 0.5
-    assert overfitting(real, fake, 0.5).item() == 0.0
-    assert overfitting(real, fake, None).item() == 0.5
-    assert overfitting(real + 7, fake + 7, None).item() == 0.5
+    assert sign(real, fake, 0.0) == 0.5 and sign(real, fake, 0.5) == 0.0
+    assert sign(real, fake, None) == sign(real + 7, fake + 7, None) == 0.5
+
+
+def test_a_point_between_changed_images_is_a_changed_point_between_them():
+    real, fake = paddle.randn([8, 3, 16, 20], "float64"), paddle.randn([8, 3, 16, 20], "float64")
+    change = draw_change(Augmentation(ALL, 0.8), real, RANGE)
+    np.testing.assert_allclose(change(0.3 * real + 0.7 * fake), 0.3 * change(real) + 0.7 * change(fake), atol=1e-12)
 
 
 def test_at_its_boundary_a_loss_pulls_equally_to_both_sides():
@@ -156,6 +169,11 @@ def test_the_probability_follows_the_sign_of_overfitting():
     assert state.tolist() == pytest.approx([0.8, 1.0])
 
 
+def everywhere_the_first(count: int, size: int) -> paddle.Tensor:
+    """Matrices that bring the pixels of place 0 to every place."""
+    return (paddle.arange(size) == 0).astype("float32").expand([count, 1, size, size])
+
+
 def recorded(network, calls):
     """Let a network note the images that it gets."""
     forward = network.forward
@@ -170,7 +188,9 @@ def recorded(network, calls):
 @pytest.mark.parametrize("loss", ["wgan-gp", "rpgan-r1-r2", "lsgan"])
 def test_a_conditional_step_shows_the_discriminator_changed_images_only(loss, monkeypatch):
     """Real and generated ones, in both steps, and in the points of a penalty; with labels and in parts of a batch."""
-    monkeypatch.setattr(module, "_shifted_indices", lambda size, drawn, changed: paddle.zeros([len(drawn), size]))
+    monkeypatch.setattr(
+        module, "_places", lambda table, chosen, dtype: everywhere_the_first(len(chosen), table.shape[1])
+    )
     task = tiny_task(loss=loss, conditional=True, augment=("translation",), augment_strength=1.0, accumulate=2)
     for player in task.players.values():
         player.network.train()

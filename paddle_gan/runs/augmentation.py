@@ -11,7 +11,7 @@ from paddle_gan.datasets import ImageSet
 from paddle_gan.errors import UsageError
 from paddle_gan.inference.images import grid, save_png, to_uint8
 from paddle_gan.system.randomness import seeded
-from paddle_gan.training.augmentation import MOST_ADAPTIVE, TRANSFORMATIONS, Augmentation, ValueRange, augmented
+from paddle_gan.training.augmentation import MOST_ADAPTIVE, TRANSFORMATIONS, Augmentation, ValueRange, draw_change
 
 # With many more images a discriminator does not learn them by heart, and augmentation gains nothing (Karras et al.
 # 2020, section 4.1).
@@ -100,6 +100,6 @@ def save_sheet(path: Path, data: ImageSet, augmentation: Augmentation, value_ran
     images = paddle.to_tensor(np.tile(pixels, (_SHEET_ROWS, 1, 1, 1))).astype("float32") * ((high - low) / 255) + low
     most = paddle.to_tensor([MOST_ADAPTIVE, 0.0]) if augmentation.adaptive else None
     with seeded("augmented", seed):
-        changed = augmented(images, augmentation, value_range, most)
+        changed = draw_change(augmentation, images, value_range, most)(images)
     sheet = np.concatenate([pixels.transpose(0, 2, 3, 1), to_uint8(changed.numpy(), value_range)])
     save_png(path, grid(sheet, len(pixels)))

@@ -6,15 +6,20 @@ does not learn to make changed images as long as the change of the whole distrib
 "ADA", section 2.2), so the changes are applied with a probability below 1. The gradient reaches the generator through
 the changes (Zhao et al. 2020, "DiffAugment"; its ranges are taken here).
 
-Every function is linear in the images, made of matrix products, so it has exact gradients of any order. Images are
-[N, C, H, W] with any H and W, and 1 (grey), 3 (colour) or 4 channels (colour and alpha, which no colour changes).
+Every change is affine, made of matrix products, so it has exact gradients of any order. The real and the generated
+images of a step get the same changes, row by row: a point between two changed images is then a changed point between
+these images. Images are [N, C, H, W] with any H and W, and 1 (grey), 3 (colour) or 4 channels (colour and alpha, which
+stays as it is when colours change).
 
 The probability is fixed, or it follows a sign of overfitting, see `adapt`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from typing import Any
 
+import numpy as np
 import paddle
 import paddle.nn.functional as F
 from paddle import Tensor
@@ -39,19 +44,21 @@ _BRIGHTNESS, _CONTRAST, _SATURATION = 0.5, 0.5, 1.0
 OVERFITTING = "augmentation/overfitting"
 
 ValueRange = tuple[float, float]
+# Of images, [N, C, H, W], to images of the same shape.
+Change = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Transformation:
-    """A random change of images.
+    """A kind of random change.
 
     Attributes:
-        apply: takes images [N, C, H, W], the numbers that were drawn [N, draws], 1 or 0 for each image that is changed
-            or not [N], all of one type, and the value range; returns images of the same shape.
+        change: makes a change of numbers that were drawn. It takes the shape of images, [N, C, H, W]; the numbers
+            [N, draws]; 1 or 0 for each image that is changed or not, [N], of the type of the images; their value range.
         draws: random numbers for each image, uniform in [0, 1).
     """
 
-    apply: Callable[[Tensor, Tensor, Tensor, ValueRange], Tensor]
+    change: Callable[[Sequence[int], Tensor, Tensor, ValueRange], Change]
     draws: int
 
 
@@ -79,124 +86,140 @@ class Augmentation:
 NO_AUGMENTATION = Augmentation()
 
 
-def augmented(
-    images: Tensor, augmentation: Augmentation, value_range: ValueRange, state: Tensor | None = None
-) -> Tensor:
-    """The images after the changes, each of which is applied to each image with the probability.
+def draw_change(
+    augmentation: Augmentation, images: Tensor, value_range: ValueRange, state: Tensor | None = None
+) -> Change:
+    """Draw the changes of a batch, each of which is applied to each image with the probability.
 
     All random numbers are drawn from Paddle's generator as it stands, those of the global batch in one call; this
     process takes its rows.
 
     Args:
-        images: [N, C, H, W].
         augmentation: what is applied.
+        images: [N, C, H, W], of whose shape and type are all images that will be changed.
         value_range: of the images.
         state: of an adaptive probability, see `adapt`; None for the fixed one.
     """
     if not augmentation.transformations:
-        return images
+        return lambda images: images
     probability = augmentation.probability if state is None else state[0]
     sizes = [1 + transformation.draws for transformation in augmentation.transformations]
     shape = [parallel.global_rows(images.shape[0]), sum(sizes)]
     drawn = parallel.shard(paddle.rand(shape, dtype=images.dtype)).split(sizes, axis=1)
-    for transformation, numbers in zip(augmentation.transformations, drawn, strict=True):
-        changed = (numbers[:, 0] < probability).astype(images.dtype)
-        images = transformation.apply(images, numbers[:, 1:], changed, value_range)
-    return images
+    changes = [
+        transformation.change(
+            images.shape, numbers[:, 1:], (numbers[:, 0] < probability).astype(images.dtype), value_range
+        )
+        for transformation, numbers in zip(augmentation.transformations, drawn, strict=True)
+    ]
+    return lambda images: reduce(lambda changed, change: change(changed), changes, images)
 
 
-def mirrored(images: Tensor, drawn: Tensor, changed: Tensor, value_range: ValueRange) -> Tensor:
+def mirroring(shape: Sequence[int], drawn: Tensor, changed: Tensor, value_range: ValueRange) -> Change:
     """Left and right exchanged, in half of the images. Not for images that have a direction, such as digits or text."""
-    width = images.shape[3]
-    flipped = (changed * (drawn[:, 0] < 0.5).astype(drawn.dtype)).unsqueeze(1)
-    columns = paddle.arange(width, dtype=drawn.dtype).unsqueeze(0)
-    return _columns_from(images, columns + flipped * (width - 1 - 2 * columns))
+    width = shape[3]
+    columns = np.stack([np.arange(width), np.arange(width)[::-1]])
+    flipped = changed * (drawn[:, 0] < 0.5).astype(changed.dtype)
+    columns = _places(columns, flipped, changed.dtype)
+    return lambda images: paddle.matmul(images, columns, transpose_y=True)
 
 
-def shifted(images: Tensor, drawn: Tensor, changed: Tensor, value_range: ValueRange) -> Tensor:
+def shifting(shape: Sequence[int], drawn: Tensor, changed: Tensor, value_range: ValueRange) -> Change:
     """Moved by whole pixels, up to an eighth of each side in each direction; reflected at the edges."""
-    height, width = images.shape[2:]
-    rows = _shifted_indices(height, drawn[:, 0], changed)
-    columns = _shifted_indices(width, drawn[:, 1], changed)
-    return _columns_from(_rows_from(images, rows), columns)
+    rows, columns = (_shifted_places(size, drawn[:, axis], changed) for axis, size in enumerate(shape[2:]))
+    return lambda images: paddle.matmul(paddle.matmul(rows, images), columns, transpose_y=True)
 
 
-def recoloured(images: Tensor, drawn: Tensor, changed: Tensor, value_range: ValueRange) -> Tensor:
+def recolouring(shape: Sequence[int], drawn: Tensor, changed: Tensor, value_range: ValueRange) -> Change:
     """Another brightness (±a quarter of the value range), saturation (0 to 2 times) and contrast (½ to 1½ times).
 
     With the mean m of a pixel's colours and the middle M of the value range, a colour x becomes
     M + contrast · (m + saturation · (x − m) − M) + brightness. Nothing is clipped, which could not be undone.
     """
-    count, channels = images.shape[:2]
-    low, high = value_range
+    channels, (low, high) = shape[1], value_range
+    is_colour = np.arange(channels) < (3 if channels == 4 else channels)
+    mean = np.outer(is_colour, is_colour) / is_colour.sum()
+    colours, beside_mean, others, flags = (
+        paddle.to_tensor(array, changed.dtype)
+        for array in (np.diag(is_colour), np.diag(is_colour) - mean, np.diag(~is_colour), is_colour[:, None])
+    )
+    signed = ((2 * drawn - 1) * changed.unsqueeze(1)).reshape([-1, 3, 1, 1])
     brightness, saturation, contrast = (
-        changed * factor * (2 * drawn[:, i] - 1) for i, factor in enumerate((_BRIGHTNESS, _SATURATION, _CONTRAST))
+        _BRIGHTNESS * signed[:, 0],
+        _SATURATION * signed[:, 1],
+        1 + _CONTRAST * signed[:, 2],
     )
-    contrast = 1 + contrast
-    colours = 3 if channels == 4 else channels
-    is_colour = paddle.arange(channels) < colours
-    colour = is_colour.astype(images.dtype)
-    alone, mean = paddle.diag(colour), paddle.outer(colour, colour) / colours
-    matrices = (
-        paddle.diag(1 - colour)
-        + (contrast * (1 + saturation)).reshape([-1, 1, 1]) * alone
-        - (contrast * saturation).reshape([-1, 1, 1]) * mean
-    )
-    constant = (1 - contrast) * (low + high) / 2 + brightness * (high - low) / 2
-    pixels = images.reshape([count, channels, -1])
-    added = (constant.unsqueeze(1) * colour).unsqueeze(2).expand(pixels.shape)
-    return (paddle.matmul(matrices, pixels) + added).reshape(images.shape)
+    matrices = contrast * (colours + saturation * beside_mean) + others
+    added = ((1 - contrast) * ((low + high) / 2) + brightness * ((high - low) / 2)) * flags
+
+    def change(images: Tensor) -> Tensor:
+        pixels = images.reshape([shape[0], channels, -1])
+        # Two summands of equal shapes: Paddle adds a smaller one slowly.
+        return (paddle.matmul(matrices, pixels) + added.expand(pixels.shape)).reshape(shape)
+
+    return change
 
 
-def cut_out(images: Tensor, drawn: Tensor, changed: Tensor, value_range: ValueRange) -> Tensor:
+def cutting(shape: Sequence[int], drawn: Tensor, changed: Tensor, value_range: ValueRange) -> Change:
     """A rectangle of half the height and half the width becomes middle grey; its centre is any pixel."""
-    inside = [
-        _around((drawn[:, i] * size).floor(), size, round(size * _CUT)) for i, size in enumerate(images.shape[2:])
-    ]
-    cut = paddle.matmul((changed.unsqueeze(1) * inside[0]).unsqueeze(2), inside[1].unsqueeze(1))
-    cut = cut.unsqueeze(1).expand(images.shape)
-    middle = sum(value_range) / 2
-    kept = images * (1 - cut)
-    return kept + middle * cut if middle else kept
+    inside = [_around(size, round(size * _CUT), drawn[:, axis]) for axis, size in enumerate(shape[2:])]
+    cut = paddle.matmul((changed.unsqueeze(1) * inside[0]).unsqueeze(2), inside[1].unsqueeze(1)).unsqueeze(1)
+    kept, middle = 1 - cut, sum(value_range) / 2
+
+    def change(images: Tensor) -> Tensor:
+        changed = images * kept.expand(shape)
+        return changed + middle * cut if middle else changed
+
+    return change
 
 
 TRANSFORMATIONS: dict[str, Transformation] = {
-    "flip": Transformation(mirrored, draws=1),
-    "translation": Transformation(shifted, draws=2),
-    "colour": Transformation(recoloured, draws=3),
-    "cutout": Transformation(cut_out, draws=2),
+    "flip": Transformation(mirroring, draws=1),
+    "translation": Transformation(shifting, draws=2),
+    "colour": Transformation(recolouring, draws=3),
+    "cutout": Transformation(cutting, draws=2),
 }
 
 
-def _around(centres: Tensor, size: int, length: int) -> Tensor:
-    """1 at the places within `length` pixels around each centre, else 0: [N] to [N, size]."""
-    places = paddle.arange(size, dtype=centres.dtype).unsqueeze(0)
-    first = (centres - length // 2).unsqueeze(1)
-    return paddle.logical_and(places >= first, places < first + length).astype(centres.dtype)
+def _whole(drawn: Tensor, count: int) -> Tensor:
+    """Numbers 0 ... count − 1 from uniform ones; float32 may round the greatest up to `count`."""
+    return (drawn * count).floor().clip(max=count - 1)
 
 
-def _shifted_indices(size: int, drawn: Tensor, changed: Tensor) -> Tensor:
-    """For each image and place, the place that its pixels come from: [N] uniform numbers to [N, size]."""
+def _around(size: int, length: int, drawn: Tensor) -> Tensor:
+    """1 at the places within `length` pixels around a random one, else 0: [N] to [N, size]."""
+    from_centre = np.arange(size) - np.arange(size)[:, None] + length // 2
+    table = paddle.to_tensor((from_centre >= 0) & (from_centre < length), drawn.dtype)
+    return paddle.gather(table, _whole(drawn, size).astype("int64"))
+
+
+def _shifted_places(size: int, drawn: Tensor, changed: Tensor) -> Tensor:
+    """The matrices of random shifts, see `_places`: [N] to [N, 1, size, size]."""
     most = int(size * _SHIFT)
-    shift = changed * ((drawn * (2 * most + 1)).floor() - most)
-    source = (paddle.arange(size, dtype=drawn.dtype).unsqueeze(0) - shift.unsqueeze(1)).abs()
-    return (size - 1) - (size - 1 - source).abs()
+    places = np.abs(np.arange(size) - np.arange(-most, most + 1)[:, None])
+    places = np.minimum(places, 2 * (size - 1) - places)
+    return _places(places, most + changed * (_whole(drawn, 2 * most + 1) - most), changed.dtype)
 
 
-def _rows_from(images: Tensor, source: Tensor) -> Tensor:
-    """Row i of each image is its row source[n, i], as a product with a matrix: a gather has no second gradient."""
-    matrices = F.one_hot(source.astype("int64"), images.shape[2]).astype(images.dtype)
-    return paddle.matmul(matrices.unsqueeze(1), images)
+def _places(table: np.ndarray, chosen: Tensor, dtype: Any) -> Tensor:
+    """Matrices that bring to each place i of a side the pixels of the place table[chosen[n], i].
+
+    A product with them has gradients of any order, which Paddle's gather has not.
+
+    Args:
+        table: whole numbers [K, size].
+        chosen: numbers 0 ... K − 1: [N].
+        dtype: of the matrices.
+
+    Returns:
+        [N, 1, size, size].
+    """
+    places = paddle.gather(paddle.to_tensor(table), chosen.astype("int64"))
+    return F.one_hot(places, table.shape[1]).astype(dtype).unsqueeze(1)
 
 
-def _columns_from(images: Tensor, source: Tensor) -> Tensor:
-    """Column j of each image is its column source[n, j]."""
-    matrices = F.one_hot(source.astype("int64"), images.shape[3]).astype(images.dtype)
-    return paddle.matmul(images, matrices.unsqueeze(1), transpose_y=True)
-
-
-def overfitting(real_logits: Tensor, fake_logits: Tensor, boundary: float | None) -> Tensor:
-    """E[sign(D(x) − boundary)] of a batch, in [−1, 1]: 0-D (r_t of Karras et al. 2020, eq. 1).
+def overfitting(real_logits: Tensor, fake_logits: Tensor, boundary: float | None) -> dict[str, Tensor]:
+    """E[sign(D(x) − boundary)] of a batch, in [−1, 1], as the scalar OVERFITTING (r_t of Karras et al. 2020, eq. 1).
 
     A discriminator that knows the training images by heart is sure of every one: the value goes to 1. A boundary of
     None stands for a loss of differences, where the logits have no zero: then each real image is compared with a
@@ -206,7 +229,8 @@ def overfitting(real_logits: Tensor, fake_logits: Tensor, boundary: float | None
         real_logits, fake_logits: of training images and generated images, of one shape.
         boundary: see `objectives.Objective`.
     """
-    return paddle.sign(real_logits - (fake_logits if boundary is None else boundary)).mean().detach()
+    sign = paddle.sign(real_logits - (fake_logits if boundary is None else boundary))
+    return {OVERFITTING: sign.mean().detach()}
 
 
 @paddle.no_grad()

@@ -23,7 +23,7 @@ from paddle_gan.objectives.objective import Objective
 from paddle_gan.objectives.penalties import Role, StepBatch
 from paddle_gan.system import parallel
 from paddle_gan.system.randomness import seeded
-from paddle_gan.training.augmentation import NO_AUGMENTATION, OVERFITTING, Augmentation, adapt, augmented, overfitting
+from paddle_gan.training.augmentation import NO_AUGMENTATION, Augmentation, Change, adapt, draw_change, overfitting
 from paddle_gan.training.batch_parts import add_penalties, best, logits_of, means, split, update_anchors
 from paddle_gan.training.task import BatchSource, Player, new_player
 from paddle_gan.training.update import (
@@ -204,12 +204,13 @@ def discriminator_loss(
     objective, network, precision = task.objective, task.discriminator.network, task.precision
     with frozen(task.generator.network):
         fake = precision.forward(task.generator.network, latents, labels)
-    real, fake = augment(task, real), augment(task, fake)
+    change = draw_change_of(task, real)
+    real, fake = change(real), change(fake)
     real_logits, fake_logits = logits_of(network, [real, fake], labels, precision)
     loss = objective.discriminator_loss(real_logits, fake_logits)
     scalars = {"loss/discriminator": loss, "mean_logit/real": real_logits.mean(), "mean_logit/fake": fake_logits.mean()}
     if task.augmentation.adaptive:
-        scalars[OVERFITTING] = overfitting(real_logits, fake_logits, objective.boundary)
+        scalars |= overfitting(real_logits, fake_logits, objective.boundary)
     if task.lecam:
         loss = loss + task.lecam * lecam_regulariser(real_logits, fake_logits, task.buffers["anchors"])
     batch = StepBatch(real=real, fake=fake, latents=latents, labels=labels)
@@ -264,11 +265,12 @@ def generator_loss(
     """The loss of the generator, penalties included, and 0-D tensors to log; arguments as in its step."""
     objective, network, discriminator = task.objective, task.generator.network, task.discriminator.network
     fake = task.precision.forward(network, latents, labels)
-    fake_logits = task.precision.forward(discriminator, augment(task, fake), labels)
+    change = draw_change_of(task, fake)
+    fake_logits = task.precision.forward(discriminator, change(fake), labels)
     if objective.relativistic:
         assert real is not None, "this objective compares generated images with real ones"
         with paddle.no_grad():
-            real_logits = task.precision.forward(discriminator, augment(task, real), labels)
+            real_logits = task.precision.forward(discriminator, change(real), labels)
         loss = objective.generator_loss(real_logits, fake_logits)
     else:
         loss = objective.generator_loss(best(fake_logits, task.best_share))
@@ -277,9 +279,9 @@ def generator_loss(
     return add_penalties(objective, Role.GENERATOR, network, batch, task.step, loss, scalars), scalars
 
 
-def augment(task: NoiseToImage, images: Tensor) -> Tensor:
-    """Images as the discriminator sees them, [N, C, H, W]."""
-    return augmented(images, task.augmentation, task.generator.network.value_range, task.buffers.get("augmentation"))
+def draw_change_of(task: NoiseToImage, images: Tensor) -> Change:
+    """The augmentation of a batch like `images`, [N, C, H, W]: the discriminator sees them only after it."""
+    return draw_change(task.augmentation, images, task.generator.network.value_range, task.buffers.get("augmentation"))
 
 
 def draw_latents(task: NoiseToImage, count: int) -> Tensor:
