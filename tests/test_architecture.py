@@ -23,9 +23,9 @@ ROOMS = {
     "objectives": "losses optimizers penalties objective",
     "inference": "images sampling npz_files folding export",
     "training": "pickle_operations pdparams weights task update batch_parts state loop "
-    "log callbacks visualdl progress checkpoint diagnosis noise_to_image schedule",
-    "evaluation": "real_images records score",
-    "runs": "recipes resolve building folder generators clusters session execution experiment "
+    "log callbacks visualdl progress checkpoint diagnosis augmentation noise_to_image schedule",
+    "evaluation": "real_images records score monitoring",
+    "runs": "augmentation recipes resolve building folder generators clusters session execution experiment "
     "scoring curves run overview board",
     "studies": "points stacked modes comparison report theory theory_figure",
     "bench": "machine processes counting cases tables workers",

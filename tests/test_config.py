@@ -57,7 +57,7 @@ def test_an_alias_stands_for_a_name_and_is_none(aliases, own):
 def test_options_have_the_own_name_of_what_was_given_by_an_alias():
     config = TrainConfig(loss="wgan_gp", generator="writeup", discriminator="writeup")
     assert (config.loss, config.generator, config.discriminator) == ("wgan-gp", "tutorial", "tutorial")
-    assert CompareConfig(loss=("mse", "gan")).loss == ("lsgan", "gan")
+    assert CompareConfig(loss=("mse", "gan")).loss == CompareConfig(loss=["mse", "gan"]).loss == ("lsgan", "gan")
     assert BenchConfig(against="writeup", generator=("writeup",)) == BenchConfig(
         against="tutorial", generator=("tutorial",)
     )

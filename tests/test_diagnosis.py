@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from conftest import command_line, train
+from PIL import Image
 from visualdl import LogReader
 
 from paddle_gan.objectives import OBJECTIVES
@@ -24,6 +25,10 @@ FAILING = {
     ),
     "weights_at_bound": "--loss wgan --weight-clip 1e-4 --steps 260",
     "penalised_norm_off": "--loss wgan-gp --penalty-weight 1e-4 --learning-rate 2e-3 --steps 260",
+    "samples_copied": (
+        "--loss gan-r1 --dataset TWELVE --image-size 16 --channels 1 --conditional --batch-size 24 --width 8 "
+        "--discriminator-width 8 --learning-rate 2e-3 --ema-decay 0.9 --steps 210 --evaluate-every 200"
+    ),
 }
 
 
@@ -37,9 +42,20 @@ def told(run: Path) -> dict[str, list[tuple[int, str]]]:
     return found
 
 
+@pytest.fixture(scope="module")
+def twelve(tmp_path_factory) -> Path:
+    """A folder of twelve classes with one small image each."""
+    folder, random = tmp_path_factory.mktemp("twelve"), np.random.default_rng(0)
+    for i in range(12):
+        rough = Image.fromarray(random.integers(0, 256, (3, 3), dtype=np.uint8))
+        (folder / f"{i:02d}").mkdir()
+        rough.resize((16, 16), Image.Resampling.BICUBIC).save(folder / f"{i:02d}" / "one.png")
+    return folder
+
+
 @pytest.mark.parametrize("fault", FAULTS)
-def test_fires_on_a_run_that_fails_so(tmp_path, fault):
-    options = FAILING[fault].split()
+def test_fires_on_a_run_that_fails_so(tmp_path, twelve, fault):
+    options = FAILING[fault].replace("TWELVE", str(twelve)).split()
     if "--evaluate-every" not in options:
         options += ["--evaluate-every", "0"]
     done = train(tmp_path, "--log-every", 5, *options)
@@ -98,6 +114,20 @@ def test_a_fall_of_diversity():
     rising, falling = lambda i: 0.2 * (i + 1), lambda i: (0.3, 0.7, 0.5, 0.34, 0.3)[i]
     assert run_through("gan", lines(5, evaluation__diversity=rising)) == []
     assert run_through("gan", lines(5, evaluation__diversity=falling)) == ["diagnosis/samples_alike"]
+
+
+def test_copies_are_compared_with_those_by_chance():
+    """Two measures in sequence above 0.1 and three times the share in real images."""
+
+    def reported(shares: list[float], chance: float) -> bool:
+        values = {
+            "evaluation__near_copies": lambda i: shares[i],
+            "evaluation__near_copies_by_chance": lambda i: chance,
+        }
+        return run_through("gan", lines(len(shares), **values)) == ["diagnosis/samples_copied"]
+
+    assert reported([0.0, 0.12, 0.11], 0.0) and reported([0.5, 0.5], 0.1)
+    assert not reported([0.12], 0.0) and not reported([0.12, 0.09, 0.12], 0.0) and not reported([0.5, 0.5], 0.2)
 
 
 def test_what_guessing_and_knowing_cost():

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import paddle
@@ -15,11 +16,13 @@ from paddle_gan.datasets.image_set import ImageSet
 from paddle_gan.datasets.resize import block_means
 from paddle_gan.errors import DataError, UsageError
 from paddle_gan.evaluation import score as evaluation
+from paddle_gan.evaluation.monitoring import copy_monitor, monitor
 from paddle_gan.evaluation.real_images import real_images, reference_images
 from paddle_gan.evaluation.records import FIGURES
 from paddle_gan.features.classifier import Extracted
 from paddle_gan.features.extractors import Extractor, classifier_extractor, random_extractor, to_grey_28
 from paddle_gan.inference import npz_files
+from paddle_gan.metrics import near_copies
 
 COUNT = 1500
 
@@ -129,7 +132,7 @@ def test_halves_of_a_set_without_test_images():
     assert len(real.reference) == len(real.floor) == 10 and len(real.training) == 21 and len(real.others) == 11
     together = np.concatenate([real.reference.transpose(0, 3, 1, 2), images.images[real.others]])
     assert sorted(map(bytes, together)) == sorted(map(bytes, images.images))  # a division, nothing twice
-    np.testing.assert_array_equal(reference_images(images, None, 10_000, seed=1), real.reference)
+    np.testing.assert_array_equal(reference_images(images, None, 10_000, seed=1).images, real.reference)
     found = evaluation.baseline(real, random_extractor(3)).figures
     assert found["frechet_distance"] > 0 and found["near_copies"] == 0
     with pytest.raises(DataError, match="too few"):
@@ -176,11 +179,30 @@ def test_monitor_agrees_with_the_evaluation(mnist, unseen):
 
     real = real_images(*mnist, 500, 0)
     extractor = classifier_extractor("mnist")
-    values = evaluation.monitor(extractor, real.reference, 500)(Stored(), 0, 0)
+    values = monitor(extractor, real.reference, 500)(Stored(), 0, 0)
     record = evaluation.evaluate(unseen[0][:500], evaluation.baseline(real, extractor), {}, {"name": "x"}).record
     assert values["evaluation/frechet_distance"] == pytest.approx(record["figures"]["frechet_distance"]["samples"])
     assert values["evaluation/class_counts"] == record["class_counts"]["samples"]
     assert values["evaluation/diversity"] == pytest.approx(record["figures"]["diversity"]["samples"])
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+def test_copies_are_searched_for_during_training(mnist, held_out):
+    """The share among samples, and the share by chance among real images that the others are compared with."""
+    training, test = replace(mnist[0], images=mnist[0].images[:300]), mnist[1] if held_out else None
+    reference = reference_images(training, test, 100, seed=2)
+    measure = copy_monitor(training, reference)
+    real = real_images(training, test, 100, seed=2)
+    samples = real.reference.copy()
+    samples[:40] = training.images[:40].transpose(0, 2, 3, 1)
+    blocks = block_means(training.images.transpose(0, 2, 3, 1), 16)
+    by_chance = near_copies(block_means(real.reference, 16), blocks[real.others]).share
+    expected = near_copies(block_means(samples, 16), blocks).share
+    assert measure(samples) == {
+        "evaluation/near_copies": expected,
+        "evaluation/near_copies_by_chance": by_chance,
+    }
+    assert by_chance < 0.1 and expected == (pytest.approx(0.4, abs=0.05) if held_out else 1.0)
 
 
 # ---- The command line

@@ -84,7 +84,10 @@ def assert_equal_but_for_rounding(two: Path, one: Path) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        ("--loss", "wgan-gp", "--conditional", "--gradient-clip", 1),
+        (
+            *("--loss", "wgan-gp", "--conditional", "--gradient-clip", 1),
+            *("--augment", "translation", "colour", "cutout", "--augment-target", -0.9),
+        ),
         pytest.param(("--loss", "lsgan"), marks=pytest.mark.slow),
         pytest.param(("--loss", "wgan"), marks=pytest.mark.slow),
         pytest.param(("--loss", "gan-r1"), marks=pytest.mark.slow),

@@ -292,7 +292,7 @@ def test_workers_are_for_folders_and_few():
 def test_measures_are_the_same_and_read_what_they_need(pictures):
     read, disk = [], open_folder(pictures, 28, 1)
     noted, array = with_read(disk, read.append), in_memory(disk)
-    reference = reference_images(noted, None, 6, seed=1)
+    reference = reference_images(noted, None, 6, seed=1).images
     assert len(read) == 6
     real = [real_images(data, None, 10, seed=1) for data in (noted, array)]
     np.testing.assert_array_equal(reference, real[0].reference[:6])

@@ -32,6 +32,16 @@ NORMS = ("batch", "layer", "none")
 INITIALISERS = ("paddle", "kaiming", "dcgan", "he")
 CHANNELS = {1: "grey", 3: "colour"}
 
+AUGMENTATIONS = {
+    "auto": "translation colour cutout for fewer than 10,000 images",
+    "none": "",
+    "flip": "left and right exchanged",
+    "translation": "",
+    "colour": "",
+    "cutout": "",
+}
+AUGMENTATION_ALIASES = {"color": "colour"}
+
 OPTIMIZERS = ("adam", "rmsprop")
 SCHEDULES = {"constant": "", "linear": "", "cosine": "", "late": "constant for half of the run, then linear"}
 PRECISIONS = ("float32", "bfloat16", "float16")

@@ -115,6 +115,8 @@ def at_home(value: str) -> str:
 def settle(config: Any) -> None:
     """Check each value of a dataclass of options by itself, and replace aliases and ~ by what they stand for.
 
+    Of an option that takes several values, a list (JSON's form) becomes a tuple.
+
     Called from `__post_init__`, so that no options exist that were not checked, wherever they come from.
 
     Raises:
@@ -123,6 +125,8 @@ def settle(config: Any) -> None:
     """
     for item in fields(config):
         given = _read(item, getattr(config, item.name))
+        if isinstance(given, list) and tuple[str, ...] in _kinds(item):
+            given = tuple(given)
         _check_type(item, given)
         for value in given if isinstance(given, tuple) else (given,):
             _check_range(item, value)
@@ -145,8 +149,12 @@ def _read(item: Field, given: Any) -> Any:
         raise UsageError(f"{flag(item.name)} {legible(given)}: {error}") from error
 
 
+def _kinds(item: Field) -> tuple[Any, ...]:
+    return get_args(item.type) if isinstance(item.type, UnionType) else (item.type,)
+
+
 def _check_type(item: Field, value: Any) -> None:
-    kinds = get_args(item.type) if isinstance(item.type, UnionType) else (item.type,)
+    kinds = _kinds(item)
     if not any(_is(value, kind) for kind in kinds):
         refusal = " or ".join(_KINDS[kind] for kind in kinds if kind in _KINDS)
         raise UsageError(f"{flag(item.name)} {legible(value)}: {refusal}")

@@ -54,6 +54,30 @@ class TrainConfig:
         at_least=0,
     )
     lecam: float = option(0.0, "objective", "lambda of LeCam regularisation, for few images", at_least=0)
+    augment: tuple[str, ...] | None = option(
+        None,
+        "objective",
+        "random changes of all images that the discriminator sees, for few images",
+        names.AUGMENTATIONS,
+        aliases=names.AUGMENTATION_ALIASES,
+        unset="auto with a tuned recipe, else none",
+    )
+    augment_strength: float | None = option(
+        None,
+        "objective",
+        "probability of each of these changes",
+        unset="adapted to how much the discriminator overfits",
+        at_least=0,
+        at_most=1,
+    )
+    augment_target: float | None = option(
+        None,
+        "objective",
+        "sign of overfitting that the probability is adapted to: 0 for none, 1 for images known by heart",
+        unset="0.6",
+        more_than=-1,
+        less_than=1,
+    )
     recipe: str | None = shared.recipe("objective")
     label_smoothing: float | None = option(
         None, "objective", "one-sided: the real target is 1 - this value; gan only", at_least=0, less_than=1

@@ -81,10 +81,17 @@ def real_images(training: ImageSet, held_out: ImageSet | None, count: int, seed:
     )
 
 
-def reference_images(training: ImageSet, held_out: ImageSet | None, count: int, seed: int) -> np.ndarray:
+class Reference(NamedTuple):
+    """The reference of `RealImages` alone, and its `others`."""
+
+    images: np.ndarray
+    others: Indices
+
+
+def reference_images(training: ImageSet, held_out: ImageSet | None, count: int, seed: int) -> Reference:
     """The reference of `real_images` alone; no other image is read from the disk."""
     chosen = _choose(training, held_out, count, seed)
-    return select(chosen.source, chosen.reference)
+    return Reference(select(chosen.source, chosen.reference), chosen.others)
 
 
 def select(data: ImageSet, indices: Indices) -> np.ndarray:

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import paddle
-import paddle.nn as nn
 
 import paddle_gan
 from paddle_gan import metrics
 from paddle_gan.config.sizes import ImageSize, shown, sides
+from paddle_gan.datasets import ImageSet
 from paddle_gan.datasets.resize import block_means
 from paddle_gan.errors import DataError
 from paddle_gan.evaluation.real_images import LEAST_IMAGES, RealImages, select
@@ -28,7 +28,6 @@ from paddle_gan.features.extractors import (
     inception_extractor,
     random_extractor,
 )
-from paddle_gan.inference.sampling import generate
 
 # Copies are searched for in images of at most this size.
 _COPY_SIZE = 16
@@ -159,8 +158,7 @@ def baseline(real: RealImages, extractor: Extractor, progress: Progress = lambda
     """
     progress("features of real images")
     reference, floor = extract(real.reference, extractor), extract(real.floor, extractor)
-    chunks = (slice(start, start + _CHUNK) for start in range(0, len(real.training), _CHUNK))
-    training = np.concatenate([copy_blocks(select(real.training, chunk)) for chunk in chunks])
+    training = copy_blocks_of(real.training)
     figures = _figures(floor, reference, "real images", progress)
     progress("near-copies in real images")
     # The reference, which was held out, is searched for copies: those that are found are copies by chance.
@@ -176,6 +174,12 @@ def baseline(real: RealImages, extractor: Extractor, progress: Progress = lambda
         figures=figures,
         class_counts=counts,
     )
+
+
+def copy_blocks_of(training: ImageSet) -> np.ndarray:
+    """`copy_blocks` of all images of a set, which is read in parts."""
+    chunks = (slice(start, start + _CHUNK) for start in range(0, len(training), _CHUNK))
+    return np.concatenate([copy_blocks(select(training, chunk)) for chunk in chunks])
 
 
 def _figures(
@@ -274,34 +278,3 @@ def _neighbours(images: np.ndarray, real: RealImages, copies: metrics.NearCopies
     closest = np.argsort(copies.relative, kind="stable")[:_SHOWN_NEIGHBOURS]
     pairs = np.stack([images[closest], select(real.training, copies.indices[closest])], axis=1)
     return pairs.reshape(-1, *images.shape[1:])
-
-
-def monitor(extractor: Extractor, reference: np.ndarray, count: int) -> Callable[[nn.Layer, int, int], dict[str, Any]]:
-    """A quick evaluation for use during training; the features of the reference are computed once.
-
-    Args:
-        extractor: gives the features.
-        reference: real images, uint8 [N, H, W, C].
-        count: samples at each call.
-
-    Returns:
-        A function from (generator, seed, classes) to the values to log. It leaves the generator in evaluation mode.
-    """
-    real = extract(reference, extractor)
-    moments = metrics.Moments().add(real.features)
-
-    def measure(generator: nn.Layer, seed: int, classes: int) -> dict[str, Any]:
-        images = [batch.images for batch in generate(generator, count, seed, classes)]
-        samples = extract(np.concatenate(images), extractor)
-        values: dict[str, Any] = {
-            "evaluation/frechet_distance": metrics.frechet_distance(metrics.Moments().add(samples.features), moments),
-            "evaluation/diversity": diversity(samples.features, real.features),
-        }
-        if samples.probabilities is not None:
-            covered = metrics.mode_coverage(samples.class_counts, real.class_counts)
-            values["evaluation/classes_reached"] = covered.modes
-            values["evaluation/class_kl"] = covered.divergence
-            values["evaluation/class_counts"] = samples.class_counts.tolist()
-        return values
-
-    return measure

@@ -57,6 +57,7 @@ OBJECTIVES: dict[str, Objective] = {
         lsgan_discriminator_loss,
         lsgan_generator_loss,
         source="Mao et al. 2017, eq. 9: linear output, codes 0 and 1",
+        boundary=0.5,
     ),
     "lsgan-sigmoid": Objective(
         lsgan_sigmoid_discriminator_loss,
@@ -75,6 +76,7 @@ OBJECTIVES: dict[str, Objective] = {
         discriminator_steps=5,
         weight_clip=0.01,
         optimizer=RMSProp(learning_rate=5e-5),
+        boundary=None,
     ),
     "wgan-gp": Objective(
         wgan_discriminator_loss,
@@ -83,6 +85,7 @@ OBJECTIVES: dict[str, Objective] = {
         penalties=(Penalty(at=(between,), centre=1.0, weight=10.0, against_batch_norm=MIXES_SAMPLES),),
         discriminator_steps=5,
         optimizer=Adam(learning_rate=1e-4, beta1=0.0, beta2=0.9),
+        boundary=None,
     ),
     "wgan-lp": Objective(
         wgan_discriminator_loss,
@@ -91,6 +94,7 @@ OBJECTIVES: dict[str, Objective] = {
         penalties=(Penalty(at=(between,), centre=1.0, weight=10.0, against_batch_norm=MIXES_SAMPLES, one_sided=True),),
         discriminator_steps=5,
         optimizer=Adam(learning_rate=1e-4, beta1=0.0, beta2=0.9),
+        boundary=None,
     ),
     "dragan": Objective(
         gan_discriminator_loss,
@@ -127,6 +131,7 @@ OBJECTIVES: dict[str, Objective] = {
         penalties=(Penalty(at=(real, fake), weight=0.5, against_batch_norm=MIXES_SAMPLES),),
         optimizer=Adam(learning_rate=2e-4, beta1=0.0, beta2=0.99),
         relativistic=True,
+        boundary=None,
     ),
 }
 

@@ -24,6 +24,8 @@ class Objective:
         optimizer: the recipe's optimiser, one instance for each network.
         takes_real_target: whether discriminator_loss has an argument `real_target`, for label smoothing.
         relativistic: whether the generator's loss compares generated images with real ones.
+        boundary: the logit at which an image is as likely real as generated; None if only differences of logits mean
+            something. The sign of overfitting is measured from it, see `training.augmentation`.
     """
 
     discriminator_loss: Callable[..., Tensor]
@@ -35,6 +37,7 @@ class Objective:
     optimizer: Adam | RMSProp = field(default_factory=Adam)
     takes_real_target: bool = False
     relativistic: bool = False
+    boundary: float | None = 0.0
 
     def penalties_of(self, role: Role) -> list[Penalty]:
         """The penalties that are added to the loss of that network."""

@@ -24,19 +24,23 @@ from paddle_gan.networks.spectral import normalise_spectrally
 from paddle_gan.objectives import OBJECTIVES, r1_penalty
 from paddle_gan.objectives.objective import Objective, with_penalty_weight
 from paddle_gan.objectives.optimizers import OPTIMIZERS
+from paddle_gan.runs.augmentation import augmentation_of
 from paddle_gan.runs.resolve import RunOptions
 from paddle_gan.system.randomness import seeded
 from paddle_gan.training.noise_to_image import NoiseToImage, assemble
 from paddle_gan.training.schedule import SHAPES, Schedule, Schedules
 
 
-def build(config: RunOptions, classes: int, shares: np.ndarray | None = None) -> NoiseToImage:
+def build(
+    config: RunOptions, classes: int, shares: np.ndarray | None = None, images: int | None = None
+) -> NoiseToImage:
     """The task of a run at step 0.
 
     Args:
         config: resolved.
         classes: number of labels of the data.
         shares: of the clusters that take the place of labels, [C, K]; None without clusters.
+        images: number of images of the data, for an automatic augmentation; None for many.
     """
     classes = classes if config.conditional else 0
     labels = classes if shares is None else shares.shape[1]
@@ -57,6 +61,7 @@ def build(config: RunOptions, classes: int, shares: np.ndarray | None = None) ->
             precision=precision_of(config, paddle.get_device()),
             accumulate=config.accumulate,
             lecam=config.lecam,
+            augmentation=augmentation_of(config, images),
         )
 
 

@@ -19,9 +19,11 @@ from paddle_gan.datasets import ImageSet, load_dataset, load_held_out
 from paddle_gan.datasets.feed import on_disk_notice
 from paddle_gan.datasets.image_set import DiskImages, all_alike, fingerprint
 from paddle_gan.errors import UsageError
+from paddle_gan.evaluation.monitoring import copy_monitor, monitor
 from paddle_gan.evaluation.real_images import LEAST_IMAGES, MOST_REAL, reference_images
-from paddle_gan.evaluation.score import extractor_for, monitor
+from paddle_gan.evaluation.score import extractor_for
 from paddle_gan.objectives import OBJECTIVES
+from paddle_gan.runs.augmentation import automatic_notice, save_sheet
 from paddle_gan.runs.building import batch_feed, build, precision_of, schedules_of
 from paddle_gan.runs.clusters import run_clusters, save_clusters
 from paddle_gan.runs.execution import (
@@ -48,6 +50,8 @@ from paddle_gan.training.task import Task
 
 # Enough for the distance to fall with every measure of a default run; tools/evaluate.py takes 10,000.
 EVALUATION_SAMPLES = 2500
+# In more training images, copies take long to find, and are hardly made.
+_MOST_SEARCHED_FOR_COPIES = 10_000
 
 
 def run(given: TrainConfig, say: Say = print) -> Path:
@@ -79,7 +83,7 @@ def _run(given: TrainConfig, device: str, say: Say) -> Path:
     check_batch_size(config.batch_size)
     precision_of(config, device)  # refused before anything is loaded
     data = _load(config)
-    for notice in [*notices, *slow_notices(device), *_disk_notices(config, data), *_data_notices(data)]:
+    for notice in [*notices, *slow_notices(device), *_data_notices(config, data)]:
         say(f"notice: {notice}")
     steps = config.steps or _steps(config, len(data))
     config = replace(config, steps=steps, epochs=None)
@@ -87,7 +91,15 @@ def _run(given: TrainConfig, device: str, say: Say) -> Path:
     mine = identity(replace(config, dataset=Path(config.dataset).name))
     check_same_job(mine, config.steps, config.log_every, session.fingerprint)
     clusters = run_clusters(config, data, session.fingerprint, folder, say)
-    task = build(config, len(data.classes), clusters.shares if clusters else None)
+    task = build(config, len(data.classes), clusters.shares if clusters else None, len(data))
+
+    def begin() -> None:
+        if clusters:
+            save_clusters(clusters, session.fingerprint, folder)
+        if task.augmentation.transformations:
+            value_range = task.generator.network.value_range
+            save_sheet(folder / "augmented.png", data, task.augmentation, value_range, config.seed)
+
     plan = Plan(
         task=task,
         feed=batch_feed(config, data, task, clusters.labels if clusters else None),
@@ -97,7 +109,7 @@ def _run(given: TrainConfig, device: str, say: Say) -> Path:
         refuse_other=partial(refuse_other_run, config, folder),
         recorded=lambda steps: asdict(replace(config, steps=steps)),
         description=_description(config, data, task, device),
-        begin=lambda: save_clusters(clusters, session.fingerprint, folder) if clusters else None,
+        begin=begin,
     )
     execute(plan, say)
     return folder
@@ -132,14 +144,11 @@ def _session(config: RunOptions, data: ImageSet, folder: Path, steps: int) -> Se
     )
 
 
-def _data_notices(data: ImageSet) -> list[str]:
-    """What is strange about the images."""
+def _data_notices(config: RunOptions, data: ImageSet) -> list[str]:
+    """What is strange about the images, and what follows from their number."""
+    on_disk = [on_disk_notice(data, config.workers)] if isinstance(data.images, DiskImages) else []
     alike = [f"all {len(data)} images of {data.name} are the same"] if all_alike(data) else []
-    return [*data.notices, *alike]
-
-
-def _disk_notices(config: RunOptions, data: ImageSet) -> list[str]:
-    return [on_disk_notice(data, config.workers)] if isinstance(data.images, DiskImages) else []
+    return [*on_disk, *data.notices, *alike, *automatic_notice(config, len(data))]
 
 
 def _steps(config: RunOptions, count: int) -> int:
@@ -180,7 +189,8 @@ def _monitor(config: RunOptions, data: ImageSet) -> Callable[[nn.Layer, int, int
     )
     reference = reference_images(data, held_out, MOST_REAL, config.seed)
     extractor = extractor_for(config.dataset, config.image_size, config.channels, config.inception)
-    return monitor(extractor, reference, EVALUATION_SAMPLES)
+    copies = copy_monitor(data, reference) if len(data) <= _MOST_SEARCHED_FOR_COPIES else None
+    return monitor(extractor, reference.images, EVALUATION_SAMPLES, copies)
 
 
 def _description(config: RunOptions, data: ImageSet, task: NoiseToImage, device: str) -> str:

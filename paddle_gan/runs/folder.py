@@ -4,6 +4,7 @@ A run folder holds
 
     config.json           every option, filled in; reproduces the run
     clusters.safetensors  the cluster of each image, and what assigns further ones
+    augmented.png         ten images of the data, and what the discriminator sees of them, with augmentation
     metrics.jsonl         one line for each logged step
     samples/step-*.png    sample sheets, always from the same latents
     samples.gif           those sheets as an animation, at the end
@@ -54,7 +55,14 @@ _FREE = {
 NOISE_TO_IMAGE = "noise-to-image"
 
 # What options mean in a run that is older than they are.
-_BEFORE = {"recipe": "paper", "clusters": 0, "r1": 0.0, "penalty_every": 1, "schedule": "constant"}
+_BEFORE = {
+    "recipe": "paper",
+    "clusters": 0,
+    "r1": 0.0,
+    "penalty_every": 1,
+    "schedule": "constant",
+    "augment": ("none",),
+}
 
 
 def identity(config: Any) -> dict[str, Any]:

@@ -26,6 +26,7 @@ class Recipe:
         norm: of the discriminator.
         clusters: whether clusters take the place of labels.
         schedule: of the learning rates, to 0.
+        augment: whether few images are augmented.
     """
 
     optimizer: Adam | RMSProp | None = None
@@ -36,15 +37,18 @@ class Recipe:
     norm: str | None = None
     clusters: bool = False
     schedule: str = "constant"
+    augment: bool = False
 
 
 PAPER = Recipe()
 
 _ADAM = Adam(4e-4, 0.5, 0.99)
-_WITH_R1 = Recipe(optimizer=_ADAM, r1=0.05, penalty_every=4, norm="none", clusters=True, schedule="late")
-_OWN_R1 = Recipe(optimizer=_ADAM, penalty_weight=0.05, penalty_every=4, norm="none", clusters=True, schedule="late")
+_WITH_R1 = Recipe(optimizer=_ADAM, r1=0.05, penalty_every=4, norm="none", clusters=True, schedule="late", augment=True)
+_OWN_R1 = Recipe(
+    optimizer=_ADAM, penalty_weight=0.05, penalty_every=4, norm="none", clusters=True, schedule="late", augment=True
+)
 _OWN_GRADIENT = Recipe(
-    optimizer=Adam(4e-4, 0.0, 0.99), discriminator_steps=2, norm="none", clusters=True, schedule="late"
+    optimizer=Adam(4e-4, 0.0, 0.99), discriminator_steps=2, norm="none", clusters=True, schedule="late", augment=True
 )
 
 TUNED: dict[str, Recipe] = {
@@ -53,7 +57,7 @@ TUNED: dict[str, Recipe] = {
     "lsgan": _WITH_R1,
     "lsgan-sigmoid": _WITH_R1,
     "lsgan-tanh": _WITH_R1,
-    "wgan": Recipe(optimizer=RMSProp(2e-4), norm="batch", clusters=True, schedule="late"),
+    "wgan": Recipe(optimizer=RMSProp(2e-4), norm="batch", clusters=True, schedule="late", augment=True),
     "wgan-gp": _OWN_GRADIENT,
     "wgan-lp": _OWN_GRADIENT,
     "dragan": _OWN_GRADIENT,

@@ -20,6 +20,7 @@ from paddle_gan.networks.layers import NORMS
 from paddle_gan.objectives import OBJECTIVES, Objective, r1_penalty
 from paddle_gan.objectives.optimizers import OPTIMIZERS, Adam, RMSProp
 from paddle_gan.objectives.penalties import Role, real
+from paddle_gan.runs.augmentation import augment_options
 from paddle_gan.runs.recipes import PAPER, TUNED, Recipe
 
 
@@ -75,6 +76,7 @@ class RunOptions(TrainConfig):
     recipe: str = _FILLED
     r1: float = _FILLED
     penalty_every: int = _FILLED
+    augment: tuple[str, ...] = _FILLED
     schedule: str = _FILLED
 
     def __post_init__(self) -> None:
@@ -112,12 +114,15 @@ def resolve(given: TrainConfig, device: str) -> Resolved:
     recipe = TUNED.get(given.loss, PAPER) if recipe_name == "tuned" else PAPER
     norm = _norm(given, discriminator, recipe, notices)
     _refuse_networks(given, discriminator)
+    augment, augment_target = augment_options(given, recipe.augment)
     options = vars(given) | {
         "preset": preset,
         "recipe": recipe_name,
         "generator": generator,
         "discriminator": discriminator,
         "init": given.init or partner.init,
+        "augment": augment,
+        "augment_target": augment_target,
         "dataset": given.dataset if given.dataset in DATASETS else _absolute(given.dataset),
         "data_dir": _absolute(given.data_dir) if given.data_dir else given.data_dir,
         "discriminator_norm": norm,

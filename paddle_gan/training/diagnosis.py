@@ -150,6 +150,16 @@ def penalised_norm_off(history: History, objective: Objective) -> bool:
     return (value / penalties[0].weight) ** 0.5 > 0.5
 
 
+def samples_copied(history: History, objective: Objective) -> bool:
+    """Near-copies of training images are clearly more frequent among samples than among other real images.
+
+    In the last two measures their share was greater than 0.1 plus three times what chance makes in real images.
+    """
+    name, chance = "evaluation/near_copies", "evaluation/near_copies_by_chance"
+    excesses = [line[name] - 3 * line[chance] for line in history if name in line]
+    return len(excesses) >= 2 and min(excesses[-2:]) > 0.1
+
+
 FAULTS: dict[str, Fault] = {
     "discriminator_saturated": Fault(
         discriminator_saturated,
@@ -181,5 +191,10 @@ FAULTS: dict[str, Fault] = {
         penalised_norm_off,
         "the norm of the critic's gradient is far from 1, so the critic does not measure a distance; try a larger "
         "--penalty-weight, more --discriminator-steps, or a smaller --discriminator-learning-rate",
+    ),
+    "samples_copied": Fault(
+        samples_copied,
+        "many samples are near-copies of training images: the networks learn the images by heart; try --augment "
+        "translation colour cutout, --lecam 0.1, more images, fewer --steps, or a start from trained weights",
     ),
 }

@@ -23,6 +23,7 @@ from paddle_gan.objectives.objective import Objective
 from paddle_gan.objectives.penalties import Role, StepBatch
 from paddle_gan.system import parallel
 from paddle_gan.system.randomness import seeded
+from paddle_gan.training.augmentation import NO_AUGMENTATION, Augmentation, Change, adapt, draw_change, overfitting
 from paddle_gan.training.batch_parts import add_penalties, best, logits_of, means, split, update_anchors
 from paddle_gan.training.task import BatchSource, Player, new_player
 from paddle_gan.training.update import (
@@ -49,11 +50,12 @@ class NoiseToImage:
         accumulate: parts of a batch, whose gradients are added before an update; saves memory. A BatchNorm sees one
             part at a time.
         lecam: weight of LeCam regularisation, 0 for none.
+        augmentation: random changes of all images that the discriminator sees.
         best_share: share of the generated images of a batch, those with the largest logits, that the generator learns
             from.
         step: rounds played.
         buffers: `shares`, P(cluster | class), float32 [C, K], if both networks take clusters as labels; `anchors` [2]
-            of LeCam.
+            of LeCam; `augmentation` [2], its probability and the sign of overfitting, if that probability is adaptive.
     """
 
     generator: Player
@@ -63,6 +65,7 @@ class NoiseToImage:
     precision: Precision = field(default_factory=Precision)
     accumulate: int = 1
     lecam: float = 0.0
+    augmentation: Augmentation = NO_AUGMENTATION
     best_share: float = 1.0
     step: int = 0
     buffers: dict[str, Tensor] = field(default_factory=dict)
@@ -114,6 +117,7 @@ def assemble(
     precision: Precision | None = None,
     accumulate: int = 1,
     lecam: float = 0.0,
+    augmentation: Augmentation = NO_AUGMENTATION,
 ) -> NoiseToImage:
     """A task at step 0. Weights are drawn from Paddle's generator as it stands, in the order of the arguments.
 
@@ -128,11 +132,14 @@ def assemble(
         precision: float32 if None.
         accumulate: parts of a batch.
         lecam: weight of LeCam regularisation.
+        augmentation: random changes of all images that the discriminator sees.
     """
     precision = precision or Precision()
     buffers = {} if shares is None else {"shares": paddle.to_tensor(shares, "float32")}
     if lecam:
         buffers["anchors"] = paddle.zeros([2])
+    if augmentation.target is not None:  # also if no changes are applied yet: more or fewer images may come later
+        buffers["augmentation"] = paddle.zeros([2])
     with unique_name.guard():  # names of parameters do not depend on what was made before
         generator, average, discriminator = make_generator(), make_generator(), make_discriminator()
         return NoiseToImage(
@@ -143,6 +150,7 @@ def assemble(
             precision=precision,
             accumulate=accumulate,
             lecam=lecam,
+            augmentation=augmentation,
             buffers=buffers,
         )
 
@@ -173,6 +181,8 @@ def discriminator_step(
     scalars = add_gradients_of_parts(task, "discriminator", loss_of, real=real, labels=labels, latents=latents)
     if task.lecam:
         update_anchors(task.buffers["anchors"], scalars)
+    if task.augmentation.adaptive:
+        adapt(task.augmentation, task.buffers["augmentation"], scalars, real.shape[0])
     scalars |= apply_gradients({"discriminator": player}, measure)
     if objective.weight_clip:
         clip_weights(player.network, objective.weight_clip)
@@ -184,13 +194,23 @@ def discriminator_step(
 def discriminator_loss(
     task: NoiseToImage, real: Tensor, labels: Tensor | None, latents: Tensor, number: int
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss of the discriminator, penalties included, and 0-D tensors to log; arguments as in its step."""
+    """The loss of the discriminator, penalties included, and 0-D tensors to log; arguments as in its step.
+
+    With augmentation, every image is a changed one: the logits, and the points of the penalties. The players' game is
+    then the same game between the two distributions of changed images, and a penalty is about the discriminator as a
+    function of what it sees, at points where it is used. So R1, a Lipschitz constant of 1 and the rest keep their
+    meaning.
+    """
     objective, network, precision = task.objective, task.discriminator.network, task.precision
     with frozen(task.generator.network):
         fake = precision.forward(task.generator.network, latents, labels)
+    change = draw_change_of(task, real)
+    real, fake = change(real), change(fake)
     real_logits, fake_logits = logits_of(network, [real, fake], labels, precision)
     loss = objective.discriminator_loss(real_logits, fake_logits)
     scalars = {"loss/discriminator": loss, "mean_logit/real": real_logits.mean(), "mean_logit/fake": fake_logits.mean()}
+    if task.augmentation.adaptive:
+        scalars |= overfitting(real_logits, fake_logits, objective.boundary)
     if task.lecam:
         loss = loss + task.lecam * lecam_regulariser(real_logits, fake_logits, task.buffers["anchors"])
     batch = StepBatch(real=real, fake=fake, latents=latents, labels=labels)
@@ -245,17 +265,23 @@ def generator_loss(
     """The loss of the generator, penalties included, and 0-D tensors to log; arguments as in its step."""
     objective, network, discriminator = task.objective, task.generator.network, task.discriminator.network
     fake = task.precision.forward(network, latents, labels)
-    fake_logits = task.precision.forward(discriminator, fake, labels)
+    change = draw_change_of(task, fake)
+    fake_logits = task.precision.forward(discriminator, change(fake), labels)
     if objective.relativistic:
         assert real is not None, "this objective compares generated images with real ones"
         with paddle.no_grad():
-            real_logits = task.precision.forward(discriminator, real, labels)
+            real_logits = task.precision.forward(discriminator, change(real), labels)
         loss = objective.generator_loss(real_logits, fake_logits)
     else:
         loss = objective.generator_loss(best(fake_logits, task.best_share))
     scalars = {"loss/generator": loss}
     batch = StepBatch(real=None, fake=fake, latents=latents, labels=labels)
     return add_penalties(objective, Role.GENERATOR, network, batch, task.step, loss, scalars), scalars
+
+
+def draw_change_of(task: NoiseToImage, images: Tensor) -> Change:
+    """The augmentation of a batch like `images`, [N, C, H, W]: the discriminator sees them only after it."""
+    return draw_change(task.augmentation, images, task.generator.network.value_range, task.buffers.get("augmentation"))
 
 
 def draw_latents(task: NoiseToImage, count: int) -> Tensor:
