@@ -17,9 +17,9 @@ import paddle.nn as nn
 from paddle_gan.backend import kernels
 from paddle_gan.config.paths import RUNS
 from paddle_gan.config.train import TrainConfig
-from paddle_gan.datasets import ImageSet, load_dataset, load_held_out
+from paddle_gan.datasets import DATASETS, ImageSet, load_dataset, load_held_out
 from paddle_gan.datasets.feed import BatchFeed, on_disk_notice
-from paddle_gan.datasets.image_set import DiskImages, all_alike, fingerprint
+from paddle_gan.datasets.image_set import DiskImages, fingerprint
 from paddle_gan.errors import UsageError
 from paddle_gan.evaluation.real_images import LEAST_IMAGES, MOST_REAL, reference_images
 from paddle_gan.evaluation.score import extractor_for, monitor
@@ -27,6 +27,7 @@ from paddle_gan.features.clusters import Clusters
 from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.runs.building import batch_feed, build, precision_of, schedules_of
 from paddle_gan.runs.clusters import run_clusters, save_clusters
+from paddle_gan.runs.data import data_notices, folder_options, with_channels, with_classes_of_run
 from paddle_gan.runs.folder import identity, refuse_other_run, run_name, short_path
 from paddle_gan.runs.resolve import RunOptions, resolve
 from paddle_gan.runs.session import Session, animate, follow_session, train_session
@@ -72,13 +73,15 @@ def run(given: TrainConfig, say: Say = print) -> Path:
 
 
 def _run(given: TrainConfig, device: str, say: Say) -> Path:
+    check_before_data(resolve(given, device).config, device)
+    given = with_channels(given, resolve(given, device).config)
     config, notices = resolve(given, device)
     folder = Path(config.out).expanduser() if config.out else RUNS / run_name(config)
     refuse_other_run(config, folder)
-    check_batch_size(config)
-    precision_of(config, device)  # refused before anything is loaded
     data = _load(config)
-    for notice in [*notices, *_slow_notices(device), *_disk_notices(config, data), *_data_notices(data)]:
+    if config.dataset not in DATASETS:
+        data = with_classes_of_run(data, folder, say)
+    for notice in [*notices, *_slow_notices(device), *_disk_notices(config, data), *data_notices(data)]:
         say(f"notice: {notice}")
     steps = config.steps or _steps(config, len(data))
     config = replace(config, steps=steps, epochs=None)
@@ -138,6 +141,7 @@ def _load(config: RunOptions) -> ImageSet:
         data_dir=config.data_dir,
         download=config.download,
         workers=config.workers,
+        folder=folder_options(config),
     )
     return parallel.local_process_0_first(load) if config.download else load()
 
@@ -173,14 +177,14 @@ def _slow_notices(device: str) -> list[str]:
     return notices
 
 
-def _data_notices(data: ImageSet) -> list[str]:
-    """What is strange about the images."""
-    alike = [f"all {len(data)} images of {data.name} are the same"] if all_alike(data) else []
-    return [*data.notices, *alike]
-
-
 def _disk_notices(config: RunOptions, data: ImageSet) -> list[str]:
     return [on_disk_notice(data, config.workers)] if isinstance(data.images, DiskImages) else []
+
+
+def check_before_data(config: RunOptions, device: str) -> None:
+    """Raise a UsageError for what can be refused before anything is loaded."""
+    check_batch_size(config)
+    precision_of(config, device)
 
 
 def check_batch_size(config: RunOptions) -> None:
@@ -243,6 +247,7 @@ def _monitor(config: RunOptions, data: ImageSet) -> Callable[[nn.Layer, int, int
         channels=config.channels,
         data_dir=config.data_dir,
         download=config.download,
+        folder=folder_options(config),
     )
     reference = reference_images(data, held_out, MOST_REAL, config.seed)
     extractor = extractor_for(config.dataset, config.channels, config.inception)

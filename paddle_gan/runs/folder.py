@@ -43,12 +43,16 @@ _FREE = {
     "preset",
     "resume",
     "sample_every",
+    "skip_unreadable",
     "steps",
     "workers",
 }
 
 # What options mean in a run that is older than they are.
 _BEFORE = {"recipe": "paper", "clusters": 0, "r1": 0.0, "penalty_every": 1, "schedule": "constant"}
+
+# Options that a name of a run is not made of at these values, so that the names of older runs stay.
+_NOT_IN_NAME = {"fit": "crop", "labels": None, "val_fraction": 0.0}
 
 
 def identity(config: TrainConfig) -> dict[str, Any]:
@@ -58,7 +62,8 @@ def identity(config: TrainConfig) -> dict[str, Any]:
 
 def run_name(config: TrainConfig) -> str:
     """A folder name for a resolved configuration: readable, and different where the numbers would be."""
-    digest = hashlib.sha256(json.dumps(identity(config), sort_keys=True).encode()).hexdigest()[:6]
+    options = {name: value for name, value in identity(config).items() if _NOT_IN_NAME.get(name, ...) != value}
+    digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:6]
     conditional = "-conditional" if config.conditional else ""
     return f"{Path(config.dataset).name}-{config.loss}-{config.generator}{conditional}-{digest}"
 
