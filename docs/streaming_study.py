@@ -46,9 +46,9 @@ def memory() -> str:
 
 
 def open_it(folder: str) -> None:
+    """The time to open the folder, whose files have been read once before: the best of five."""
     from paddle_gan.datasets.folder import open_folder
 
-    """The time to open the folder: the best of five."""
     seconds, processor_seconds = [], []
     for _ in range(5):
         begin = time.perf_counter(), time.process_time()

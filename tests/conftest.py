@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,9 @@ os.environ.setdefault("MKL_NUM_THREADS", "1")
 
 import paddle_gan  # noqa: F401  (before Paddle: it sets the threads)
 
+# Decoded images of tests are not kept among those of the user.
+_CACHE = tempfile.TemporaryDirectory()
+os.environ["PADDLE_GAN_CACHE"] = _CACHE.name
 ROOT = Path(__file__).resolve().parent.parent
 # With a tuned schedule, a short run that goes on would differ from a long one; clusters would take a second to find.
 _PLAIN = ("--recipe", "paper")

@@ -12,24 +12,26 @@ PACKAGE = Path(__file__).resolve().parent.parent / "paddle_gan"
 # its own, and within its room only from modules before it.
 ROOMS = {
     "errors": "",
-    "system": "runtime installation memory device randomness files streams connections parallel signals web",
-    "config": "names paths sizes options shared train results studies bench command_line",
-    "datasets": "image_set resize idx download batches feed folder grey_sets mixtures",
+    "system": "runtime installation memory device randomness files cache streams connections parallel signals web",
+    "config": "names paths sizes options shared train results check studies bench command_line",
+    "datasets": "decode depth fitting found zipped survey store labels report image_set resize idx "
+    "download batches feed folder check grey_sets mixtures",
     "metrics": "arrays classes frechet kernel neighbours sliced",
     "backend": "values layout dnnl primitive onednn norm winograd "
     "computation contraction differentiable kernels compiled precision environment",
     "networks": "sizes layers spectral packing blocks generators mixture style discriminators residual",
     "features": "classifier inception extractors clusters",
     "objectives": "losses optimizers penalties objective",
-    "inference": "images sampling npz_files folding export",
+    "inference": "images contact_sheet sampling npz_files folding export",
     "training": "pickle_operations pdparams weights task update batch_parts state loop "
     "log callbacks visualdl progress checkpoint diagnosis augmentation noise_to_image schedule",
     "evaluation": "real_images records score monitoring",
-    "runs": "augmentation recipes resolve building folder generators clusters session execution experiment "
+    "runs": "augmentation recipes resolve building folder generators clusters session data execution experiment "
     "scoring curves run overview board",
     "studies": "points stacked modes comparison report theory theory_figure",
     "bench": "machine processes counting cases tables workers",
-    "commands": "command outputs train sample evaluate export board runs compare modes bench theory train_classifier",
+    "commands": "command outputs check_data train sample evaluate export board runs compare modes bench theory "
+    "train_classifier",
     "__main__": "",
 }
 RANK = {

@@ -303,7 +303,7 @@ def test_pictures_of_other_formats_are_counted_by_kind(tmp_path):
     write_pictures(tmp_path, 3)
     for name in ("IMG_1.HEIC", "IMG_2.heic", "drawing.svg", "notes.txt"):
         (tmp_path / name).write_bytes(b"x")
-    (notice,) = load_folder(tmp_path, 8, 3).notices
+    _, notice = load_folder(tmp_path, 8, 3).notices
     assert "2 .heic, 1 .svg;" in notice and "txt" not in notice
     for path in tmp_path.glob("*.png"):
         path.unlink()
@@ -334,7 +334,7 @@ def test_pictures_of_a_run_inside_the_folder_are_no_data(tmp_path):
     assert len(load_folder(tmp_path, 8, 3)) == 7  # no run yet
     (tmp_path / "run" / "config.json").write_text("{}")
     data = load_folder(tmp_path, 8, 3)
-    assert len(data) == 4 and "1 folder(s) of training runs" in data.notices[0]
+    assert len(data) == 4 and "1 folder(s) of training runs" in data.notices[1]
 
 
 def test_images_of_one_size_are_read_as_they_are(tmp_path):

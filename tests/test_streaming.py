@@ -24,8 +24,7 @@ from conftest import newest_manifest, start, train, wait_for
 from PIL import Image
 
 from paddle_gan.config.train import TrainConfig
-from paddle_gan.datasets import folder as folder_module
-from paddle_gan.datasets import load_dataset
+from paddle_gan.datasets import decode, load_dataset
 from paddle_gan.datasets.batches import batch_indices
 from paddle_gan.datasets.feed import BatchFeed, fits_on_gpu, on_disk_notice, thread_count
 from paddle_gan.datasets.folder import load_folder, open_folder
@@ -227,11 +226,12 @@ def test_available_memory_is_the_machine_s_or_the_container_s(tmp_path):
     assert 0 < memory.available_memory() < 1 << 50
 
 
-def test_opening_a_folder_reads_no_image(pictures, monkeypatch):
-    def refuse(path):
-        raise AssertionError(path)
+def test_opening_a_folder_again_reads_no_image(pictures, monkeypatch):
+    def refuse(content):
+        raise AssertionError
 
-    monkeypatch.setattr(folder_module.Image, "open", refuse)
+    open_folder(pictures, 28, 1)
+    monkeypatch.setattr(decode, "read_picture", refuse)
     data = open_folder(pictures, 28, 1, labelled=True)
     assert len(data) == COUNT and data.classes == ("a", "b") and np.bincount(data.labels).tolist() == [30, 15]
 

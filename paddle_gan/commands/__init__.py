@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from paddle_gan.commands.bench import BENCH
 from paddle_gan.commands.board import BOARD
+from paddle_gan.commands.check_data import CHECK_DATA
 from paddle_gan.commands.command import Command, execute
 from paddle_gan.commands.compare import COMPARE
 from paddle_gan.commands.evaluate import EVALUATE
@@ -21,7 +22,20 @@ from paddle_gan.commands.theory import THEORY
 from paddle_gan.commands.train import TRAIN
 from paddle_gan.commands.train_classifier import TRAIN_CLASSIFIER
 
-_ALL = (TRAIN, SAMPLE, EVALUATE, EXPORT, BOARD, RUN_LIST, COMPARE, MODES, BENCH, THEORY, TRAIN_CLASSIFIER)
+_ALL = (
+    TRAIN,
+    CHECK_DATA,
+    SAMPLE,
+    EVALUATE,
+    EXPORT,
+    BOARD,
+    RUN_LIST,
+    COMPARE,
+    MODES,
+    BENCH,
+    THEORY,
+    TRAIN_CLASSIFIER,
+)
 COMMANDS: dict[str, Command] = {command.name: command for command in _ALL}
 PROGRAM = "paddle-gan"
 

@@ -30,7 +30,8 @@ DISCRIMINATORS = ("strided", "residual", "tutorial", "mlp", "mlp-shallow")
 DISCRIMINATOR_ALIASES = {"writeup": "tutorial"}
 NORMS = ("batch", "layer", "none")
 INITIALISERS = ("paddle", "kaiming", "dcgan", "he")
-CHANNELS = {1: "grey", 3: "colour"}
+CHANNELS = {1: "grey", 3: "colour", 4: "colour with transparency"}
+FITS = {"crop": "cut off what is too much", "pad": "add white", "stretch": "distort"}
 
 AUGMENTATIONS = {
     "auto": "translation colour cutout for fewer than 10,000 images",

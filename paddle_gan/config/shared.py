@@ -7,12 +7,13 @@ import math
 from typing import Any
 
 from paddle_gan.config import names
-from paddle_gan.config.options import option
+from paddle_gan.config.options import MOST, legible, option
 from paddle_gan.config.sizes import read_size
+from paddle_gan.errors import UsageError
 
 
 def dataset(group: str) -> Any:
-    return option("mnist", group, "mnist (embedded), fashion-mnist, or a folder of images")
+    return option("mnist", group, "mnist (embedded), fashion-mnist, or a folder or zip file of images")
 
 
 def image_size(group: str, unset: str) -> Any:
@@ -22,6 +23,34 @@ def image_size(group: str, unset: str) -> Any:
 
 def channels(group: str, unset: str) -> Any:
     return option(None, group, "channels of the images", names.CHANNELS, unset=unset)
+
+
+def fit(group: str) -> Any:
+    help = "how a folder's images of other proportions come to --image-size"
+    return option("crop", group, help, names.FITS)
+
+
+def labels(group: str) -> Any:
+    help = "CSV file with the classes of a folder's images, a line file,label for each"
+    return option(None, group, help, unset="the sub-folders are the classes")
+
+
+def skip_unreadable(group: str) -> Any:
+    help = "train without up to N unreadable images of a folder, or without all of them"
+    return option(None, group, help, unset="up to 1 % of the images")
+
+
+def most_unreadable(given: str | None) -> int | None:
+    """The value of --skip-unreadable as a number; None if it is not given.
+
+    Raises:
+        UsageError: it is neither a number nor "all".
+    """
+    if given in (None, "all"):
+        return given and MOST
+    if not (given.isascii() and given.isdecimal() and int(given) <= MOST):
+        raise UsageError(f"--skip-unreadable {legible(given)}: a number of images, or all")
+    return int(given)
 
 
 def data_dir(group: str) -> Any:

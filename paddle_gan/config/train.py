@@ -18,7 +18,13 @@ class TrainConfig:
 
     dataset: str = shared.dataset("data")
     image_size: ImageSize | None = shared.image_size("data", unset="the network's or the data's")
-    channels: int | None = shared.channels("data", unset="1 for mnist, 3 for a folder")
+    channels: int | None = shared.channels("data", unset="1 for mnist; for a folder 1 if all images are grey, else 3")
+    fit: str = shared.fit("data")
+    labels: str | None = shared.labels("data")
+    skip_unreadable: str | None = shared.skip_unreadable("data")
+    val_fraction: float = option(
+        0.0, "data", "share of a folder's images that training does not see, for the measures", at_least=0, less_than=1
+    )
     data_dir: str | None = shared.data_dir("data")
     download: bool = shared.download("data")
     workers: int | None = option(
@@ -199,6 +205,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         settle(self)
+        shared.most_unreadable(self.skip_unreadable)
         if self.batch_size == 1:
             raise UsageError("--batch-size 1: BatchNorm in the networks needs at least two samples")
         if self.epochs is not None and self.steps is not None:

@@ -1,4 +1,4 @@
-"""Data sets: MNIST, which is part of the package, Fashion-MNIST, folders of images, and the order of their batches."""
+"""Data sets: MNIST, which is part of the package, Fashion-MNIST, folders and zip files of images, and their batches."""
 
 import os
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from paddle_gan.config.sizes import ImageSize
-from paddle_gan.datasets.folder import open_folder
+from paddle_gan.datasets.folder import DEFAULTS, FolderOptions, open_folder
 from paddle_gan.datasets.grey_sets import FASHION_MNIST, MNIST, SIZE, load_grey_set
 from paddle_gan.datasets.image_set import ImageSet, fits_in_memory, in_memory
 from paddle_gan.errors import DataError, UsageError
@@ -16,7 +16,7 @@ DATASETS: dict[str, Callable[..., ImageSet]] = {
     "mnist": partial(load_grey_set, MNIST),
     "fashion-mnist": partial(load_grey_set, FASHION_MNIST),
 }
-_FOLDER_SIZE = 64
+FOLDER_SIZE = 64
 
 
 class ImageFormat(NamedTuple):
@@ -28,15 +28,26 @@ class ImageFormat(NamedTuple):
 
 def default_size(dataset: str) -> ImageFormat:
     """The image size and the channels that a data set is trained with if the options do not say otherwise."""
-    return ImageFormat(SIZE, 1) if dataset in DATASETS else ImageFormat(_FOLDER_SIZE, 3)
+    return ImageFormat(SIZE, 1) if dataset in DATASETS else ImageFormat(FOLDER_SIZE, 3)
 
 
 def load_held_out(
-    dataset: str, image_size: ImageSize, channels: int, *, data_dir: str | None = None, download: bool = False
+    dataset: str,
+    image_size: ImageSize,
+    channels: int,
+    *,
+    data_dir: str | None = None,
+    download: bool = False,
+    folder: FolderOptions = DEFAULTS,
 ) -> ImageSet | None:
-    """The test images of a set; None for a folder, which has none. Arguments and errors are those of `load_dataset`."""
+    """The test images of a set, which training does not see; None for a folder of which no share is held out.
+
+    Arguments and errors are those of `load_dataset`.
+    """
     if dataset not in DATASETS:
-        return None
+        if not folder.val_fraction:
+            return None
+        return open_folder(data_path(dataset), image_size, channels, options=folder, held_out=True, stored=True)
     return load_dataset(dataset, image_size, channels, data_dir=data_dir, download=download, split="test")
 
 
@@ -51,22 +62,25 @@ def load_dataset(
     workers: int | None = None,
     split: str = "train",
     free_memory: int | None = None,
+    folder: FolderOptions = DEFAULTS,
 ) -> ImageSet:
-    """Load the images of a set by its name, or open a folder by its path.
+    """Load the images of a set by its name, or open a folder or a zip file by its path.
 
-    The images of a folder are read into memory if they fit there and `workers` is None. Otherwise they stay on the
-    disk.
+    The images of a folder are decoded once and kept for later starts, unless `workers` is given. They are read into
+    memory if they fit there. Otherwise they stay on the disk.
 
     Args:
-        dataset: a key of DATASETS, or a folder; a folder that has the name of a set is written with its path (./mnist).
+        dataset: a key of DATASETS, or a folder or zip file; one that has the name of a set is written with its path
+            (./mnist).
         image_size: in pixels.
-        channels: 1 or 3.
+        channels: 1, 3, or 4 for a folder.
         labelled: whether labels are needed; the sub-folders of a folder are then its classes.
         data_dir: folder with the files of Fashion-MNIST.
         download: download the files of Fashion-MNIST that are not found.
         workers: number of threads that will read the images of a folder from the disk; None for the default.
         split: "train" or "test"; a folder has only training images.
         free_memory: in bytes, to decide whether the images of a folder fit; None asks the system.
+        folder: how a folder becomes a data set.
 
     Raises:
         UsageError: data_dir, download or workers for a set that does not take them.
@@ -74,6 +88,8 @@ def load_dataset(
     """
     if dataset in DATASETS and workers is not None:
         raise UsageError(f"--workers is for folders of images; the images of {dataset} are in memory")
+    if dataset in DATASETS and channels == 4:
+        raise UsageError(f"--channels 4: the images of {dataset} have no transparency; use 1 or 3")
     if dataset == "fashion-mnist":
         files = Path(data_dir).expanduser() if data_dir else None
         return DATASETS[dataset](split=split, image_size=image_size, channels=channels, data_dir=files, fetch=download)
@@ -81,10 +97,23 @@ def load_dataset(
         raise UsageError(f"--data-dir and --download are for fashion-mnist; {dataset} needs neither")
     if dataset in DATASETS:
         return DATASETS[dataset](split=split, image_size=image_size, channels=channels)
-    folder = Path(dataset).expanduser()
-    if not os.path.isdir(folder):  # Path.is_dir raises an error if a parent folder may not be entered
+    path, stored = data_path(dataset), workers is None
+    data = open_folder(path, image_size, channels, labelled=labelled, options=folder, stored=stored)
+    return in_memory(data) if stored and fits_in_memory(data, free_memory) else data
+
+
+def data_path(dataset: str) -> Path:
+    """The folder or file that is given in the place of a set's name.
+
+    Raises:
+        DataError: there is none.
+    """
+    try:
+        path = Path(dataset).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"--dataset {dataset}: there is no such home folder") from error
+    if not os.path.exists(path):
         raise DataError(
             f"--dataset {dataset}: neither a known set ({', '.join(DATASETS)}) nor a folder that can be read"
         )
-    data = open_folder(folder, image_size, channels, labelled=labelled)
-    return in_memory(data) if workers is None and fits_in_memory(data, free_memory) else data
+    return path

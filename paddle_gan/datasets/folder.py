@@ -1,203 +1,262 @@
-"""A folder of the user's own images as a data set.
+"""A folder of the user's own images, or a zip file of them, as a data set.
 
-All images of the usual formats and of any colour mode are used, from the folder and all folders below it, in the order
-of their names. Each image is cropped at its centre to the proportions of the requested size and resampled to it.
+What lies there is found (`found`, `zipped`), every file is opened once (`survey`), the result is kept (`store`), and
+images and labels are put together here.
 """
 
 import hashlib
 import os
-from collections import Counter
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
 
-from paddle_gan.config.sizes import ImageSize, Sides, sides, written
-from paddle_gan.datasets.image_set import DiskImages, ImageSet, in_memory
+from paddle_gan.config.sizes import ImageSize, sides
+from paddle_gan.datasets import decode
+from paddle_gan.datasets.decode import GREY_MODES, Unreadable, unreadable
+from paddle_gan.datasets.fitting import Sides, to_pixels
+from paddle_gan.datasets.found import EXTENSIONS, Found, find_in_folder, not_a_folder
+from paddle_gan.datasets.image_set import DiskImages, ImageSet, all_failures, in_memory
+from paddle_gan.datasets.labels import Labels, as_array, labels_from_file, labels_from_folders
+from paddle_gan.datasets.report import notices_of
+from paddle_gan.datasets.store import Form, Stored, known
+from paddle_gan.datasets.survey import Facts, ranges_of
+from paddle_gan.datasets.zipped import find_in_zip
 from paddle_gan.errors import DataError
 
-# Pillow opens more, such as .h5, .mpg or .eps, but such a file is rarely meant as a training image.
-_EXTENSIONS = set(
-    ".avif .bmp .gif .ico .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()
-)
-# Pictures and videos that are not read, though a user may expect it: they are counted in a notice.
-_UNREAD_PICTURES = set(
-    ".ai .arw .avi .cr2 .cr3 .dng .eps .exr .hdr .heic .heif .mkv .mov .mp4 .nef .orf .pdf .psd .raf .svg .webm".split()
-)
-# A folder with both is that of a training run.
-_OF_A_RUN = {"checkpoints", "config.json"}
-# Grey modes of more than 8 bits: Pillow's own conversion clips the values instead of scaling them.
-_DEEP_GREY = ("I", "I;16", "I;16B", "I;16L", "F")
+# Share of the files that are skipped without a word from the user if they cannot be read.
+_SKIPPED = 0.01
 
 
-def open_folder(folder: Path, image_size: ImageSize, channels: int, *, labelled: bool = False) -> ImageSet:
-    """The images below `folder`, which stay on the disk: only the names and sizes of the files are read.
+@dataclass(frozen=True)
+class FolderOptions:
+    """How a folder becomes a data set.
 
-    The fingerprint is a hash of these names and sizes, so a copy of the folder in another place has the same one. It
-    does not change if the content of an image changes and its size in bytes does not.
+    Attributes:
+        fit: a key of `fitting.FITS`, for images of other proportions.
+        labels: CSV file of the classes; None for the sub-folders.
+        skip_unreadable: most files that may be unreadable; None for 1 % of all.
+        val_fraction: share of the images that are held out from training, for the measures.
+        seed: of the choice of these images.
+        run: folder of the training run, which is left out.
+    """
+
+    fit: str = "crop"
+    labels: Path | None = None
+    skip_unreadable: int | None = None
+    val_fraction: float = 0.0
+    seed: int = 0
+    run: Path | None = None
+
+
+DEFAULTS = FolderOptions()
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A folder whose files were opened, before images are chosen.
+
+    Attributes:
+        found: what lies there.
+        stored: what is known of the images.
+        form: of the pixels, with its channels.
+    """
+
+    found: Found
+    stored: Stored
+    form: Form
+
+    @property
+    def readable(self) -> list[Facts]:
+        """The facts of the images that can be read."""
+        return [one for one in self.stored.facts if not one.problem]
+
+
+def _sides(size: ImageSize | Sides) -> Sides:
+    return sides(size) if isinstance(size, int | str) else size
+
+
+def survey_folder(
+    path: Path,
+    size: ImageSize | Sides,
+    channels: int | None,
+    options: FolderOptions = DEFAULTS,
+    *,
+    with_pixels: bool = False,
+) -> Opened:
+    """Open every image file in a folder or a zip file, or take what is known from an earlier start.
 
     Args:
-        folder: searched with all folders below it; names that begin with a dot are ignored.
-        image_size: in pixels.
-        channels: 1 (grey) or 3 (RGB).
-        labelled: whether the folders directly below `folder` are the classes, in the order of their names.
+        path: of the folder or the zip file.
+        size: see `open_folder`.
+        channels: 1, 3 or 4; None for 1 if all images are grey, else 3.
+        options: see FolderOptions.
+        with_pixels: whether decoded pixels are kept for training.
 
     Raises:
-        DataError: no images, an empty file, a folder that cannot be read, or images outside a class folder. Later, an
-            image that cannot be read raises it too.
+        DataError: there is no such folder, or it holds no images.
     """
-    sizes, left_out = _sizes(folder)
-    if not sizes:
+    return _survey(find(path, options.run), size, channels, options, with_pixels)
+
+
+def _survey(
+    found: Found, size: ImageSize | Sides, channels: int | None, options: FolderOptions, with_pixels: bool
+) -> Opened:
+    form = Form(_sides(size), channels, options.fit)
+    stored = known(found, form, with_pixels)
+    return Opened(found, stored, replace(form, channels=stored.channels))
+
+
+def find(path: Path, run: Path | None = None) -> Found:
+    """The images in a folder or a zip file, at least one; arguments and errors are those of `found.find_in_folder`."""
+    if os.path.isdir(path):  # Path.is_dir raises an error if a parent folder may not be entered
+        found = find_in_folder(path, run)
+    elif os.path.isfile(path) and zipfile.is_zipfile(path):
+        found = find_in_zip(path)
+    else:
+        raise not_a_folder(path)
+    if not found.entries:
         raise DataError(
-            f"{folder}: no images in this folder or below it (known extensions: {' '.join(sorted(_EXTENSIONS))})"
-            + "".join(f"; {notice}" for notice in left_out)
+            f"{path}: no images in it or below it (known extensions: {' '.join(sorted(EXTENSIONS))})"
+            + "".join(f"; {sentence}" for sentence in found.left_out.sentences())
         )
-    names = sorted(sizes, key=lambda name: name.split("/"))
-    for name in names:
-        if not sizes[name]:
-            raise DataError(f"{folder / name}: not an image that can be read (it is empty); remove it or repair it")
-    classes, labels = _labels(folder, names) if labelled else ((), None)
-    digest = hashlib.sha256("".join(f"{name}\0{sizes[name]}\0" for name in names).encode(errors="surrogateescape"))
-    size = sides(image_size)
-    images = DiskImages(
-        shape=(len(names), channels, size.height, size.width), read=partial(_read, folder, names, size, channels)
+    return found
+
+
+def open_folder(
+    path: Path,
+    size: ImageSize | Sides,
+    channels: int | None,
+    *,
+    labelled: bool = False,
+    options: FolderOptions = DEFAULTS,
+    held_out: bool = False,
+    stored: bool = False,
+) -> ImageSet:
+    """The images of a folder or a zip file, which stay on the disk.
+
+    The fingerprint is a hash of the names and sizes of the files that are used, so a copy of the folder in another
+    place has the same one. It does not change if the content of an image changes and its size in bytes does not.
+
+    Args:
+        path: of the folder or the zip file.
+        size: in pixels, as in the options or as (height, width).
+        channels: 1 (grey), 3 (RGB) or 4 (RGB and alpha); None for 1 if all images are grey, else 3.
+        labelled: whether labels are needed.
+        options: see FolderOptions.
+        held_out: whether the images that training does not see are taken, instead of those that it sees.
+        stored: whether the pixels are decoded once and kept, instead of being decoded from the files when they are
+            needed.
+
+    Raises:
+        DataError: no images, too many unreadable ones, a folder that cannot be read, or images without a class. Later,
+            an image that cannot be read any more raises it too.
+    """
+    found = find(path, options.run)
+    labelled = labelled or options.labels is not None
+    if labelled:  # images without a class are said before all files are read
+        labels_of(found, list(found.entries), options)
+    opened = _survey(found, size, channels, options, stored)
+    check_unreadable(opened, options)
+    names = [one.name for one in opened.readable]
+    labels = labels_of(found, names, options) if labelled else None
+    rows = np.arange(len(names))
+    if labels:
+        rows = rows[[name in labels.of_name for name in names]]
+    if options.val_fraction:
+        kept_back = np.array([_is_held_out(names[row], options) for row in rows], bool)
+        rows = rows[kept_back if held_out else ~kept_back]
+        if not len(rows):
+            raise DataError(
+                f"--val-fraction {options.val_fraction}: leaves no images to {'measure' if held_out else 'train on'}"
+            )
+    chosen = [names[row] for row in rows]
+    text = "".join(f"{name}\0{found.entries[name].size}\0" for name in chosen)
+    notices = notices_of(found, opened.stored, opened.form, labels)
+    return ImageSet(
+        name=path.resolve().name,
+        images=images_of(opened, chosen, rows),
+        labels=as_array(labels, chosen) if labels else None,
+        classes=labels.classes if labels else (),
+        fingerprint=hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest(),
+        notices=tuple(notices),
     )
-    return ImageSet(folder.resolve().name, images, labels, classes, digest.hexdigest(), notices=left_out)
 
 
-def load_folder(folder: Path, image_size: ImageSize, channels: int, *, labelled: bool = False) -> ImageSet:
+def load_folder(path: Path, size: ImageSize | Sides, channels: int | None, *, labelled: bool = False) -> ImageSet:
     """As `open_folder`, with all images read into memory."""
-    return in_memory(open_folder(folder, image_size, channels, labelled=labelled))
+    return in_memory(open_folder(path, size, channels, labelled=labelled))
 
 
 def read_images(folder: Path) -> np.ndarray:
-    """All images below `folder` as they are: uint8 [N, H, W, C], C 1 if the first of them is grey, else 3.
+    """All images below `folder` as they are: uint8 [N, H, W, C], C 1 for files of grey images, 4 with alpha, else 3.
 
     Raises:
-        DataError: no images, unreadable ones, or images that are not of one size.
+        DataError: no images, unreadable ones, or images of several sizes.
     """
-    found = _sizes(folder)
-    sizes, modes = set(), []
-    for name in found.sizes:
-        try:
-            with Image.open(folder / name) as image:
-                sizes.add(image.size)
-                modes.append(image.mode)
-        except OSError as error:
-            raise DataError(f"{folder / name}: not an image that can be read ({error})") from error
+    opened = survey_folder(folder, 1, None, FolderOptions(skip_unreadable=0))
+    check_unreadable(opened, FolderOptions(skip_unreadable=0))
+    sizes = {(one.width, one.height) for one in opened.readable}
     if len(sizes) != 1:
-        shown = ", ".join(f"{width}x{height}" for width, height in sorted(sizes)[:3]) or "none"
+        shown = ", ".join(f"{width}x{height}" for width, height in sorted(sizes)[:3])
         raise DataError(f"{folder}: images of one size are needed, and these are: {shown}")
     ((width, height),) = sizes
-    data = load_folder(folder, written(height, width), 1 if modes[0] in ("1", "L", *_DEEP_GREY) else 3)
+    modes = {one.mode for one in opened.readable}
+    channels = 4 if modes == {"RGBA"} else 1 if modes <= GREY_MODES else 3
+    data = open_folder(folder, (height, width), channels)
     return data.images[:].transpose(0, 2, 3, 1)
 
 
-class _Found(NamedTuple):
-    """Size in bytes of every image, by its path relative to the folder; and notices of pictures that are left out."""
+def check_unreadable(opened: Opened, options: FolderOptions = DEFAULTS) -> None:
+    """Raise a DataError that names the unreadable files if there are more than may be skipped."""
+    facts = opened.stored.facts
+    failures = [f"{opened.found.shown(one.name)}: {one.reason}" for one in facts if one.problem]
+    most = options.skip_unreadable
+    allowed = int(len(facts) * _SKIPPED) if most is None else most
+    if len(failures) > allowed or len(failures) == len(facts):
+        hint = f" (--skip-unreadable {len(failures)} goes on without them)" if len(failures) < len(facts) else ""
+        raise DataError(all_failures(failures) + hint)
 
-    sizes: dict[str, int]
-    left_out: tuple[str, ...]
 
+def labels_of(found: Found, names: Sequence[str], options: FolderOptions) -> Labels:
+    """The classes of these images, from the CSV file of the options or from the folders.
 
-def _sizes(folder: Path) -> _Found:
-    """The images below `folder`, by their paths with / between the parts.
-
-    Symbolic links are followed, and every folder is searched once, so links that form a circle do no harm. Links are
-    followed last, so that a folder below `folder` keeps its own path and does not get the path of a link to it.
+    Raises:
+        DataError: see `labels`.
     """
-    sizes: dict[str, int] = {}
-    unread: Counter[str] = Counter()
-    runs = 0
-    seen: set[tuple[int, int]] = set()
-    folders, links = [""], list[str]()
-    while folders or links:
-        prefix = folders.pop() if folders else links.pop(0)
-        try:
-            status = os.stat(folder / prefix)
-            if (status.st_dev, status.st_ino) in seen:
-                continue
-            seen.add((status.st_dev, status.st_ino))
-            with os.scandir(folder / prefix) as scanned:
-                entries = sorted(scanned, key=lambda entry: entry.name)
-                if _OF_A_RUN <= {entry.name for entry in entries}:
-                    runs += 1  # its sample sheets are no training images
-                    continue
-                for entry in entries:
-                    if entry.name.startswith("."):
-                        continue
-                    name = prefix + entry.name
-                    if entry.is_dir():
-                        (links if entry.is_symlink() else folders).append(f"{name}/")
-                        continue
-                    extension = os.path.splitext(name)[1].lower()
-                    if extension in _EXTENSIONS and entry.is_file():
-                        sizes[name] = entry.stat().st_size
-                    elif extension in _UNREAD_PICTURES and entry.is_file():
-                        unread[extension] += 1
-        except OSError as error:
-            raise DataError(f"{error.filename or folder / prefix}: cannot be read ({error.strerror})") from error
-    return _Found(sizes, _left_out(unread, runs))
+    if options.labels:
+        return labels_from_file(options.labels, found, names)
+    return labels_from_folders(found, names)
 
 
-def _left_out(unread: Counter[str], runs: int) -> tuple[str, ...]:
-    notices = []
-    if unread:
-        counts = ", ".join(f"{count} {extension}" for extension, count in sorted(unread.items()))
-        notices.append(
-            f"left out, since these formats are not read: {counts}; convert them to PNG or JPEG to train on them"
-        )
-    if runs:
-        notices.append(f"left out: the pictures in {runs} folder(s) of training runs")
-    return tuple(notices)
+def _is_held_out(name: str, options: FolderOptions) -> bool:
+    """By the seed and the name alone, so that an image stays on its side when others come and go."""
+    digest = hashlib.sha256(f"{options.seed}\0{name}".encode(errors="surrogateescape")).digest()
+    return int.from_bytes(digest[:8], "big") < options.val_fraction * 2**64
 
 
-def _labels(folder: Path, names: list[str]) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names of the classes, and the label of each image, int64 [N]."""
-    for name in names:
-        if "/" not in name:
-            raise DataError(
-                f"{folder / name}: --conditional takes the class of an image from its sub-folder, "
-                "but this image is in no sub-folder"
-            )
-    first_parts = [name.split("/")[0] for name in names]
-    classes = tuple(sorted(set(first_parts)))
-    numbers = {name: number for number, name in enumerate(classes)}
-    return classes, np.array([numbers[first] for first in first_parts], np.int64)
+def images_of(opened: Opened, names: Sequence[str], rows: np.ndarray | None = None) -> DiskImages:
+    """Readable images by their names: from the stored pixels, of which they are `rows`, or else from their files."""
+    shape = (len(names), opened.stored.channels, *opened.form.size)
+    pixels = opened.stored.pixels
+    if pixels is not None and rows is not None:
+        return DiskImages(shape, lambda index: pixels[rows[index]], lambda indices: pixels[rows[indices]])
+    form, ranges = opened.form, ranges_of(opened.stored.facts)
+    change = partial(to_pixels, size=form.size, channels=opened.stored.channels, fit=form.fit, ranges=ranges)
+    return DiskImages(shape, partial(_read, opened.found, names, change))
 
 
-def _read(folder: Path, names: list[str], size: Sides, channels: int, index: int) -> np.ndarray:
+def _read(found: Found, names: Sequence[str], change: Callable[[decode.Picture], np.ndarray], index: int) -> np.ndarray:
     """The image at an index, uint8 [C, H, W]."""
-    return _load_image(folder / names[index], size, channels)
-
-
-def _load_image(path: Path, size: Sides, channels: int) -> np.ndarray:
-    """One image as uint8 [C, H, W]."""
+    name = names[index]
     try:
-        with Image.open(path) as opened:
-            image = _to_mode(ImageOps.exif_transpose(opened), "RGB" if channels == 3 else "L")
-        image = ImageOps.fit(image, (size.width, size.height), Image.Resampling.BICUBIC)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: the image is gone; put it back, or start a new training run without it") from error
-    except Image.DecompressionBombError as error:
-        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-        raise DataError(f"{path}: the image is too large, more than {most:,} pixels; make it smaller") from error
-    # For a damaged file Pillow's decoders raise errors of many kinds: OSError, SyntaxError, ValueError, struct.error
-    except Exception as error:
-        raise DataError(f"{path}: not an image that can be read ({error}); remove it or repair it") from error
-    return np.asarray(image).reshape(*size, channels).transpose(2, 0, 1)
-
-
-def _to_mode(image: Image.Image, mode: str) -> Image.Image:
-    """Convert to RGB or grey; transparent pixels are blended with white."""
-    if image.mode in _DEEP_GREY:
-        values = np.asarray(image, np.float32)
-        # Only the modes of 16 bits define the value of white; for the others it is estimated from the brightest pixel.
-        white = 65535 if image.mode.startswith("I;16") else next((w for w in (1, 255) if values.max() <= w), 65535)
-        return Image.fromarray((values * (255 / white)).clip(0, 255).round().astype(np.uint8)).convert(mode)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert(mode)
+        with unreadable():
+            content = found.read(name)
+        return change(decode.read_picture(content))
+    except Unreadable as error:
+        raise DataError(f"{found.shown(name)}: {error.reason}") from error
+    except KeyError as error:  # a file of 8 bits has become one of more
+        raise DataError(f"{found.shown(name)}: the image has changed; start a new training run with it") from error

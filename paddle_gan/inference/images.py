@@ -10,6 +10,9 @@ from paddle_gan.system.files import atomic_path
 # Width and grey value of the lines between the images of a grid.
 _GAP = 2
 _GREY = 128
+# Sides of the squares behind transparent pixels, in pixels of the enlarged image, and their grey values.
+_SQUARE = 8
+_SQUARES = (255, 204)
 # Images in a row of a sheet, and the most of them where each class has its own column.
 _COLUMNS = 10
 _MOST_COLUMNS = 16
@@ -30,6 +33,8 @@ def to_uint8(images: np.ndarray, value_range: tuple[float, float]) -> np.ndarray
 def grid(images: np.ndarray, columns: int) -> np.ndarray:
     """Images side by side, row by row, with thin grey lines between them; small images are enlarged.
 
+    Transparent pixels show a checkerboard.
+
     Args:
         images: uint8 [N, H, W, C].
         columns: images in a row.
@@ -41,6 +46,8 @@ def grid(images: np.ndarray, columns: int) -> np.ndarray:
     images = images.repeat(scale, axis=1).repeat(scale, axis=2)
     if images.shape[3] == 1:
         images = images.repeat(3, axis=3)
+    if images.shape[3] == 4:
+        images = over_squares(images)
     count, height, width, _ = images.shape
     columns = min(columns, count)
     rows = -(-count // columns)
@@ -52,18 +59,27 @@ def grid(images: np.ndarray, columns: int) -> np.ndarray:
     return sheet
 
 
+def over_squares(images: np.ndarray) -> np.ndarray:
+    """Images with alpha, uint8 [N, H, W, 4], over a checkerboard, uint8 [N, H, W, 3]."""
+    _, height, width, _ = images.shape
+    dark = (np.arange(height)[:, None] // _SQUARE + np.arange(width) // _SQUARE) % 2
+    behind = np.array(_SQUARES)[dark][..., None]
+    alpha = images[..., 3:] / 255
+    return (images[..., :3] * alpha + behind * (1 - alpha)).round().astype(np.uint8)
+
+
 def grid_columns(classes: int = 0) -> int:
     """Columns of a sheet of samples: one for each class, or 10 if there are no classes or more than 16."""
     return classes if 0 < classes <= _MOST_COLUMNS else _COLUMNS
 
 
 def to_pil(image: np.ndarray) -> Image.Image:
-    """One image, uint8 [H, W, C] of one or three channels, as an image of Pillow."""
+    """One image, uint8 [H, W, C] of one, three or four channels, as an image of Pillow."""
     return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
 
 
 def save_png(path: Path, image: np.ndarray, durable: bool = True) -> None:
-    """Write one image, uint8 [H, W, C] of one or three channels, as a PNG file; see `files.atomic_path`."""
+    """Write one image, uint8 [H, W, C] of one, three or four channels, as a PNG file; see `files.atomic_path`."""
     with atomic_path(path, durable) as temporary:
         to_pil(image).save(temporary, "PNG")
 

@@ -15,9 +15,9 @@ import paddle.nn as nn
 from paddle_gan.config.paths import RUNS
 from paddle_gan.config.sizes import shown, sides
 from paddle_gan.config.train import TrainConfig
-from paddle_gan.datasets import ImageSet, load_dataset, load_held_out
+from paddle_gan.datasets import DATASETS, ImageSet, load_dataset, load_held_out
 from paddle_gan.datasets.feed import on_disk_notice
-from paddle_gan.datasets.image_set import DiskImages, all_alike, fingerprint
+from paddle_gan.datasets.image_set import DiskImages, fingerprint
 from paddle_gan.errors import UsageError
 from paddle_gan.evaluation.monitoring import copy_monitor, monitor
 from paddle_gan.evaluation.real_images import LEAST_IMAGES, MOST_REAL, reference_images
@@ -26,6 +26,7 @@ from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.runs.augmentation import automatic_notice, save_sheet
 from paddle_gan.runs.building import batch_feed, build, precision_of, schedules_of
 from paddle_gan.runs.clusters import run_clusters, save_clusters
+from paddle_gan.runs.data import data_notices, folder_options, with_channels, with_classes_of_run
 from paddle_gan.runs.execution import (
     Plan,
     Say,
@@ -77,13 +78,17 @@ def run(given: TrainConfig, say: Say = print) -> Path:
 
 
 def _run(given: TrainConfig, device: str, say: Say) -> Path:
+    check_before_data(resolve(given, device).config, device)
+    given = with_channels(given, resolve(given, device).config)
+    check_before_data(resolve(given, device).config, device)
+    given = with_channels(given, resolve(given, device).config)
     config, notices = resolve(given, device)
     folder = Path(config.out).expanduser() if config.out else RUNS / run_name(config)
     refuse_other_run(config, folder)
-    check_batch_size(config.batch_size)
-    precision_of(config, device)  # refused before anything is loaded
     data = _load(config)
-    for notice in [*notices, *slow_notices(device), *_data_notices(config, data)]:
+    if config.dataset not in DATASETS:
+        data = with_classes_of_run(data, folder, say)
+    for notice in [*notices, *slow_notices(device), *_notices(config, data)]:
         say(f"notice: {notice}")
     steps = config.steps or _steps(config, len(data))
     config = replace(config, steps=steps, epochs=None)
@@ -125,6 +130,7 @@ def _load(config: RunOptions) -> ImageSet:
         data_dir=config.data_dir,
         download=config.download,
         workers=config.workers,
+        folder=folder_options(config),
     )
     return parallel.local_process_0_first(load) if config.download else load()
 
@@ -144,11 +150,16 @@ def _session(config: RunOptions, data: ImageSet, folder: Path, steps: int) -> Se
     )
 
 
-def _data_notices(config: RunOptions, data: ImageSet) -> list[str]:
-    """What is strange about the images, and what follows from their number."""
+def _notices(config: RunOptions, data: ImageSet) -> list[str]:
+    """Where the images are, what is strange about them, and what follows from their number."""
     on_disk = [on_disk_notice(data, config.workers)] if isinstance(data.images, DiskImages) else []
-    alike = [f"all {len(data)} images of {data.name} are the same"] if all_alike(data) else []
-    return [*on_disk, *data.notices, *alike, *automatic_notice(config, len(data))]
+    return [*on_disk, *data_notices(data), *automatic_notice(config, len(data))]
+
+
+def check_before_data(config: RunOptions, device: str) -> None:
+    """Raise a UsageError for what can be refused before anything is loaded."""
+    check_batch_size(config.batch_size)
+    precision_of(config, device)
 
 
 def _steps(config: RunOptions, count: int) -> int:
@@ -186,6 +197,7 @@ def _monitor(config: RunOptions, data: ImageSet) -> Callable[[nn.Layer, int, int
         channels=config.channels,
         data_dir=config.data_dir,
         download=config.download,
+        folder=folder_options(config),
     )
     reference = reference_images(data, held_out, MOST_REAL, config.seed)
     extractor = extractor_for(config.dataset, config.image_size, config.channels, config.inception)

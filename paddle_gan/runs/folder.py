@@ -47,6 +47,7 @@ _FREE = {
     "preset",
     "resume",
     "sample_every",
+    "skip_unreadable",
     "steps",
     "workers",
 }

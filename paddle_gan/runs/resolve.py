@@ -115,6 +115,7 @@ def resolve(given: TrainConfig, device: str) -> Resolved:
     norm = _norm(given, discriminator, recipe, notices)
     _refuse_networks(given, discriminator)
     augment, augment_target = augment_options(given, recipe.augment)
+    _refuse_data(given)
     options = vars(given) | {
         "preset": preset,
         "recipe": recipe_name,
@@ -125,6 +126,7 @@ def resolve(given: TrainConfig, device: str) -> Resolved:
         "augment_target": augment_target,
         "dataset": given.dataset if given.dataset in DATASETS else _absolute(given.dataset),
         "data_dir": _absolute(given.data_dir) if given.data_dir else given.data_dir,
+        "labels": _absolute(given.labels) if given.labels else given.labels,
         "discriminator_norm": norm,
         "discriminator_init": given.discriminator_init
         or ("he" if _is_bare(recipe, norm) else given.init or partner.init),
@@ -267,6 +269,17 @@ def _schedule(given: TrainConfig, recipe: Recipe, options: dict[str, Any]) -> di
         )
     rate = given.final_learning_rate
     return {"schedule": shape, "final_learning_rate": 0.0 if rate is None and shape != "constant" else rate}
+
+
+def _refuse_data(given: TrainConfig) -> None:
+    """Raise a UsageError for options of folders that the data has no use for."""
+    if given.labels and not given.conditional:
+        raise UsageError("--labels without --conditional: only conditional networks take classes; add --conditional")
+    for name in ("labels", "skip_unreadable", "val_fraction"):
+        if given.dataset in DATASETS and getattr(given, name):
+            raise UsageError(f"{flag(name)} with {given.dataset}: it is for folders of images; leave it out")
+    if given.dataset in DATASETS and given.fit != "crop":
+        raise UsageError(f"--fit with {given.dataset}: it is for folders of images; leave it out")
 
 
 def _refuse_networks(given: TrainConfig, discriminator: str) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,14 @@ from tqdm import tqdm
 from paddle_gan.config.results import EvaluateConfig
 from paddle_gan.config.sizes import shown, written
 from paddle_gan.datasets import DATASETS, load_dataset, load_held_out
-from paddle_gan.datasets.folder import read_images
+from paddle_gan.datasets.folder import DEFAULTS, FolderOptions, read_images
 from paddle_gan.errors import UsageError
 from paddle_gan.evaluation.real_images import real_images
 from paddle_gan.evaluation.score import Baseline, Evaluation, baseline, evaluate, extractor_for
 from paddle_gan.inference.export import Exported, is_exported
 from paddle_gan.inference.npz_files import read_npz
 from paddle_gan.inference.sampling import generate
+from paddle_gan.runs.data import folder_options
 from paddle_gan.runs.folder import read_config
 from paddle_gan.runs.generators import load_generator
 
@@ -41,6 +42,7 @@ class Samples:
         data_dir: folder of its files, or None.
         weights: kind of weights that made them, for the record.
         subject: whose samples they are, for the record.
+        folder: how the folder that they imitate becomes a data set.
     """
 
     images: np.ndarray
@@ -48,6 +50,7 @@ class Samples:
     data_dir: str | None
     weights: str
     subject: dict[str, Any]
+    folder: FolderOptions = DEFAULTS
 
 
 def score(
@@ -82,6 +85,7 @@ def score(
             "channels": samples.images.shape[3],
             "seed": config.seed,
             "weights": samples.weights,
+            **_unusual(samples.folder),
         }
         return evaluate(samples.images, against, protocol, samples.subject, step)
 
@@ -136,6 +140,7 @@ def _of_run(source: Path, config: EvaluateConfig, say: Callable[[str], None]) ->
         data_dir=config.data_dir or run.data_dir,
         weights="raw" if config.raw else "average",
         subject={"name": source.resolve().name, "step": generator.step, "best": config.best},
+        folder=replace(folder_options(run), run=source),
     )
 
 
@@ -155,15 +160,21 @@ def _of_file(source: Path, config: EvaluateConfig, say: Callable[[str], None]) -
     )
 
 
+def _unusual(folder: FolderOptions) -> dict[str, Any]:
+    """What else a record must say of its real images, where it is not as usual."""
+    said = {"fit": folder.fit, "val_fraction": folder.val_fraction}
+    return {name: value for name, value in said.items() if value != getattr(DEFAULTS, name)}
+
+
 def _baseline(samples: Samples, config: EvaluateConfig, known: Baselines, step: Callable[[str], None]) -> Baseline:
     _, height, width, channels = samples.images.shape
     size = written(height, width)
     dataset, data_dir = samples.dataset, samples.data_dir
-    key = (dataset, size, channels, data_dir, config.num, config.seed, config.inception)
+    key = (dataset, size, channels, data_dir, config.num, config.seed, config.inception, samples.folder)
     if key not in known:
         step("real images")
         training, held_out = (
-            load(dataset, size, channels, data_dir=data_dir, download=config.download)
+            load(dataset, size, channels, data_dir=data_dir, download=config.download, folder=samples.folder)
             for load in (load_dataset, load_held_out)
         )
         assert training is not None, "only a held-out set may be missing"

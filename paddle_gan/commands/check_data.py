@@ -1,0 +1,51 @@
+"""Check a folder of images before training on it."""
+
+import json
+from pathlib import Path
+
+from paddle_gan.commands.command import Command
+from paddle_gan.config import shared
+from paddle_gan.config.check import CheckConfig
+from paddle_gan.config.command_line import Parsed
+from paddle_gan.config.paths import RUNS
+from paddle_gan.errors import UsageError
+
+
+def run(parsed: Parsed[CheckConfig]) -> None:
+    from paddle_gan.datasets import FOLDER_SIZE
+    from paddle_gan.datasets.check import check_folder
+    from paddle_gan.datasets.folder import FolderOptions
+    from paddle_gan.inference.contact_sheet import contact_sheet
+    from paddle_gan.inference.images import save_png
+
+    config, path = parsed.options, Path(parsed.positional["data"]).expanduser()
+    name = path.resolve().name or "data"
+    sheet = Path(config.sheet).expanduser() if config.sheet else RUNS.parent / "checks" / f"{name}.png"
+    if sheet.resolve().is_relative_to(path.resolve()):
+        raise UsageError(f"{sheet}: lies among the images, and would become one; name another place with --sheet")
+    options = FolderOptions(
+        fit=config.fit,
+        labels=Path(config.labels).expanduser() if config.labels else None,
+        skip_unreadable=shared.most_unreadable(config.skip_unreadable),
+    )
+    checked = check_folder(path, config.image_size or FOLDER_SIZE, config.channels, options, with_images=True)
+    if checked.sections:
+        save_png(sheet, contact_sheet(checked.sections))
+    if config.json:
+        print(json.dumps(checked.said | {"sheet": str(sheet) if checked.sections else None}, indent=2))
+    else:
+        print("\n".join(checked.lines))
+        if checked.sections:
+            print(f"images as the network sees them: {sheet}")
+    if checked.refusal:
+        raise checked.refusal
+
+
+CHECK_DATA = Command(
+    name="check_data",
+    description="Check a folder or zip file of images before training on it.",
+    options=CheckConfig,
+    run=run,
+    positional={"data": "folder or zip file of images"},
+    needs_paddle=False,
+)

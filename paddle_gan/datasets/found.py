@@ -1,0 +1,226 @@
+"""What lies in a folder or a zip file: the images by their names, and what is left out, counted by kind.
+
+Nothing is decoded here. A zip file is never unpacked to the disk: each file in it is read when it is needed.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from paddle_gan.datasets.decode import Unreadable, reads_heif
+from paddle_gan.errors import DataError
+
+# Pillow opens more, such as .h5, .mpg or .eps, but such a file is rarely meant as a training image.
+EXTENSIONS = set(
+    ".avif .bmp .gif .ico .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()
+)
+_HEIF = {".heic", ".heif"}
+# Pictures, videos, arrays and archives that are not read, though a user may expect it: they are counted in a notice.
+_NOT_READ = set(
+    ".7z .ai .arw .avi .cr2 .cr3 .dcm .dng .eps .exr .hdr .jxl .m4v .mkv .mov .mp4 .mpeg .mpg .nef .npy .npz .orf .pdf "
+    ".pef .psd .raf .rar .raw .rw2 .svg .svgz .tar .tfrecord .webm .wmv .xcf .zip".split()
+)
+_ARCHIVES = (".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz")
+# The first bytes of image files, to tell those that have no extension.
+_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*")
+# A file is read into memory before it is decoded.
+MOST_BYTES = 1 << 30
+# What a training run writes into its folder.
+_RUN_FOLDERS = {"best", "checkpoints", "exported", "samples", "visualdl"}
+_RUN_SHEET, _RUN_NEIGHBOURS = "samples.gif", ".neighbours.png"
+# What tells the folder of a study with pictures.
+_OF_A_STUDY = ({"comparison.json", "samples.png"}, {"results.json", "samples.png"})
+
+
+class Entry(NamedTuple):
+    """Size of a file in bytes, and numbers that differ after the file was changed."""
+
+    size: int
+    stamp: tuple[int, ...]
+
+
+@dataclass
+class LeftOut:
+    """What is not taken.
+
+    Attributes:
+        not_read: number of files by kind.
+        runs: folders of training runs.
+        refused: members of a zip file that are not opened, by the reason.
+    """
+
+    not_read: Counter[str] = field(default_factory=Counter)
+    runs: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+    def sentences(self) -> list[str]:
+        """One for each kind of thing."""
+        found = []
+        if self.not_read:
+            counts = ", ".join(f"{count} {kind}" for kind, count in sorted(self.not_read.items()))
+            heif = "" if reads_heif() or not _HEIF & set(self.not_read) else " (pip install pillow-heif reads HEIC)"
+            found.append(
+                f"left out, since these formats are not read: {counts}{heif}; convert them to PNG or JPEG to train on "
+                "them"
+            )
+        if self.runs:
+            found.append(f"left out: the pictures in {self.runs} folder(s) of training runs")
+        found += [f"left out: {count} file(s) in the zip, {reason}" for reason, count in self.refused.items()]
+        return found
+
+
+@dataclass(frozen=True)
+class Found:
+    """The images in a folder or a zip file.
+
+    Attributes:
+        path: of the folder or the zip file.
+        entries: by the paths of the images with / between the parts, in the order of these parts.
+        read: gives the content of an image by its name; several threads may call it. Raises OSError or Unreadable.
+        shown: how a message names an image.
+        left_out: what is not taken.
+    """
+
+    path: Path
+    entries: dict[str, Entry]
+    read: Callable[[str], bytes]
+    shown: Callable[[str], str]
+    left_out: LeftOut
+
+
+def in_order(entries: dict[str, Entry]) -> dict[str, Entry]:
+    """Entries in the order of the parts of their names, on which the batches of a run depend."""
+    return {name: entries[name] for name in sorted(entries, key=lambda name: name.split("/"))}
+
+
+def is_image(name: str) -> bool:
+    """Whether a file of this name is read as an image."""
+    extension = os.path.splitext(name)[1].lower()
+    return extension in EXTENSIONS or (extension in _HEIF and reads_heif())
+
+
+def kind_not_read(name: str, begin: Callable[[], bytes]) -> str | None:
+    """The kind of a file that a user may take for an image, but that is not read; None for any other file.
+
+    Args:
+        name: of the file.
+        begin: gives its first bytes; asked only where the name tells nothing.
+    """
+    extension = os.path.splitext(name)[1].lower()
+    if extension in _NOT_READ | _HEIF:
+        return extension
+    if not extension and begin().startswith(_SIGNATURES):
+        return "without an extension"
+    return None
+
+
+def find_in_folder(folder: Path, run: Path | None = None) -> Found:
+    """The images below a folder.
+
+    Symbolic links are followed, and every folder is searched once, so links that form a circle do no harm. Links are
+    followed last, so that a folder below `folder` keeps its own path and does not get the path of a link to it. Names
+    that begin with a dot are ignored. What training runs write is left out.
+
+    Args:
+        folder: searched with all folders below it.
+        run: folder of a run that may not have begun, and that is left out too.
+
+    Raises:
+        DataError: there is no such folder, it cannot be read, or it holds the outputs of a run.
+    """
+    _refuse_outputs(folder)
+    entries: dict[str, Entry] = {}
+    left_out = LeftOut()
+    seen: set[tuple[int, int]] = set()
+    own = _identity(run) if run else None
+    folders, links = [""], list[str]()
+    while folders or links:
+        prefix = folders.pop() if folders else links.pop(0)
+        try:
+            place = _identity(folder / prefix)
+            if place is None or place in seen:
+                continue
+            seen.add(place)
+            with os.scandir(folder / prefix) as scanned:
+                here = sorted(scanned, key=lambda entry: entry.name)
+            is_run = _is_run({entry.name for entry in here}) or place == own
+            if is_run and prefix:
+                left_out.runs += 1
+                continue
+            for entry in here:
+                if entry.name.startswith(".") or entry.name == "__MACOSX" or (is_run and _is_output(entry.name)):
+                    continue
+                name = prefix + entry.name
+                if entry.is_dir():
+                    (links if entry.is_symlink() else folders).append(f"{name}/")
+                elif entry.is_file() and is_image(name):
+                    status = entry.stat()
+                    stamp = (status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+                    entries[name] = Entry(status.st_size, stamp)
+                elif entry.is_file() and (kind := kind_not_read(name, lambda path=entry.path: _begin(path))):
+                    left_out.not_read[kind] += 1
+        except OSError as error:
+            raise DataError(f"{error.filename or folder / prefix}: cannot be read ({error.strerror})") from error
+    return Found(
+        path=folder,
+        entries=in_order(entries),
+        read=lambda name: _read(folder / name),
+        shown=lambda name: str(folder / name),
+        left_out=left_out,
+    )
+
+
+def not_a_folder(path: Path) -> DataError:
+    """The error that says what `path` is, which is neither a folder nor a zip file."""
+    if not os.path.exists(path):
+        return DataError(f"{path}: there is no such folder, or it cannot be entered")
+    if path.suffix.lower() == ".zip":
+        return DataError(f"{path}: is no whole zip file; copy or download it again")
+    if path.suffix.lower() in _ARCHIVES:
+        return DataError(f"{path}: an archive of this kind is not read; unpack it, or make a zip file of it")
+    return DataError(f"{path}: is a file; give the folder that the images lie in, or a zip file of it")
+
+
+def _read(path: Path) -> bytes:
+    if path.stat().st_size > MOST_BYTES:
+        raise Unreadable("too large", f"the file is too large, more than {MOST_BYTES >> 30} GiB; make it smaller")
+    return path.read_bytes()
+
+
+def _begin(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(16)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _is_run(names: set[str]) -> bool:
+    """Whether a folder with these names is that of a run, also of one that is just being made, or of a study."""
+    of_a_run = "checkpoints" in names and bool({"config.json", ".lock"} & names)
+    return of_a_run or any(marks <= names for marks in _OF_A_STUDY)
+
+
+def _is_output(name: str) -> bool:
+    """Whether a run writes what has this name into its folder."""
+    return name in _RUN_FOLDERS or name == _RUN_SHEET or name.endswith(_RUN_NEIGHBOURS)
+
+
+def _refuse_outputs(folder: Path) -> None:
+    """Raise a DataError for the outputs of a run, or a folder among them."""
+    inner = folder.resolve()
+    for outer in inner.parents:
+        below = inner.relative_to(outer).parts[0]
+        if below in _RUN_FOLDERS and (outer / "config.json").is_file() and (outer / "checkpoints").is_dir():
+            raise DataError(
+                f"{folder}: these are outputs of the training run in {outer}, which are no training images; copy them "
+                "to a folder of their own if you want to train on them"
+            )

@@ -1,0 +1,64 @@
+"""The data of a run: what its options mean for a folder of images, and what a folder means for its options."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from paddle_gan.config.shared import most_unreadable
+from paddle_gan.config.train import TrainConfig
+from paddle_gan.datasets import DATASETS, ImageSet, data_path
+from paddle_gan.datasets.folder import FolderOptions, survey_folder
+from paddle_gan.datasets.image_set import all_alike, in_class_order
+from paddle_gan.errors import CheckpointError
+from paddle_gan.runs.resolve import RunOptions
+from paddle_gan.system import parallel
+from paddle_gan.training import checkpoint
+
+
+def folder_options(config: TrainConfig) -> FolderOptions:
+    """How the folder of a run becomes its data."""
+    return FolderOptions(
+        fit=config.fit,
+        labels=Path(config.labels).expanduser() if config.labels else None,
+        skip_unreadable=most_unreadable(config.skip_unreadable),
+        val_fraction=config.val_fraction,
+        seed=config.seed,
+        run=Path(config.out).expanduser() if config.out else None,
+    )
+
+
+def with_channels(given: TrainConfig, config: RunOptions) -> TrainConfig:
+    """The options with the channels that the images have, if they are not given: 1 if all images are grey, else 3.
+
+    Args:
+        given: as the user wrote them.
+        config: the same, filled in.
+    """
+    if given.channels or given.dataset in DATASETS:
+        return given
+    options, stored = folder_options(given), given.workers is None
+    opened = survey_folder(data_path(given.dataset), config.image_size, None, options, with_pixels=stored)
+    return replace(given, channels=opened.stored.channels)
+
+
+def with_classes_of_run(data: ImageSet, folder: Path, say: Callable[[str], None]) -> ImageSet:
+    """The data with its classes numbered as in the run's checkpoints, which an older version wrote in another order."""
+    if data.labels is None:
+        return data
+    try:
+        classes = list(checkpoint.read_newest(folder / "checkpoints", lambda line: None).classes)
+    except CheckpointError:  # the run has none yet, or it says so when it is restored
+        classes = []
+    classes = tuple(json.loads(parallel.broadcast_text(json.dumps(classes))))
+    ordered = in_class_order(data, classes)
+    if ordered is not data:
+        numbers = ", ".join(f"{number} {name}" for number, name in enumerate(ordered.classes))
+        say(f"notice: this run goes on with its own numbers of the classes: {numbers}")
+    return ordered
+
+
+def data_notices(data: ImageSet) -> list[str]:
+    """What is to be said about the images before training."""
+    alike = [f"all {len(data)} images of {data.name} are the same"] if all_alike(data) else []
+    return [*data.notices, *alike]

@@ -1,0 +1,795 @@
+"""Folders and zip files as users have them: what is read, left out, skipped or refused, and in which words."""
+
+import io
+import json
+import os
+import shutil
+import stat
+import struct
+import subprocess
+import sys
+import warnings
+import zipfile
+import zlib
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from PIL import Image
+
+from paddle_gan.commands import COMMANDS
+from paddle_gan.config.command_line import parse
+from paddle_gan.datasets import decode, depth, fitting, load_dataset, load_held_out, zipped
+from paddle_gan.datasets.check import check_folder
+from paddle_gan.datasets.folder import FolderOptions, load_folder, open_folder, read_images, survey_folder
+from paddle_gan.datasets.found import find_in_folder
+from paddle_gan.datasets.image_set import DiskImages, in_class_order
+from paddle_gan.datasets.labels import natural
+from paddle_gan.datasets.report import near_duplicates
+from paddle_gan.errors import DataError, UsageError
+from paddle_gan.inference.images import grid, over_squares
+from paddle_gan.system import cache
+
+ANY = FolderOptions(skip_unreadable=10**9)
+
+
+def noise(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png(width: int, height: int, bits: int, colour: int, rows: bytes) -> bytes:
+    """A PNG file from its parts, for what Pillow does not write."""
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
+
+
+def png_of_16_bits(values: np.ndarray) -> bytes:
+    """Colours of 16 bits, [H, W, 3 or 4]."""
+    height, width, channels = values.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    return png(width, height, 16, {3: 2, 4: 6}[channels], rows)
+
+
+def encoded(image: Image.Image, kind: str, **options) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def hostile_files() -> dict[str, bytes]:
+    """Sixty files by their names: 47 that are images and can be read, 9 that cannot, 4 of other kinds."""
+    plain = {f"plain/{i:02d}.png": encoded(Image.fromarray(noise(i, 70, 70, 3)), "PNG") for i in range(12)}
+    photos = [Image.fromarray(noise(i, 5, 6, 3)).resize((90, 80), Image.Resampling.BICUBIC) for i in range(8)]
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    clear = Image.fromarray(noise(40, 70, 70, 4))
+    palette = photos[0].convert("P", palette=Image.Palette.ADAPTIVE)
+    deep = np.linspace(0, 4095, 70 * 70).reshape(70, 70)
+    ramp = Image.fromarray(np.linspace(0, 1.001, 70 * 70, dtype=np.float32).reshape(70, 70))
+    signed = Image.fromarray(np.linspace(-1000, 3000, 70 * 70).astype(np.int32).reshape(70, 70))
+    broken = np.full((70, 70), 0.5, np.float32)
+    broken[3, :4] = np.nan
+    flip = {"save_all": True, "append_images": [photos[1].copy(), photos[2].copy()]}
+    files = plain | {
+        **{f"photos/{i}.jpg": encoded(photo, "JPEG", quality=95) for i, photo in enumerate(photos[:5])},
+        "photos/again.jpg": encoded(photos[0], "JPEG", quality=80),  # nearly photos/0.jpg
+        "photos/smaller.png": encoded(photos[1].resize((81, 72)), "PNG"),  # nearly photos/1.jpg
+        "copies/1.png": plain["plain/00.png"],
+        "copies/2.png": plain["plain/00.png"],
+        "copies/3.png": plain["plain/05.png"],
+        "palette/1.gif": encoded(palette, "GIF"),
+        "palette/2.png": encoded(palette, "PNG", transparency=int(np.asarray(palette)[0, 0])),
+        "one-bit.bmp": encoded(photos[3].convert("1"), "BMP"),
+        "grey.pgm": encoded(photos[4].convert("L"), "PPM"),
+        "alpha/1.png": encoded(clear, "PNG"),
+        "alpha/2.webp": encoded(clear, "WEBP", lossless=True),
+        "alpha/opaque.png": encoded(photos[5].convert("RGBA"), "PNG"),
+        "cmyk/1.tif": encoded(photos[6].convert("CMYK"), "TIFF"),
+        "cmyk/2.jpg": encoded(photos[7].convert("CMYK"), "JPEG"),
+        "moving/1.gif": encoded(photos[0].convert("P"), "GIF", **flip),
+        "moving/2.webp": encoded(photos[0], "WEBP", **flip),
+        "moving/pages.tiff": encoded(photos[0].copy(), "TIFF", **flip),
+        "turned/1.jpg": encoded(photos[2], "JPEG", exif=turned),
+        "turned/2.JPEG": encoded(photos[3], "JPEG", exif=turned),
+        "deep/1.png": encoded(Image.fromarray(deep.astype(np.uint16)), "PNG"),
+        "deep/2.tif": encoded(Image.fromarray(deep.T.astype(np.uint16)), "TIFF"),
+        "deep/colour.png": png_of_16_bits(np.stack([deep, deep.T, deep[::-1]], axis=2)),
+        "deep/signed.tif": encoded(signed, "TIFF"),
+        "deep/float.tif": encoded(ramp, "TIFF"),
+        "tiny/1.png": encoded(Image.fromarray(noise(50, 4, 5, 3)), "PNG"),
+        "tiny/2.ico": encoded(Image.fromarray(noise(51, 16, 16, 3)), "ICO"),
+        "wrong/is-a-png.jpg": encoded(photos[6], "PNG"),
+        "wrong/is-a-jpeg.png": encoded(photos[7], "JPEG"),
+        "\udcb9\udcb7.png": encoded(Image.fromarray(noise(52, 70, 70, 3)), "PNG"),
+        "a\nb 😀.png": encoded(Image.fromarray(noise(53, 70, 70, 3)), "PNG"),
+    }
+    assert len(files) == 47
+    return files | {
+        "bad/\udcb9.png": b"junk",
+        "bad/page.jpg": b"<html>not found</html>",
+        "bad/cut.png": plain["plain/01.png"][:300],
+        "bad/cut.jpg": files["photos/1.jpg"][:400],
+        "bad/empty.png": b"",
+        "bad/empty.jpg": b"",
+        "bad/nan.tif": encoded(Image.fromarray(broken), "TIFF"),
+        "bad/huge.png": png(50_000, 50_000, 8, 2, b""),
+        "bad/flipped.png": plain["plain/02.png"][:60] + bytes(40) + plain["plain/02.png"][100:],
+        "other/drawing.svg": b"<svg/>",
+        "other/clip.MP4": b"\0\0\0 ftyp",
+        "other/photo": files["photos/2.jpg"],
+        "other/raw.dng": b"II*\0",
+    }
+
+
+FILES = hostile_files()
+
+
+class _BytesName(zipfile.ZipInfo):
+    """A member whose name is in bytes that are no UTF-8, as old programs write it."""
+
+    def _encodeFilenameFlags(self):
+        return os.fsencode(self.filename), self.flag_bits & ~0x800
+
+
+def write_zip(path: Path, files: dict[str, bytes], prefix: str = "", more: list = ()) -> Path:
+    """A zip file of these files below a folder, and of more members with their contents."""
+    with zipfile.ZipFile(path, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # names that are there twice
+        members = [(_BytesName(prefix + name), content) for name, content in files.items()]
+        for member, content in [*members, *more]:
+            archive.writestr(member, content, zipfile.ZIP_DEFLATED)
+    return path
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory) -> Path:
+    """The folder of the sixty files, with hidden files, a pipe, links and a circle of links."""
+    folder = tmp_path_factory.mktemp("hostile") / "pictures"
+    for name, content in FILES.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    (folder / ".hidden.png").write_bytes(FILES["plain/00.png"])
+    (folder / "notes.txt").write_text("no image")
+    (folder / "plain" / "circle").symlink_to(folder)
+    (folder / "plain" / "gone.png").symlink_to(folder / "nowhere.png")
+    os.mkfifo(folder / "pipe.png")
+    return folder
+
+
+def checked(path: Path, **options) -> dict:
+    return check_folder(path, 64, None, ANY, with_images=False, **options).said
+
+
+@pytest.fixture(scope="module")
+def said(hostile) -> dict:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return checked(hostile)
+
+
+# --- What is read, and what is not --------------------------------------------------------------------------------
+
+
+def test_every_file_of_the_hostile_folder_is_counted(said):
+    counts = {name: said[name] for name in ("files", "readable", "grey", "runs_left_out", "trainable")}
+    assert counts == {"files": 56, "readable": 47, "grey": 6, "runs_left_out": 0, "trainable": True}
+    assert said["unreadable_kinds"] == {"corrupt": 3, "truncated": 2, "empty": 2, "not finite": 1, "too large": 1}
+    assert said["not_read"] == {".svg": 1, ".mp4": 1, ".dng": 1, "without an extension": 1}
+    assert said["formats"] == {"PNG": 25, "JPEG": 10, "TIFF": 5, "GIF": 2, "WEBP": 2, "BMP": 1, "PPM": 1, "ICO": 1}
+    assert sum(said["modes"].values()) == 47 and said["modes"]["CMYK"] == 2 and said["modes"]["I;16"] == 2
+    assert said["bits"] == {"8": 41, "16": 3, "32": 2, "1": 1}
+
+
+def test_what_is_odd_is_named(said):
+    named = {name: sorted(said[name]) for name in ("animated", "rotated", "transparent", "cmyk", "deep")}
+    assert named == {
+        "animated": ["moving/1.gif", "moving/2.webp", "moving/pages.tiff"],
+        "rotated": ["turned/1.jpg", "turned/2.JPEG"],
+        "transparent": ["alpha/1.png", "alpha/2.webp", "palette/2.png"],
+        "cmyk": ["cmyk/1.tif", "cmyk/2.jpg"],
+        "deep": ["deep/1.png", "deep/2.tif", "deep/colour.png", "deep/float.tif", "deep/signed.tif"],
+    }
+    assert sorted(said["enlarged"]) == ["tiny/1.png", "tiny/2.ico"]
+    assert sorted(said["wrong_extension"]) == ["wrong/is-a-jpeg.png", "wrong/is-a-png.jpg"]
+    assert said["duplicates"] == [["copies/1.png", "copies/2.png", "plain/00.png"], ["copies/3.png", "plain/05.png"]]
+    near = {name for group in said["near_duplicates"] for name in group}
+    assert {"photos/0.jpg", "photos/again.jpg", "photos/1.jpg", "photos/smaller.png"} <= near
+    assert not any(name.startswith("plain/") for name in near)
+
+
+def test_the_same_files_in_a_zip_are_the_same_data(hostile, said, tmp_path):
+    """Also below one folder, as archivers pack it, and with paths that lead out of it, links and doubles refused."""
+    link = zipfile.ZipInfo("some/where/link.png")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    more = [
+        ("some/where/.hidden.png", b"x"),
+        ("__MACOSX/some/where/._x.png", b"x"),
+        ("../../escape.png", FILES["plain/00.png"]),
+        ("/etc/absolute.png", FILES["plain/00.png"]),
+        ("some/where/plain/00.png", FILES["plain/01.png"]),
+        (link, "/etc/passwd"),
+    ]
+    path = write_zip(tmp_path / "pictures.zip", FILES, "some/where/", more)
+    again = checked(path)
+    assert again.pop("refused") == {
+        "their paths lead out of it": 2,
+        "they have the name of another": 1,
+        "they are links": 1,
+    }
+    for name in said.keys() - {"path", "refused"}:
+        assert again[name] == said[name], name
+    folder, archive = (open_folder(place, 32, 3, options=ANY) for place in (hostile, path))
+    assert folder.fingerprint == archive.fingerprint
+    np.testing.assert_array_equal(folder.images[:], archive.images[:])
+    assert not list(tmp_path.glob("*/*")), "nothing is unpacked"
+
+
+def test_names_are_written_on_any_terminal(hostile, tmp_path, capsys):
+    """The command line in this process: the text, the JSON, the contact sheet, and the refusal with its status."""
+    sheet = tmp_path / "sheet.png"
+    command = COMMANDS["check_data"]
+    arguments = [str(hostile), "--sheet", str(sheet), "--image-size", "32"]
+    with pytest.raises(DataError, match=r"9 images cannot be read: .*and 4 more \(--skip-unreadable 9 goes on"):
+        command.run(command.parse(arguments))
+    shown = capsys.readouterr().out
+    assert "56 image files: " in shown and "9 of 56 cannot be read:" in shown and "'bad/\\udcb9.png'" in shown
+    assert "1 images of more than 8 bits hold floats from 0 to 1.001: 0 is black and 1 is white" in shown
+    assert Image.open(sheet).width > 8 * 64
+    command.run(command.parse([*arguments, "--json", "--skip-unreadable", "all"]))
+    said = json.loads(capsys.readouterr().out)
+    assert (said["readable"], said["trainable"], said["trained_with"]["channels"]) == (47, True, 3)
+    for wrong, message in ((["--sheet", str(hostile / "sheet.png")], "lies among the images"),):
+        with pytest.raises(UsageError, match=message):
+            command.run(command.parse([str(hostile), *wrong]))
+
+
+def test_warnings_of_libraries_do_not_reach_the_user(tmp_path):
+    """Of Pillow, through Python, and of libtiff, on stderr itself."""
+    spoiled = bytearray(encoded(Image.fromarray(noise(0, 50, 50, 3)), "TIFF", compression="tiff_lzw"))
+    spoiled[30:90] = b"\xff" * 60
+    (tmp_path / "broken.tif").write_bytes(spoiled)
+    (tmp_path / "exif.jpg").write_bytes(
+        encoded(Image.new("RGB", (50, 50)), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01\x03\0\xff\xff")
+    )
+    Image.new("L", (100, 100)).save(tmp_path / "bomb.png")
+    code = "from PIL import Image; Image.MAX_IMAGE_PIXELS = 6000; from paddle_gan.commands import main; main()"
+    arguments = ["check_data", tmp_path, "--sheet", tmp_path.parent / "sheet.png", "--skip-unreadable", "all"]
+    done = subprocess.run(
+        [sys.executable, "-W", "default", "-c", code, *arguments], capture_output=True, text=True, cwd=ROOT
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert "broken.tif" in done.stdout and "2 PNG" not in done.stdout and "1 PNG" in done.stdout
+
+
+# --- Unreadable files ---------------------------------------------------------------------------------------------
+
+
+def many(folder: Path, count: int, bad: int) -> Path:
+    folder.mkdir()
+    for number in range(count):
+        content = b"junk" if number < bad else encoded(Image.fromarray(noise(number, 6, 6, 3)), "PNG")
+        (folder / f"{number:03d}.png").write_bytes(content)
+    return folder
+
+
+def test_one_percent_is_skipped_and_said_and_more_ends_the_run(tmp_path):
+    folder = many(tmp_path / "two", 200, 2)
+    data = open_folder(folder, 8, 3)
+    assert len(data) == 198
+    assert "skipped, since they cannot be read: 000.png, 001.png (2 corrupt)" in data.notices
+    with pytest.raises(DataError, match=r"2 images cannot be read: .*000\.png.*001\.png.*--skip-unreadable 2"):
+        open_folder(folder, 8, 3, options=FolderOptions(skip_unreadable=1))
+    (folder / "002.png").write_bytes(b"")
+    with pytest.raises(DataError, match="3 images cannot be read"):
+        open_folder(folder, 8, 3)
+    assert len(open_folder(folder, 8, 3, options=FolderOptions(skip_unreadable=3))) == 197
+    without = tmp_path / "without"
+    shutil.copytree(folder, without)
+    for number in range(3):
+        (without / f"00{number}.png").unlink()
+    assert open_folder(without, 8, 3).fingerprint == open_folder(folder, 8, 3, options=ANY).fingerprint
+    assert open_folder(without, 8, 3).fingerprint != data.fingerprint
+    with pytest.raises(DataError, match="2 images cannot be read"):  # never without any image
+        open_folder(many(tmp_path / "all", 2, 2), 8, 3, options=ANY)
+
+
+@pytest.mark.parametrize(("given", "most"), [("0", 0), ("12", 12), ("all", 10**9)])
+def test_the_number_of_files_that_may_be_skipped(given, most):
+    from paddle_gan.config.shared import most_unreadable
+    from paddle_gan.config.train import TrainConfig
+
+    assert most_unreadable(TrainConfig(dataset="x", skip_unreadable=given).skip_unreadable) == most
+    for wrong in ("-1", "1.5", "some", "", "1%"):
+        with pytest.raises(UsageError, match="--skip-unreadable .*: a number of images, or all"):
+            TrainConfig(dataset="x", skip_unreadable=wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.png", FILES["plain/00.png"], "is a file; give the folder"),
+        ("a.tar.gz", b"x", "an archive of this kind is not read; unpack it"),
+        ("a.rar", b"x", "an archive of this kind is not read"),
+        ("a.zip", b"x", "is no whole zip file"),
+    ],
+)
+def test_a_file_in_the_place_of_a_folder(tmp_path, name, content, said):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=said):
+        load_dataset(str(tmp_path / name), 8, 3)
+
+
+def test_a_home_that_is_not_there_is_said():
+    with pytest.raises(DataError, match="there is no such home folder"):
+        load_dataset("~nobody-at-all/x", 8, 3)
+
+
+def test_a_zip_that_unpacks_to_far_more_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(zipped, "_SMALL", 1 << 20)
+    blank = {"a.bmp": encoded(Image.new("L", (1500, 1500)), "BMP")}
+    with pytest.raises(DataError, match=r"bomb\.zip: unpacks to 0.0 GiB, more than 200 times its size"):
+        open_folder(write_zip(tmp_path / "bomb.zip", blank), 8, 1)
+    path = write_zip(tmp_path / "mixed.zip", blank | {"b.png": noise(0, 2**15).tobytes()})
+    with pytest.raises(DataError, match=r"mixed.zip/a\.bmp: the file unpacks to more than 200 times its size"):
+        open_folder(path, 8, 1)
+
+
+# --- The outputs of runs ------------------------------------------------------------------------------------------
+
+
+def make_run(folder: Path) -> None:
+    for name in ("samples/step-1.png", "samples.gif", "evaluation.neighbours.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(FILES["plain/00.png"])
+    (folder / "checkpoints").mkdir()
+    (folder / "config.json").write_text("{}")
+
+
+def test_outputs_of_runs_are_no_data_wherever_they_lie(tmp_path):
+    data = tmp_path / "data"
+    many(data, 4, 0)
+    make_run(data / "run")
+    (data / "begun" / "checkpoints").mkdir(parents=True)
+    (data / "begun" / ".lock").touch()  # a run that is just being made
+    (data / "begun" / "x.png").write_bytes(FILES["plain/00.png"])
+    (data / "own").mkdir()
+    (data / "own" / "x.png").write_bytes(FILES["plain/00.png"])
+    for run, count in ((None, 5), (data / "own", 4), (data / "later", 5), (tmp_path / "elsewhere", 5)):
+        found = find_in_folder(data, run)
+        assert len(found.entries) == count and found.left_out.runs == (3 if count == 4 else 2)
+    make_run(data)  # a run whose folder is the data folder itself
+    assert len(find_in_folder(data).entries) == 5 == len(find_in_folder(data, data).entries)
+    assert list(find_in_folder(data / "own").entries) == ["x.png"]  # a data folder inside a run folder
+    for place in ("samples", "run/samples"):
+        with pytest.raises(DataError, match="these are outputs of the training run in"):
+            open_folder(data / place, 8, 3)
+    empty = tmp_path / "runs"
+    make_run(empty / "a")
+    with pytest.raises(DataError, match=r"no images .*pictures in 1 folder\(s\) of training runs"):
+        open_folder(empty, 8, 3)
+
+
+# --- More than 8 bits ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "low", "high", "expected"),
+    [
+        ("integer", 0, 4095, (0, 4095)),
+        ("integer", 3, 4096, (0, 8191)),
+        ("integer", 0, 65535, (0, 65535)),
+        ("integer", 0, 200, (0, 255)),
+        ("integer", 0, 1, (0, 1)),
+        ("integer", 0, 9, (0, 15)),
+        ("integer", 0, 0, (0, 1)),
+        ("integer", 0, 3_000_000_000, (0, 2**32 - 1)),
+        ("integer", -1024, 3071, (-1024, 3071)),
+        ("float", 0.0, 1.0, (0, 1)),
+        ("float", -0.01, 1.001, (0, 1)),
+        ("float", -1.0, 1.0, (-1, 1)),
+        ("float", 0.0, 255.0, (0, 255)),
+        ("float", -3.0, 256.0, (0, 255)),
+        ("float", 0.0, 8.0, (0, 8)),
+        ("float", 100.0, 4000.0, (0, 4000)),
+        ("float", -5.0, 7.0, (-5, 7)),
+        ("float", 280.0, 300.0, (280, 300)),
+        ("float", 300.0, 300.0, (300, 301)),
+    ],
+)
+def test_black_and_white_come_from_the_least_and_the_greatest_value(kind, low, high, expected):
+    assert depth.range_of(kind, [(low, high)]) == expected
+    middle = (low + high) / 2
+    assert depth.range_of(kind, [(middle, middle), (low, middle), (middle, high)]) == expected
+
+
+def test_the_range_is_that_of_the_whole_set(tmp_path):
+    """A dark image stays dark, in files of 16 bits and in floats; images of 8 bits stay as they are."""
+    for name, top in (("bright", 4095), ("dark", 1024)):
+        Image.fromarray(np.full((8, 8), top, np.uint16)).save(tmp_path / f"{name}.png")
+        Image.fromarray(np.full((8, 8), top / 4095, np.float32)).save(tmp_path / f"{name}.tif")
+    Image.new("L", (8, 8), 100).save(tmp_path / "plain.png")
+    data = load_folder(tmp_path, 8, 1)
+    assert data.images[:, 0, 0, 0].tolist() == [255, 255, 64, 64, 100]
+    assert "2 images of more than 8 bits hold integers from 1024 to 4095: 0 is black and 4095 is white" in data.notices
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_colours_of_16_bits_keep_their_lower_byte(tmp_path, channels):
+    values = np.random.default_rng(0).integers(0, 4096, (9, 9, channels))
+    values[0, 0, 0] = 4095
+    if channels == 4:
+        values[..., 3] = 65535
+    (tmp_path / "a.png").write_bytes(png_of_16_bits(values))
+    (facts,) = survey_folder(tmp_path, 9, None).stored.facts
+    assert (facts.low, facts.high, facts.bits) == (values[..., :3].min(), 4095, 16)
+    expected = (values[..., :3].astype(np.float32) * np.float32(255 / 4095)).round()
+    np.testing.assert_array_equal(load_folder(tmp_path, 9, 3).images[0].transpose(1, 2, 0), expected)
+    if channels == 4:
+        assert (load_folder(tmp_path, 9, 4).images[0, 3] == 255).all()
+
+
+def test_colours_of_16_bits_in_a_tiff_keep_their_lower_byte():
+    """Uncompressed, in the byte order of a Mac and of a PC."""
+    values = np.random.default_rng(1).integers(0, 4096, (5, 7, 3)).astype(np.uint16)
+    for mark, order in ((b"II*\0", "<"), (b"MM\0*", ">")):
+        tags = [(256, 3, 1, 7), (257, 3, 1, 5), (258, 3, 3, 0), (259, 3, 1, 1), (262, 3, 1, 2), (273, 4, 1, 0)]
+        tags += [(277, 3, 1, 3), (278, 3, 1, 5), (279, 4, 1, 5 * 7 * 6), (284, 3, 1, 1)]
+        end = 8 + 2 + 12 * len(tags) + 4
+        body = struct.pack(order + "H", len(tags))
+        for tag, kind, count, value in tags:
+            value = end if tag == 258 else end + 6 if tag == 273 else value
+            short = kind == 3 and count == 1
+            body += struct.pack(order + "HHI", tag, kind, count)
+            body += struct.pack(order + "HH", value, 0) if short else struct.pack(order + "I", value)
+        body += struct.pack(order + "I", 0) + struct.pack(order + "HHH", 16, 16, 16)
+        content = mark + struct.pack(order + "I", 8) + body + values.astype(order + "u2").tobytes()
+        picture = decode.read_picture(content)
+        np.testing.assert_array_equal(picture.deep, values)
+
+
+def test_unsigned_values_of_32_bits_are_not_taken_for_negative(tmp_path):
+    values = np.array([[0, 3_000_000_000], [1, 2**32 - 1]], np.uint32)
+    content = encoded(Image.fromarray(values.view(np.int32)), "TIFF")
+    signed_as_unsigned = content.replace(struct.pack("<HHIHH", 339, 3, 1, 2, 0), struct.pack("<HHIHH", 339, 3, 1, 1, 0))
+    assert signed_as_unsigned != content
+    np.testing.assert_array_equal(decode.read_picture(signed_as_unsigned).deep, values)
+
+
+def test_nan_is_named(tmp_path):
+    (tmp_path / "nan.tif").write_bytes(FILES["bad/nan.tif"])
+    (tmp_path / "plain.png").write_bytes(FILES["plain/00.png"])
+    with pytest.raises(DataError, match=r"nan\.tif: 4 of 4900 pixels are NaN or infinite"):
+        load_folder(tmp_path, 8, 1)
+
+
+# --- Classes ------------------------------------------------------------------------------------------------------
+
+
+def test_classes_are_in_natural_order_and_said(tmp_path):
+    for number, name in enumerate(("10", "2", "0", "11", "1")):
+        (tmp_path / name).mkdir()
+        Image.new("L", (8, 8), number).save(tmp_path / name / "x.png")
+    data = load_folder(tmp_path, 8, 1, labelled=True)
+    assert data.classes == ("0", "1", "2", "10", "11")
+    assert [data.classes[label] for label in data.labels] == ["0", "1", "10", "11", "2"]  # the images keep their order
+    line = "classes by number and name, with their images: 0 0 (1), 1 1 (1), 2 2 (1), 3 10 (1), 4 11 (1)"
+    assert line in data.notices
+    older = in_class_order(data, ("0", "1", "10", "11", "2"))
+    assert [older.classes[label] for label in older.labels] == ["0", "1", "10", "11", "2"]
+    assert older.labels.tolist() == [0, 1, 2, 3, 4]
+    assert in_class_order(data, ("0", "1")) is data
+    assert sorted(["b", "a10", "a2", "10", "9", "1b", "01"], key=natural) == ["01", "1b", "9", "10", "a2", "a10", "b"]
+
+
+def test_a_rare_class_is_said(tmp_path):
+    for name, count in (("many", 20), ("few", 2)):
+        many(tmp_path / name, count, 0)
+    said = "the largest class has 20 images and the smallest, 0 few, 2: it is seen that rarely"
+    assert said in load_folder(tmp_path, 8, 3, labelled=True).notices
+
+
+def csv(tmp_path: Path, text: str) -> FolderOptions:
+    path = tmp_path.parent / f"{tmp_path.name}.csv"
+    path.write_bytes(os.fsencode(text))
+    return FolderOptions(labels=path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "file,label\n000.png,cat\n001.png,dog\n./002.png,cat\n",
+        "000.png,cat\n001.png,dog\n002.png,cat",
+        "\ufeffname;class\r\n000.png; cat\r\n001.png;dog\r\n002.png;cat\r\n\r\n",
+        '"000.png"\t"cat"\n001.png\tdog\n002.png\tcat\n002.png\tcat\n',
+    ],
+)
+def test_labels_from_a_file(tmp_path, text):
+    many(tmp_path / "data", 3, 0)
+    data = open_folder(tmp_path / "data", 8, 3, labelled=True, options=csv(tmp_path, text))
+    assert (data.classes, data.labels.tolist()) == (("cat", "dog"), [0, 1, 0])
+
+
+def test_files_that_are_not_listed_and_listed_files_that_are_missing_are_said(tmp_path):
+    many(tmp_path / "data", 4, 0)
+    text = "000.png,10\n002.png,9\nsub\\else.png,9\n"
+    data = open_folder(tmp_path / "data", 8, 3, labelled=True, options=csv(tmp_path, text))
+    assert (data.classes, data.labels.tolist(), len(data)) == (("9", "10"), [1, 0], 2)
+    assert f"left out, since {tmp_path.name}.csv gives them no label: 001.png, 003.png" in data.notices
+    assert f"{tmp_path.name}.csv lists files that are not among the images: sub/else.png" in data.notices
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("000.png,a\n000.png,b\n", "000.png has the labels a and b; an image has one class here"),
+        ("000.png,a,b\n", "row 1 has 3 cells and not two"),
+        ("file,label\nx.png,a\n", "lists none of the images .*it lists x.png; there are 000.png"),
+        ("", "lists none of the images"),
+        ("000.png, \n", "000.png has an empty label"),
+        ('"000.png,a\n', "is no CSV file"),
+    ],
+)
+def test_a_file_of_labels_that_cannot_be_used_is_refused_in_words(tmp_path, text, said):
+    many(tmp_path / "data", 1, 0)
+    with pytest.raises(DataError, match=said):
+        open_folder(tmp_path / "data", 8, 3, labelled=True, options=csv(tmp_path, text))
+
+
+def test_labels_need_a_file_and_networks_that_take_them(tmp_path):
+    from paddle_gan.config.train import TrainConfig
+    from paddle_gan.runs.resolve import resolve
+
+    many(tmp_path / "data", 1, 0)
+    with pytest.raises(DataError, match="cannot be read"):
+        open_folder(tmp_path / "data", 8, 3, options=FolderOptions(labels=tmp_path))
+    for options, said in (
+        ({"labels": "x.csv", "dataset": "pictures"}, "--labels without --conditional"),
+        ({"labels": "x.csv", "conditional": True}, "--labels with mnist"),
+        ({"fit": "pad"}, "--fit with mnist"),
+        ({"val_fraction": 0.1}, "--val-fraction with mnist"),
+        ({"skip_unreadable": "all"}, "--skip-unreadable with mnist"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            resolve(TrainConfig(**options), "cpu")
+    with pytest.raises(UsageError, match="--channels 4: the images of mnist have no transparency"):
+        load_dataset("mnist", 28, 4)
+
+
+# --- Size, colours, transparency ----------------------------------------------------------------------------------
+
+
+def test_three_ways_to_fit_another_size(tmp_path):
+    """A red image of 60×20 with blue ends, in 16 wide and 8 high."""
+    image = Image.new("RGB", (60, 20), "red")
+    for left in (0, 50):
+        image.paste("blue", (left, 0, left + 10, 20))
+    image.save(tmp_path / "a.png")
+    pixels = {}
+    for fit in fitting.FITS:
+        data = open_folder(tmp_path, (8, 16), 3, options=FolderOptions(fit=fit))
+        pixels[fit] = data.images[:][0].transpose(1, 2, 0)
+        assert pixels[fit].shape == (8, 16, 3)
+    red, blue, white = (255, 0, 0), (0, 0, 255), (255, 255, 255)
+    assert tuple(pixels["crop"][4, 8]) == red and tuple(pixels["crop"][4, 1]) == red
+    assert tuple(pixels["stretch"][0, 0]) == blue and tuple(pixels["stretch"][4, 8]) == red
+    assert tuple(pixels["pad"][0, 8]) == white and tuple(pixels["pad"][4, 0]) == blue  # 16x5 in the middle
+    assert (pixels["pad"] == 255).all(axis=2).all(axis=1).sum() == 3
+
+
+def test_a_fine_pattern_becomes_grey_and_does_not_alias(tmp_path):
+    lines = np.zeros((256, 256), np.uint8)
+    lines[:, ::2] = 255
+    Image.fromarray(lines).save(tmp_path / "lines.png")
+    images = load_folder(tmp_path, 16, 1).images
+    assert 120 <= images.min() and images.max() <= 135
+
+
+def test_colour_is_what_the_images_have_unless_it_is_given(tmp_path):
+    grey = noise(0, 9, 9)
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    Image.fromarray(np.stack([grey] * 3, axis=2)).save(tmp_path / "grey as colour.png")
+    data = load_folder(tmp_path, 9, None)
+    assert data.images.shape == (2, 1, 9, 9)
+    np.testing.assert_array_equal(data.images[:, 0], np.stack([grey, grey]))
+    Image.new("RGB", (9, 9), (1, 2, 3)).save(tmp_path / "colour.png")
+    assert open_folder(tmp_path, 9, None, stored=True).images[:].shape == (3, 3, 9, 9)
+    assert load_folder(tmp_path, 9, 1).images.shape == (3, 1, 9, 9)
+
+
+def test_alpha_is_kept_straight_and_clear_pixels_are_white(tmp_path):
+    image = np.zeros((4, 4, 4), np.uint8)
+    image[:, :2] = (200, 100, 50, 128)
+    image[:, 2:] = (9, 8, 7, 0)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    Image.new("RGB", (4, 4), (1, 2, 3)).save(tmp_path / "b.png")
+    pixels = load_folder(tmp_path, 4, 4).images.transpose(0, 2, 3, 1)
+    assert pixels[0, 0, 0].tolist() == [200, 100, 50, 128] and pixels[0, 0, 3].tolist() == [255, 255, 255, 0]
+    assert pixels[1, 0, 0].tolist() == [1, 2, 3, 255]
+    assert load_folder(tmp_path, 4, 3).images[0, :, 0, 3].tolist() == [255, 255, 255]
+    # made smaller, the colour below clear pixels does not shine through
+    small = load_folder(tmp_path, 1, 4).images[0, :3, 0, 0]
+    np.testing.assert_allclose(small, (200, 100, 50), atol=3)
+    padded = open_folder(tmp_path, (4, 8), 4, options=FolderOptions(fit="pad")).images[:]
+    assert padded[1, :, 0, 0].tolist() == [255, 255, 255, 0]
+
+
+def test_sheets_show_a_checkerboard_behind_transparent_pixels():
+    images = np.zeros((1, 16, 16, 4), np.uint8)
+    images[0, 0, 0] = (10, 20, 30, 255)
+    images[0, 0, 1] = (0, 0, 0, 128)
+    shown = over_squares(images)[0]
+    assert (
+        shown[0, 0].tolist() == [10, 20, 30] and shown[0, 2].tolist() == [255] * 3 and shown[0, 8].tolist() == [204] * 3
+    )
+    assert shown[8, 8].tolist() == [255] * 3 and shown[0, 1].tolist() == [round(255 * (1 - 128 / 255))] * 3
+    assert grid(images, 1).shape == (68, 68, 3)
+
+
+# --- Held-out images ----------------------------------------------------------------------------------------------
+
+
+def test_held_out_images_depend_on_seed_and_name_alone(tmp_path):
+    folder = many(tmp_path / "data", 60, 0)
+    options = FolderOptions(val_fraction=0.25, seed=3)
+    training = open_folder(folder, 6, 3, options=options)
+    held_out = load_held_out(str(folder), 6, 3, folder=options)
+    assert len(training) + len(held_out) == 60 and 5 <= len(held_out) <= 26
+    rows = {image.tobytes() for image in held_out.images[:]}
+    assert not rows & {image.tobytes() for image in training.images[:]}
+    assert load_held_out(str(folder), 6, 3) is None
+    assert training.fingerprint != open_folder(folder, 6, 3).fingerprint
+    for number in range(30):
+        (folder / f"{number:03d}.png").unlink()
+    fewer = {image.tobytes() for image in load_held_out(str(folder), 6, 3, folder=options).images[:]}
+    assert fewer < rows
+    other = load_held_out(str(folder), 6, 3, folder=FolderOptions(val_fraction=0.25, seed=4))
+    assert {image.tobytes() for image in other.images[:]} != fewer
+    with pytest.raises(DataError, match="leaves no images to measure"):
+        load_held_out(str(folder), 6, 3, folder=FolderOptions(val_fraction=1e-9))
+
+
+# --- The cache ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def counted(monkeypatch) -> Counter:
+    """How often each content was decoded."""
+    decoded, read = Counter(), decode.read_picture
+
+    def counting(content: bytes):
+        decoded[content] += 1
+        return read(content)
+
+    monkeypatch.setattr(decode, "read_picture", counting)
+    return decoded
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("PADDLE_GAN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_images_are_decoded_once(tmp_path, own_cache, counted):
+    folder = many(tmp_path / "data", 20, 0)
+    first = load_dataset(str(folder), 8, 3)
+    assert sum(counted.values()) == 20
+    again = load_dataset(str(folder), 8, 3, free_memory=0)
+    assert isinstance(again.images, DiskImages) and sum(counted.values()) == 20
+    np.testing.assert_array_equal(first.images, again.images[:])
+    np.testing.assert_array_equal(first.images[3], again.images.read(3))
+    np.testing.assert_array_equal(first.images, open_folder(folder, 8, 3).images[:])  # from the files
+    counted.clear()
+    folder.rename(tmp_path / "moved")
+    load_dataset(str(tmp_path / "moved"), 8, 3)
+    assert not counted
+    load_dataset(str(tmp_path / "moved"), 8, 1)  # other pixels, the same facts
+    assert sum(counted.values()) == 20
+
+
+def test_a_change_of_an_image_is_seen(tmp_path, own_cache):
+    """Also one that leaves its name, its size in bytes and the time of its change."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "a.bmp").write_bytes(encoded(Image.new("L", (8, 8), 10), "BMP"))
+    times = (folder / "a.bmp").stat()
+    assert load_dataset(str(folder), 8, 1).images.max() == 10
+    (folder / "a.bmp").write_bytes(encoded(Image.new("L", (8, 8), 20), "BMP"))
+    os.utime(folder / "a.bmp", ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert load_dataset(str(folder), 8, 1).images.max() == 20
+
+
+def test_a_cache_that_was_cut_or_spoiled_is_made_anew(tmp_path, own_cache, counted):
+    folder = many(tmp_path / "data", 5, 0)
+    expected = load_dataset(str(folder), 8, 3).images
+    (pixels,), (facts,) = own_cache.glob("*.pixels"), own_cache.glob("*.facts")
+    pixels.write_bytes(pixels.read_bytes()[:-1])
+    np.testing.assert_array_equal(load_dataset(str(folder), 8, 3).images, expected)
+    facts.write_bytes(facts.read_bytes()[:-9])
+    np.testing.assert_array_equal(load_dataset(str(folder), 8, 3).images, expected)
+    assert sum(counted.values()) == 15
+
+
+def test_a_write_that_fails_leaves_nothing_and_the_run_goes_on(tmp_path, own_cache, monkeypatch):
+    from paddle_gan.system import files
+
+    folder = many(tmp_path / "data", 5, 0)
+
+    def full(source, target):
+        raise OSError(28, "No space left on device", str(target))
+
+    monkeypatch.setattr(files.FILESYSTEM, "replace", full)
+    data = load_dataset(str(folder), 8, 3)
+    assert len(data.images) == 5 and any("not kept (cannot write" in line for line in data.notices)
+    assert [path.name for path in own_cache.iterdir() if not path.name.endswith(".lock")] == []
+
+
+def test_the_place_of_the_cache_without_a_home(tmp_path, monkeypatch):
+    monkeypatch.delenv("PADDLE_GAN_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache.cache_folder() == tmp_path / "xdg" / "paddle_gan" / "images"
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # as where nothing can be written
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert cache.cache_folder() == tmp_path / f"paddle_gan-{os.getuid()}"
+    monkeypatch.setenv("PADDLE_GAN_CACHE", str(tmp_path / "file" / "x"))
+    assert cache.cache_folder() is None
+    folder = many(tmp_path / "data", 3, 0)
+    data = load_dataset(str(folder), 8, 3)
+    assert len(data.images) == 3 and any("no folder for it can be written" in line for line in data.notices)
+
+
+def test_the_cache_keeps_to_its_limit_and_drops_the_oldest(tmp_path, monkeypatch):
+    monkeypatch.setenv("PADDLE_GAN_CACHE_GIB", str(1000 / 2**30))
+    for age, name in enumerate(("new", "old", "oldest")):
+        (tmp_path / name).write_bytes(bytes(300))
+        os.utime(tmp_path / name, (10_000 - age, 10_000 - age))
+    assert not cache.has_room(tmp_path, 1001)
+    assert cache.has_room(tmp_path, 100) and len(list(tmp_path.iterdir())) == 3
+    assert cache.has_room(tmp_path, 500) and sorted(path.name for path in tmp_path.iterdir()) == ["new"]
+
+
+def test_images_that_do_not_fit_into_the_cache_stay_in_their_files(tmp_path, own_cache, monkeypatch):
+    monkeypatch.setenv("PADDLE_GAN_CACHE_GIB", "0")
+    folder = many(tmp_path / "data", 3, 0)
+    data = load_dataset(str(folder), 8, 3, free_memory=0)
+    assert any("not kept (they would take 0.0 GiB" in line for line in data.notices)
+    np.testing.assert_array_equal(data.images[:], load_folder(folder, 8, 3).images)
+
+
+# --- Near duplicates ----------------------------------------------------------------------------------------------
+
+
+def test_near_duplicates_are_pictures_and_not_mere_colours(tmp_path):
+    soft = Image.fromarray(noise(7, 5, 6, 3)).resize((90, 80), Image.Resampling.BICUBIC)
+    soft.save(tmp_path / "a.png")
+    soft.save(tmp_path / "b.jpg", quality=70)
+    soft.resize((60, 53)).save(tmp_path / "c.png")
+    soft.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "mirrored.png")
+    for value in (0, 100, 200):
+        Image.new("L", (30, 30), value).save(tmp_path / f"{value}.png")
+    facts = survey_folder(tmp_path, 16, None).readable
+    assert near_duplicates(facts) == [["a.png", "b.jpg", "c.png"]]
+
+
+def test_samples_with_alpha_are_read_as_they_are(tmp_path):
+    Image.fromarray(noise(1, 8, 8, 4)).save(tmp_path / "a.png")
+    assert read_images(tmp_path).shape == (1, 8, 8, 4)
+
+
+def test_options_of_the_check_are_those_of_training():
+    from paddle_gan.config.check import CheckConfig
+    from paddle_gan.config.train import TrainConfig
+
+    for name in ("image_size", "fit", "labels", "skip_unreadable"):
+        kinds = [kind.__dataclass_fields__[name].type for kind in (CheckConfig, TrainConfig)]
+        assert kinds[0] == kinds[1]
+    assert parse(CheckConfig, "", argv=["--json", "--fit", "pad"]).options == CheckConfig(json=True, fit="pad")
