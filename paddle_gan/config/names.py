@@ -43,4 +43,8 @@ BENCHMARKS = ("ring8", "grid25", "stacked-mnist")
 PEERS = ("torch", "tutorial")
 PEER_ALIASES = {"writeup": "tutorial"}
 GROWTHS = ("batch", "width", "image-size", "data")
+FORMATS = {
+    "paddle": "a program for paddle.inference",
+    "onnx": "for onnxruntime and others",
+}
 LANGUAGES = ("en", "zh")

@@ -32,10 +32,16 @@ class SampleConfig:
 class ExportConfig:
     """Options of `tools/export.py`."""
 
+    format: str = option("paddle", "what", "what is written", names.FORMATS)
     raw: bool = shared.raw("what")
     best: bool = shared.best("what")
     weights: str | None = shared.weights("what")
-    out: str | None = option(None, "where", "folder to write, replaced if it exists", unset="exported in the run")
+    data_licence: str | None = option(
+        None, "what", "licence of the training data, for the model card", unset="known for mnist and fashion-mnist"
+    )
+    out: str | None = option(
+        None, "where", "folder to write, replaced if it exists", unset="exported or exported-FORMAT in the run"
+    )
 
     def __post_init__(self) -> None:
         settle(self)

@@ -58,7 +58,12 @@ class Mapping(nn.Layer):
 
 
 def _unit_mean_square(x: Tensor) -> Tensor:
-    return x * paddle.rsqrt(x.square().sum(1, keepdim=True) / x.shape[1] + 1e-8)
+    return x * paddle.rsqrt(_squared(x).sum(1, keepdim=True) / x.shape[1] + 1e-8)
+
+
+def _squared(x: Tensor) -> Tensor:
+    # Not `x.square()`: in an exported program, Paddle 3.3 lets it overwrite an x that is used later.
+    return x * x
 
 
 class ModulatedConv2D(nn.Layer):
@@ -86,7 +91,7 @@ class ModulatedConv2D(nn.Layer):
         y = self.conv(x * style.unsqueeze([2, 3]))
         if not self.demodulate:
             return y
-        squares = paddle.matmul(style.square(), self.conv.weight.square().sum([2, 3]), transpose_y=True)
+        squares = paddle.matmul(_squared(style), _squared(self.conv.weight).sum([2, 3]), transpose_y=True)
         return y * paddle.rsqrt(squares + 1e-8).unsqueeze([2, 3])
 
 
