@@ -41,10 +41,15 @@ def lively(name: str, classes: int = 0) -> nn.Layer:
     return generator
 
 
+def shares_of(classes: int) -> np.ndarray:
+    """P(cluster | class) of four clusters, some of which do not occur."""
+    shares = np.array([[0.4, 0.1, 0.5, 0.0], [0.3, 0.3, 0.2, 0.2], [0.0, 0.2, 0.0, 0.8]], np.float32)
+    return shares[: classes or 1]
+
+
 def of_clusters(name: str, classes: int = 0) -> nn.Layer:
-    """As `lively`, for four clusters within each class, one of which does not occur."""
-    shares = np.array([[0.4, 0.1, 0.5, 0.0], [0.3, 0.3, 0.2, 0.2], [0.0, 0.2, 0.0, 0.8]])
-    mixture = Mixture(lively(name, 4), shares[: classes or 1])
+    """As `lively`, for clusters within each class."""
+    mixture = Mixture(lively(name, 4), shares_of(classes))
     mixture.eval()
     return mixture
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,16 +12,20 @@ import paddle.nn as nn
 import pytest
 import yaml
 from PIL import Image
-from test_export import lively, of_clusters, shift
+from safetensors.numpy import save_file
+from test_export import lively, of_clusters, shares_of, shift
 
+from paddle_gan.commands.sample import SAMPLE
 from paddle_gan.config.train import TrainConfig
-from paddle_gan.errors import NumericalError, UsageError
+from paddle_gan.errors import CheckpointError, NumericalError, UsageError
 from paddle_gan.inference import export
 from paddle_gan.inference.images import grid
 from paddle_gan.inference.sampling import generate
-from paddle_gan.runs.generators import TrainedGenerator
+from paddle_gan.networks.mixture import Mixture
+from paddle_gan.runs.generators import TrainedGenerator, generator_with
 from paddle_gan.runs.resolve import resolve
 from paddle_gan.runs.shipping import Shipment, ship
+from paddle_gan.training.weights import read_notes, write_weights
 
 RECORD = {
     "format": 1,
@@ -33,7 +38,7 @@ RECORD = {
 }
 
 
-def shipment(folder: Path, generator: nn.Layer, *, record: dict | None = None, **options: object) -> Shipment:
+def shipment(folder: Path, network: nn.Layer, *, record: dict | None = None, **options: object) -> Shipment:
     """A generator of a run in `folder` that was not trained."""
     folder.mkdir(exist_ok=True)
     config = resolve(TrainConfig(image_size=28, channels=3, steps=5, **options), "cpu").config
@@ -41,7 +46,8 @@ def shipment(folder: Path, generator: nn.Layer, *, record: dict | None = None, *
     if record:
         (folder / "evaluation.json").write_text(json.dumps(record))
     classes = ("a", "b", "c") if options.get("conditional") else ()
-    return Shipment(TrainedGenerator(generator, classes, 5), folder, "average")
+    shares = shares_of(3 if classes else 0) if isinstance(network, Mixture) else None
+    return Shipment(TrainedGenerator(network, classes, 5, shares), folder, "average")
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +162,51 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="needs onnx and onnxruntime: pip install onnx onnxruntime"):
         ship(shipment(tmp_path / "run", lively("mlp-shallow")), "onnx", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("make", [lively, of_clusters])
+@pytest.mark.parametrize("conditional", [False, True])
+def test_safetensors_are_read_again_without_the_run(make, conditional, tmp_path, capsys):
+    """By tools/sample.py, from the folder alone; the images are those of the run, bit for bit."""
+    generator = make("mlp-shallow", 3 * conditional)
+    own = shipment(
+        tmp_path / "run", generator, generator="mlp-shallow", width=8, conditional=conditional, dataset="/x/y"
+    )
+    ship(own, "safetensors", tmp_path / "out")
+    shutil.rmtree(tmp_path / "run")
+    arguments = [str(tmp_path / "out"), "--weights", str(tmp_path / "out" / "generator.safetensors"), "--seed", "5"]
+    SAMPLE.run(SAMPLE.parse([*arguments, "--num", "9", "--npz", str(tmp_path / "s.npz"), "--device", "cpu"]))
+    [expected] = generate(generator, 9, 5, 3 * conditional)
+    found = np.load(tmp_path / "s.npz")
+    np.testing.assert_array_equal(found["images"], expected.images)
+    assert ("labels" in found) == conditional and expected.images.std() > 1
+    assert "/x" not in (tmp_path / "out" / "config.json").read_text()
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        {"classes": 3},
+        {"classes": [1, 2, 3]},
+        {"classes": ["a", "b", "c"], "shares": [[1.0]]},
+        {"classes": ["a", "b", "c"], "shares": [[0.5, 0.5]] * 2},
+        {"classes": ["a", "b", "c"], "shares": [[1.0, -1.0]] * 3},
+        {"classes": ["a", "b", "c"], "shares": [[1.0], [1.0, 2.0], [3.0]]},
+        {"classes": ["a", "b", "c"], "shares": "x"},
+        {"classes": []},
+    ],
+)
+def test_notes_that_nobody_would_write_are_refused(notes, tmp_path):
+    own = shipment(tmp_path, lively("mlp-shallow", 3), generator="mlp-shallow", width=8, conditional=True)
+    write_weights(tmp_path / "w.safetensors", own.trained.network, notes)
+    with pytest.raises(CheckpointError, match="its notes on classes and clusters are damaged|has 0 classes"):
+        generator_with(tmp_path, tmp_path / "w.safetensors")
+
+
+def test_foreign_notes_are_no_harm(tmp_path):
+    """Other programs write other metadata, which is not JSON."""
+    own = shipment(tmp_path, lively("mlp-shallow"), generator="mlp-shallow", width=8, clusters=0)
+    arrays = {name: value.numpy() for name, value in own.trained.network.state_dict().items()}
+    save_file(arrays, tmp_path / "w.safetensors", {"format": "pt", "depth": "[" * 100_000})
+    assert read_notes(tmp_path / "w.safetensors") == {}
+    assert generator_with(tmp_path, tmp_path / "w.safetensors").classes == ()

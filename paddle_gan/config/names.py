@@ -46,5 +46,6 @@ GROWTHS = ("batch", "width", "image-size", "data")
 FORMATS = {
     "paddle": "a program for paddle.inference",
     "onnx": "for onnxruntime and others",
+    "safetensors": "weights and options",
 }
 LANGUAGES = ("en", "zh")

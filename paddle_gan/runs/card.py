@@ -31,7 +31,7 @@ CARD, PAGE, SHEET = "model_card.json", "README.md", "samples.png"
 SAMPLES, SEED = 64, 0
 LICENCES = {"mnist": "CC BY-SA 3.0", "fashion-mnist": "MIT"}
 # Options that say how a run was carried out, or where on the disk, and not what was trained.
-_PRIVATE = {"data_dir", "out", "resume", "download", "device", "workers", "inception", "log_every", "preset"}
+_PRIVATE = {"data_dir", "out", "resume", "download", "device", "workers", "inception"}
 
 
 def write_card(

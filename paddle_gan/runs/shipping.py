@@ -3,16 +3,20 @@
 Not about how a format is written: see `inference.export` and `inference.onnx_file`.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from paddle import no_grad
+
 from paddle_gan.errors import UsageError
 from paddle_gan.inference import export
-from paddle_gan.runs.card import CARD, write_card
-from paddle_gan.runs.generators import TrainedGenerator
-from paddle_gan.system.files import atomic_folder
+from paddle_gan.runs.card import CARD, shared_options, write_card
+from paddle_gan.runs.folder import read_config
+from paddle_gan.runs.generators import TrainedGenerator, generator_with, save_generator
+from paddle_gan.system.files import atomic_folder, write_text
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,19 @@ def onnx(shipment: Shipment, folder: Path) -> str:
     return f"images differ in onnxruntime from the network's by at most {each} samples (allowed: {export.TOLERANCE})"
 
 
+def safetensors(shipment: Shipment, folder: Path) -> str:
+    """The weights, and the options that the network is made from."""
+    weights = folder / "generator.safetensors"
+    save_generator(shipment.trained, weights)
+    write_text(folder / "config.json", json.dumps(shared_options(read_config(shipment.run)), indent=2) + "\n")
+    again = generator_with(folder, weights).network
+    latents, labels = export.trial_inputs(again, 64, len(shipment.trained.classes))
+    with no_grad():
+        difference = (again(latents, labels) - shipment.trained.network(latents, labels)).abs().max().item()
+    export.check_difference(difference, "the weights that were read again")
+    return f"images after reading it again differ by {difference:.1g}"
+
+
 def _check_installed(*packages: str) -> None:
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
@@ -100,4 +117,4 @@ def _check_installed(*packages: str) -> None:
 
 
 # A format writes its files into an empty folder, and says how they were checked.
-FORMATS: dict[str, Callable[[Shipment, Path], str]] = {"paddle": paddle, "onnx": onnx}
+FORMATS: dict[str, Callable[[Shipment, Path], str]] = {"paddle": paddle, "onnx": onnx, "safetensors": safetensors}
