@@ -21,7 +21,7 @@ ROOMS = {
     "networks": "sizes layers spectral packing blocks generators mixture style discriminators residual",
     "features": "classifier inception extractors clusters",
     "objectives": "losses optimizers penalties objective",
-    "inference": "images sampling folding programs export onnx_graph onnx_file",
+    "inference": "images sampling folding programs export truncation onnx_graph onnx_file web_runtime web_page",
     "training": "pickle_operations pdparams weights task update batch_parts state loop "
     "log callbacks visualdl progress checkpoint diagnosis noise_to_image schedule",
     "evaluation": "real_images records score",

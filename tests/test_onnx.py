@@ -1,11 +1,13 @@
 """Generators as ONNX files, run by onnxruntime, which knows nothing of Paddle."""
 
 import json
+import re
 
 import numpy as np
 import paddle
 import paddle.nn as nn
 import pytest
+from conftest import ROOT
 from paddle.static import InputSpec
 from test_export import CASES, CLASSES, lively, shift
 
@@ -93,3 +95,14 @@ def test_a_file_that_differs_from_its_network_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_file, "folded", lambda generator: folded(lively("pixelshuffle").apply(shift)))
     with pytest.raises(NumericalError, match="ONNX file in onnxruntime differ"):
         export_onnx(lively("pixelshuffle"), (), tmp_path / "x.onnx", {})
+
+
+def test_the_documented_example_runs(tmp_path):
+    generator, path = lively("pixelshuffle"), tmp_path / "generator.onnx"
+    export_onnx(generator, (), path, {})
+    text = (ROOT / "docs" / "sampling-and-export.md").read_text(encoding="utf-8")
+    code = re.search(r"```python\n(import numpy\nimport onnxruntime.*?)```", text, re.S)[1]
+    names: dict = {}
+    exec(code.replace("RUN/exported-onnx/generator.onnx", str(path)), names)
+    expected = generator(paddle.to_tensor(names["latents"])).numpy()
+    np.testing.assert_allclose(names["images"], expected, atol=1e-5)

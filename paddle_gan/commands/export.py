@@ -8,12 +8,15 @@ from paddle_gan.config.results import ExportConfig
 
 
 def run(parsed: Parsed[ExportConfig]) -> None:
+    from paddle_gan.inference.web_runtime import find_runtime
     from paddle_gan.runs.generators import generator_with, load_generator
     from paddle_gan.runs.shipping import Shipment, ship
     from paddle_gan.system.device import select_device
 
     select_device("cpu")
     config, source = parsed.options, Path(parsed.positional["run"]).expanduser()
+    place = Path(config.ort_web).expanduser() if config.ort_web else None
+    runtime = find_runtime(place, config.download) if config.format == "web" else None
     if config.weights:
         weights = Path(config.weights).expanduser()
         trained, kind = generator_with(source, weights), weights.name
@@ -21,7 +24,7 @@ def run(parsed: Parsed[ExportConfig]) -> None:
         trained, kind = load_generator(source, raw=config.raw, best=config.best), "raw" if config.raw else "average"
     default = source / ("exported" if config.format == "paddle" else f"exported-{config.format}")
     folder = Path(config.out).expanduser() if config.out else default
-    shipment = Shipment(trained, source, kind, config.best, config.data_licence)
+    shipment = Shipment(trained, source, kind, config.best, config.data_licence, runtime)
     said = ship(shipment, config.format, folder)
     print(f"{folder}: {said}")
 

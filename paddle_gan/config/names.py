@@ -46,6 +46,7 @@ GROWTHS = ("batch", "width", "image-size", "data")
 FORMATS = {
     "paddle": "a program for paddle.inference",
     "onnx": "for onnxruntime and others",
+    "web": "a page for browsers",
     "safetensors": "weights and options",
 }
 LANGUAGES = ("en", "zh")

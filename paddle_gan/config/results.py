@@ -39,6 +39,10 @@ class ExportConfig:
     data_licence: str | None = option(
         None, "what", "licence of the training data, for the model card", unset="known for mnist and fashion-mnist"
     )
+    ort_web: str | None = option(
+        None, "web", "folder of the npm package onnxruntime-web, unpacked", unset="what was downloaded"
+    )
+    download: bool = option(False, "web", "download onnxruntime-web from registry.npmjs.org if it is not here")
     out: str | None = option(
         None, "where", "folder to write, replaced if it exists", unset="exported or exported-FORMAT in the run"
     )
@@ -46,6 +50,8 @@ class ExportConfig:
     def __post_init__(self) -> None:
         settle(self)
         _refuse_two_weights(self)
+        if self.format != "web" and (self.ort_web or self.download):
+            raise UsageError("--ort-web and --download are for --format web")
 
 
 @dataclass(frozen=True)

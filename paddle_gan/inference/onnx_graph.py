@@ -276,6 +276,7 @@ TRANSLATIONS: dict[str, Translation] = {
     "shape64": _same("Shape"),
     "slice": _slice,
     "add": _same("Add"),
+    "subtract": _same("Sub"),
     "multiply": _same("Mul"),
     "scale": _scale,
     "matmul": _matmul,

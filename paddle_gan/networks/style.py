@@ -188,6 +188,10 @@ class StyleGenerator(nn.Layer):
                 with paddle.no_grad():
                     self.average_style.lerp_(w.mean(0), paddle.full([], 1 - _AVERAGE_MOMENTUM))
             styles = self._mixed(styles, labels)
+        return self.image(styles)
+
+    def image(self, styles: list[Tensor]) -> Tensor:
+        """The image of the styles of the layers, each [N, latent_dim]."""
         return F.tanh(cropped(self.synthesis(styles), self.image_size))
 
     def _mixed(self, styles: list[Tensor], labels: Tensor | None) -> list[Tensor]:

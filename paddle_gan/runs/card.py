@@ -172,11 +172,12 @@ def _licence(data: dict[str, Any]) -> str:
 
 def _front_matter(content: dict[str, Any]) -> list[str]:
     """YAML; each string is in JSON's form, which YAML reads too."""
-    tags = ["gan", "image-generation", "paddlepaddle", content["export"]["format"]]
+    form = content["export"]["format"]
+    tags = ["gan", "image-generation", "paddlepaddle", form]
     return [
         "---",
         "license: unknown",
-        "library_name: paddle",
+        f"library_name: {'onnx' if form in ('onnx', 'web') else 'paddle'}",
         "pipeline_tag: unconditional-image-generation",
         f"tags: {json.dumps(tags)}",
         f"datasets: {json.dumps([content['data']['name']], ensure_ascii=False)}",

@@ -29,6 +29,7 @@ class Shipment:
         weights: "average", "raw", or the name of a file.
         best: whether they are those that measured best during training.
         licence: of the data, for the card; None for what is known of a named set.
+        runtime: folder with the files of onnxruntime-web, see `inference.web_runtime`; only a page needs them.
     """
 
     trained: TrainedGenerator
@@ -36,6 +37,7 @@ class Shipment:
     weights: str
     best: bool = False
     licence: str | None = None
+    runtime: Path | None = None
 
     @property
     def origin(self) -> dict[str, str | int]:
@@ -92,8 +94,23 @@ def onnx(shipment: Shipment, folder: Path) -> str:
     from paddle_gan.inference.onnx_file import export_onnx
 
     trained = shipment.trained
-    found = export_onnx(trained.network, trained.classes, folder / "generator.onnx", shipment.origin)
-    each = ", ".join(f"{difference:.1g} for {count}" for count, difference in found.items())
+    return _in_onnxruntime(export_onnx(trained.network, trained.classes, folder / "generator.onnx", shipment.origin))
+
+
+def web(shipment: Shipment, folder: Path) -> str:
+    """A page that draws samples in a browser."""
+    _check_installed("onnx", "onnxruntime")
+    from paddle_gan.inference.web_page import export_page
+
+    assert shipment.runtime is not None, "a page needs the files of onnxruntime-web"
+    trained, data = shipment.trained, Path(read_config(shipment.run).dataset).name
+    return _in_onnxruntime(
+        export_page(trained.network, trained.classes, folder, shipment.origin, data, shipment.runtime)
+    )
+
+
+def _in_onnxruntime(differences: dict[int, float]) -> str:
+    each = ", ".join(f"{difference:.1g} for {count}" for count, difference in differences.items())
     return f"images differ in onnxruntime from the network's by at most {each} samples (allowed: {export.TOLERANCE})"
 
 
@@ -117,4 +134,9 @@ def _check_installed(*packages: str) -> None:
 
 
 # A format writes its files into an empty folder, and says how they were checked.
-FORMATS: dict[str, Callable[[Shipment, Path], str]] = {"paddle": paddle, "onnx": onnx, "safetensors": safetensors}
+FORMATS: dict[str, Callable[[Shipment, Path], str]] = {
+    "paddle": paddle,
+    "onnx": onnx,
+    "web": web,
+    "safetensors": safetensors,
+}

@@ -27,7 +27,8 @@ def write_weights(path: Path, layer: nn.Layer, notes: Mapping[str, Any]) -> None
         notes: JSON values.
     """
     arrays = {name: np.ascontiguousarray(tensor.numpy()) for name, tensor in layer.state_dict().items()}
-    safetensors.numpy.save_file(arrays, path, {name: json.dumps(value) for name, value in notes.items()})
+    texts = {name: json.dumps(value) for name, value in notes.items()}
+    path.write_bytes(safetensors.numpy.save(arrays, texts))  # save_file makes it unreadable for others
 
 
 def read_notes(path: Path) -> dict[str, Any]:
