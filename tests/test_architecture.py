@@ -22,11 +22,12 @@ ROOMS = {
     "networks": "sizes layers spectral packing blocks generators mixture style discriminators residual",
     "features": "classifier inception extractors clusters",
     "objectives": "losses optimizers penalties objective",
-    "inference": "images contact_sheet sampling npz_files folding export",
+    "inference": "images contact_sheet sampling npz_files folding programs export truncation onnx_graph onnx_file "
+    "web_runtime web_page",
     "training": "pickle_operations pdparams weights task update batch_parts state loop "
     "log callbacks visualdl progress checkpoint diagnosis augmentation noise_to_image schedule",
     "evaluation": "real_images records score monitoring",
-    "runs": "augmentation recipes resolve building folder generators clusters session data execution experiment "
+    "runs": "augmentation recipes resolve building folder generators card shipping clusters session data execution experiment "
     "scoring curves run overview board",
     "studies": "points stacked modes comparison report theory theory_figure",
     "bench": "machine processes counting cases tables workers",

@@ -23,6 +23,7 @@ def test_names_are_the_keys_of_the_tables():
     from paddle_gan.objectives import OBJECTIVES
     from paddle_gan.objectives.optimizers import OPTIMIZERS
     from paddle_gan.runs.resolve import PRESETS
+    from paddle_gan.runs.shipping import FORMATS
     from paddle_gan.studies.modes import BENCHMARKS
     from paddle_gan.training.schedule import SHAPES
 
@@ -37,6 +38,7 @@ def test_names_are_the_keys_of_the_tables():
         (tuple(names.SCHEDULES), SHAPES),
         (names.BENCHMARKS, BENCHMARKS),
         (names.PEERS, _PEERS),
+        (tuple(names.FORMATS), FORMATS),
     ):
         assert known == tuple(table)
 

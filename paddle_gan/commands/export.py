@@ -1,4 +1,4 @@
-"""Write a generator as a program that runs without this package."""
+"""Write a generator in a form that runs without this package."""
 
 from pathlib import Path
 
@@ -8,28 +8,30 @@ from paddle_gan.config.results import ExportConfig
 
 
 def run(parsed: Parsed[ExportConfig]) -> None:
-    from paddle_gan.inference import export
+    from paddle_gan.inference.web_runtime import find_runtime
     from paddle_gan.runs.generators import generator_with, load_generator
+    from paddle_gan.runs.shipping import Shipment, ship
     from paddle_gan.system.device import select_device
 
     select_device("cpu")
     config, source = parsed.options, Path(parsed.positional["run"])
-    origin: dict[str, str | int] = {"run": source.resolve().name}
+    place = Path(config.ort_web) if config.ort_web else None
+    runtime = find_runtime(place, config.download) if config.format == "web" else None
     if config.weights:
         weights = Path(config.weights)
-        trained = generator_with(source, weights)
-        origin |= {"weights": weights.name}
+        trained, kind = generator_with(source, weights), weights.name
     else:
-        trained = load_generator(source, raw=config.raw, best=config.best)
-        origin |= {"step": trained.step or 0, "weights": "as trained" if config.raw else "average"}
-    folder = Path(config.out) if config.out else source / "exported"
-    difference = export.export(trained.network, trained.classes, folder, origin)
-    print(f"{folder}: images differ from the network's by at most {difference:.1g} (allowed: {export.TOLERANCE})")
+        trained, kind = load_generator(source, raw=config.raw, best=config.best), "raw" if config.raw else "average"
+    default = source / ("exported" if config.format == "paddle" else f"exported-{config.format}")
+    folder = Path(config.out) if config.out else default
+    shipment = Shipment(trained, source, kind, config.best, config.data_licence, runtime)
+    said = ship(shipment, config.format, folder)
+    print(f"{folder}: {said}")
 
 
 EXPORT = Command(
     name="export",
-    description="Write the generator of a run as a program for paddle.inference.",
+    description="Write the generator of a run in a form that runs without this project.",
     options=ExportConfig,
     run=run,
     positional={"run": "folder of the run"},

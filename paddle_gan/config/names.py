@@ -54,4 +54,10 @@ BENCHMARKS = ("ring8", "grid25", "stacked-mnist")
 PEERS = ("torch", "tutorial")
 PEER_ALIASES = {"writeup": "tutorial"}
 GROWTHS = ("batch", "width", "image-size", "data")
+FORMATS = {
+    "paddle": "a program for paddle.inference",
+    "onnx": "for onnxruntime and others",
+    "web": "a page for browsers",
+    "safetensors": "weights and options",
+}
 LANGUAGES = ("en", "zh")

@@ -32,14 +32,26 @@ class SampleConfig:
 class ExportConfig:
     """Options of `tools/export.py`."""
 
+    format: str = option("paddle", "what", "what is written", names.FORMATS)
     raw: bool = shared.raw("what")
     best: bool = shared.best("what")
     weights: str | None = shared.weights("what")
-    out: str | None = option(None, "where", "folder to write, replaced if it exists", unset="exported in the run")
+    data_licence: str | None = option(
+        None, "what", "licence of the training data, for the model card", unset="known for mnist and fashion-mnist"
+    )
+    ort_web: str | None = option(
+        None, "web", "folder of the npm package onnxruntime-web, unpacked", unset="what was downloaded"
+    )
+    download: bool = option(False, "web", "download onnxruntime-web from registry.npmjs.org if it is not here")
+    out: str | None = option(
+        None, "where", "folder to write, replaced if it exists", unset="exported or exported-FORMAT in the run"
+    )
 
     def __post_init__(self) -> None:
         settle(self)
         _refuse_two_weights(self)
+        if self.format != "web" and (self.ort_web or self.download):
+            raise UsageError("--ort-web and --download are for --format web")
 
 
 @dataclass(frozen=True)

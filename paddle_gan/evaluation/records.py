@@ -111,7 +111,7 @@ def read_record(path: Path) -> dict[str, Any]:
         for name, values in record["figures"].items():
             _ = FIGURES[name], float(values["samples"]), float(values["real"])
         return record
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{path}: not a record of tools/evaluate.py ({type(error).__name__}: {error})") from error
 
 

@@ -24,14 +24,13 @@ import paddle
 import paddle.inference
 import paddle.nn as nn
 from paddle import Tensor
-from paddle.static import InputSpec
 
 from paddle_gan.backend.environment import environment
 from paddle_gan.config.sizes import written
-from paddle_gan.errors import CheckpointError, NumericalError, UsageError
+from paddle_gan.errors import CheckpointError, NumericalError
 from paddle_gan.inference.folding import folded
+from paddle_gan.inference.programs import operation_names, program_inputs, save_program
 from paddle_gan.inference.sampling import CHUNK
-from paddle_gan.system.files import atomic_folder, writable_home
 from paddle_gan.system.randomness import seeded
 from paddle_gan.system.runtime import cpu_count
 
@@ -107,55 +106,46 @@ def export(generator: nn.Layer, classes: tuple[str, ...], folder: Path, origin: 
     Args:
         generator: in evaluation mode; not changed.
         classes: names of its labels; empty if unconditional.
-        folder: a new one, an empty one, or an exported one, which is replaced.
+        folder: an empty one.
         origin: where the generator comes from, for the manifest.
 
     Returns:
         The largest difference of a pixel value between the program's images and the generator's.
 
     Raises:
-        UsageError: the folder holds something else.
         NumericalError: the images differ by more than `TOLERANCE`.
-        DiskError: the folder cannot be written.
-
-    After an error, the folder is as it was.
     """
-    if not (is_exported(folder) or _is_free(folder)):
-        raise UsageError(f"{folder} holds something else than an exported generator; name another folder with --out")
-    inputs = [InputSpec([None, generator.latent_dim], "float32", "latents")]
-    if classes:
-        inputs.append(InputSpec([None], "int64", "labels"))
-    with atomic_folder(folder) as temporary, writable_home():  # Paddle keeps a cache there
-        program = paddle.jit.to_static(folded(generator), input_spec=inputs, full_graph=True)
-        paddle.jit.save(program, str(temporary / Path(_PROGRAM).stem))
-        latents, labels = _trial_inputs(generator.latent_dim, len(classes))
-        with paddle.no_grad():
-            expected = generator(latents, labels).numpy()
-        manifest = {
-            "format": FORMAT,
-            **origin,
-            "latent_dim": generator.latent_dim,
-            "image_size": written(*expected.shape[2:]),
-            "channels": expected.shape[1],
-            "value_range": list(generator.value_range),
-            "classes": list(classes),
-            "latents": "independent, standard normal",
-            "seeds": SEEDS,
-            "sha256": {name: sha256(temporary / name) for name in (_PROGRAM, _WEIGHTS)},
-            "written_with": environment(),
-        }
-        (temporary / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-        difference = float(np.abs(Exported(temporary)(latents, labels).numpy() - expected).max())
-        if not difference <= TOLERANCE:
-            raise NumericalError(
-                f"{folder}: the images of the exported program differ from those of the network by {difference:.2g}, "
-                f"more than {TOLERANCE}; nothing was written"
-            )
+    save_program(folded(generator), program_inputs(generator, classes), folder / Path(_PROGRAM).stem)
+    # One and a half batches, with every label.
+    latents, labels = trial_inputs(generator, max(_BATCH_SIZE + _BATCH_SIZE // 2, len(classes)), len(classes))
+    with paddle.no_grad():
+        expected = generator(latents, labels).numpy()
+    manifest = {
+        "format": FORMAT,
+        **origin,
+        "latent_dim": generator.latent_dim,
+        "image_size": written(*expected.shape[2:]),
+        "channels": expected.shape[1],
+        "value_range": list(generator.value_range),
+        "classes": list(classes),
+        "latents": "independent, standard normal",
+        "seeds": SEEDS,
+        "sha256": {name: sha256(folder / name) for name in (_PROGRAM, _WEIGHTS)},
+        "written_with": environment(),
+    }
+    (folder / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    difference = float(np.abs(Exported(folder)(latents, labels).numpy() - expected).max())
+    check_difference(difference, "the exported program")
     return difference
 
 
-def _is_free(folder: Path) -> bool:
-    return not folder.exists() or (folder.is_dir() and next(folder.iterdir(), None) is None)
+def check_difference(difference: float, whose: str) -> None:
+    """Raise a NumericalError if the images of an export differ by more than `TOLERANCE`, or by NaN."""
+    if not difference <= TOLERANCE:
+        raise NumericalError(
+            f"the images of {whose} differ from those of the network by {difference:.2g}, "
+            f"more than {TOLERANCE}; nothing was written"
+        )
 
 
 def is_exported(folder: Path) -> bool:
@@ -181,7 +171,7 @@ def _checked_manifest(folder: Path) -> dict:
         low, high = map(float, manifest["value_range"])
         if not (int(manifest["latent_dim"]) > 0 and low < high and isinstance(manifest["classes"], list)):
             raise ValueError("a value in its manifest is impossible")
-        unknown = operations(json.loads((folder / _PROGRAM).read_text(encoding="utf-8"))) - _OPERATIONS
+        unknown = operation_names(json.loads((folder / _PROGRAM).read_text(encoding="utf-8"))) - _OPERATIONS
     except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise CheckpointError(f"{folder}: no exported generator ({type(error).__name__}: {error})") from error
     if unknown:
@@ -190,17 +180,6 @@ def _checked_manifest(folder: Path) -> dict:
             f"{folder / _PROGRAM}: has operations that no generator here needs ({shown}); it was not run"
         )
     return manifest
-
-
-def operations(program: dict) -> set[str]:
-    """The names of all operations in a program, also of those in nested regions."""
-    found, stack = set(), list(program["program"]["regions"])
-    while stack:
-        for block in stack.pop()["blocks"]:
-            for operation in block["ops"]:
-                found.add(str(operation["#"]))
-                stack += operation.get("regions", [])
-    return found
 
 
 def _config(folder: Path) -> paddle.inference.Config:
@@ -221,11 +200,10 @@ def _config(folder: Path) -> paddle.inference.Config:
     return config
 
 
-def _trial_inputs(latent_dim: int, classes: int) -> tuple[Tensor, Tensor | None]:
-    """Latents and labels for the comparison: one and a half batches, with every label."""
-    count = max(_BATCH_SIZE + _BATCH_SIZE // 2, classes)
+def trial_inputs(generator: nn.Layer, count: int, classes: int) -> tuple[Tensor, Tensor | None]:
+    """Latents, and labels in turn if there are any, to compare an export with its network."""
     with seeded("export", 0):
-        latents = paddle.randn([count, latent_dim])
+        latents = paddle.randn([count, generator.latent_dim])
     return latents, paddle.arange(count) % classes if classes else None
 
 

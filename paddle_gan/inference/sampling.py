@@ -55,14 +55,14 @@ def generate(
             labels = (np.arange(start, start + CHUNK) % classes) if label is None else np.full(CHUNK, label)
             tensor = paddle.to_tensor(labels, "int64")
         with paddle.no_grad():
-            images = generator(_latents(generator.latent_dim, seed, start // CHUNK), tensor).numpy()
+            images = generator(latents_of(generator.latent_dim, seed, start // CHUNK), tensor).numpy()
         end = count - start
         pixels = to_uint8(images[:end], generator.value_range)
         yield SampleBatch(pixels, None if labels is None else labels[:end])
 
 
-def _latents(latent_dim: int, seed: int, chunk: int) -> Tensor:
-    """The latents of a whole chunk, [CHUNK, latent_dim]."""
+def latents_of(latent_dim: int, seed: int, chunk: int) -> Tensor:
+    """The latents of a whole chunk of the samples of a seed, [CHUNK, latent_dim]."""
     with seeded("samples", seed, chunk):
         return paddle.randn([CHUNK, latent_dim])
 

@@ -59,7 +59,12 @@ class Mapping(nn.Layer):
 
 
 def _unit_mean_square(x: Tensor) -> Tensor:
-    return x * paddle.rsqrt(x.square().sum(1, keepdim=True) / x.shape[1] + 1e-8)
+    return x * paddle.rsqrt(_squared(x).sum(1, keepdim=True) / x.shape[1] + 1e-8)
+
+
+def _squared(x: Tensor) -> Tensor:
+    # Not `x.square()`: in an exported program, Paddle 3.3 lets it overwrite an x that is used later.
+    return x * x
 
 
 class ModulatedConv2D(nn.Layer):
@@ -87,7 +92,7 @@ class ModulatedConv2D(nn.Layer):
         y = self.conv(x * style.unsqueeze([2, 3]))
         if not self.demodulate:
             return y
-        squares = paddle.matmul(style.square(), self.conv.weight.square().sum([2, 3]), transpose_y=True)
+        squares = paddle.matmul(_squared(style), _squared(self.conv.weight).sum([2, 3]), transpose_y=True)
         return y * paddle.rsqrt(squares + 1e-8).unsqueeze([2, 3])
 
 
@@ -185,6 +190,10 @@ class StyleGenerator(nn.Layer):
                 with paddle.no_grad():
                     self.average_style.lerp_(w.mean(0), paddle.full([], 1 - _AVERAGE_MOMENTUM))
             styles = self._mixed(styles, labels)
+        return self.image(styles)
+
+    def image(self, styles: list[Tensor]) -> Tensor:
+        """The image of the styles of the layers, each [N, latent_dim]."""
         return F.tanh(cropped(self.synthesis(styles), self.image_size))
 
     def _mixed(self, styles: list[Tensor], labels: Tensor | None) -> list[Tensor]:

@@ -1,7 +1,10 @@
 """Weights of a network from a file that may come from anyone: read without executing anything, checked, and set."""
 
-from collections.abc import Mapping
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import paddle.nn as nn
@@ -13,6 +16,36 @@ from paddle_gan.errors import CheckpointError, UsageError
 from paddle_gan.training.pdparams import read_pdparams
 
 _LONGEST_NAME = 200
+
+
+def write_weights(path: Path, layer: nn.Layer, notes: Mapping[str, Any]) -> None:
+    """Write the weights of a layer as a .safetensors file, with notes that `read_notes` gives back.
+
+    Args:
+        path: of the file.
+        layer: its weights are written under their names in it.
+        notes: JSON values.
+    """
+    arrays = {name: np.ascontiguousarray(tensor.numpy()) for name, tensor in layer.state_dict().items()}
+    texts = {name: json.dumps(value) for name, value in notes.items()}
+    path.write_bytes(safetensors.numpy.save(arrays, texts))  # save_file makes it unreadable for others
+
+
+def read_notes(path: Path) -> dict[str, Any]:
+    """The notes in a .safetensors file, whoever wrote them; none in other files, and in files with no notes.
+
+    Raises:
+        CheckpointError: the file cannot be read.
+    """
+    if path.suffix != ".safetensors":
+        return {}
+    with _damage(path), safetensors.safe_open(path, "numpy") as file:
+        texts = file.metadata() or {}
+    notes = {}
+    for name, text in texts.items():
+        with contextlib.suppress(ValueError, RecursionError):  # of another program
+            notes[name] = json.loads(text)
+    return notes
 
 
 def read_weights(path: Path) -> dict[str, np.ndarray]:
@@ -27,14 +60,21 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
     elif path.suffix != ".safetensors" or not path.is_file():
         raise UsageError(f"{path}: not a file of weights, .pdparams or .safetensors")
     else:
-        try:
+        with _damage(path):
             arrays = safetensors.numpy.load_file(path)
-        except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
-            raise CheckpointError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
     for name in arrays:
         if len(name) > _LONGEST_NAME or not name.isprintable():
             raise CheckpointError(f"{path}: {ascii(name)[:_LONGEST_NAME]} is not a name of a weight")
     return arrays
+
+
+@contextlib.contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Turn the errors of a file that is not in the form of safetensors into a CheckpointError."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
 
 
 def load_weights(layer: nn.Layer, arrays: dict[str, np.ndarray], source: Path) -> None:
