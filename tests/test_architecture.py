@@ -13,22 +13,24 @@ PACKAGE = Path(__file__).resolve().parent.parent / "paddle_gan"
 ROOMS = {
     "errors": "",
     "system": "runtime installation memory device randomness files connections parallel signals web",
-    "config": "names paths options shared train results studies bench command_line",
-    "datasets": "image_set resize idx download batches feed folder grey_sets mixtures",
-    "metrics": "arrays classes frechet kernel neighbours sliced",
+    "config": "names paths options shared train translate results studies bench command_line",
+    "datasets": "image_set resize idx download batches feed folder grey_sets mixtures pictures pairs derived pair_feed",
+    "metrics": "arrays classes frechet kernel neighbours sliced pairs",
     "backend": "values layout dnnl primitive onednn norm winograd "
     "computation contraction differentiable kernels compiled precision environment",
-    "networks": "sizes layers spectral packing blocks generators mixture style discriminators residual",
-    "features": "classifier inception extractors clusters",
-    "objectives": "losses optimizers penalties objective",
-    "inference": "images sampling folding export",
+    "networks": "sizes layers instance_norm spectral packing blocks generators mixture style "
+    "discriminators residual translation",
+    "features": "classifier maps inception extractors clusters",
+    "objectives": "losses optimizers penalties objective reconstruction",
+    "inference": "images sampling translation folding export",
     "training": "pickle_operations pdparams weights task update batch_parts state loop "
-    "log callbacks visualdl progress checkpoint diagnosis noise_to_image schedule",
-    "evaluation": "real_images records score",
-    "runs": "recipes resolve building folder generators clusters session execution experiment scoring board",
+    "log callbacks visualdl progress checkpoint diagnosis noise_to_image schedule adversary paired",
+    "evaluation": "real_images records score translations",
+    "runs": "recipes resolve building folder generators clusters session execution experiment scoring "
+    "translation_options translation_data translation_building translation translators board",
     "studies": "points stacked modes comparison report theory theory_figure",
     "bench": "machine processes counting cases tables workers",
-    "commands": "command train sample evaluate export board compare modes bench theory train_classifier",
+    "commands": "command train translate sample evaluate export board compare modes bench theory train_classifier",
     "__main__": "",
 }
 RANK = {

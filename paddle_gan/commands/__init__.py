@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from paddle_gan.commands.bench import BENCH
 from paddle_gan.commands.board import BOARD
-from paddle_gan.commands.command import Command, execute
+from paddle_gan.commands.command import Command, Group, execute
 from paddle_gan.commands.compare import COMPARE
 from paddle_gan.commands.evaluate import EVALUATE
 from paddle_gan.commands.export import EXPORT
@@ -19,9 +19,10 @@ from paddle_gan.commands.sample import SAMPLE
 from paddle_gan.commands.theory import THEORY
 from paddle_gan.commands.train import TRAIN
 from paddle_gan.commands.train_classifier import TRAIN_CLASSIFIER
+from paddle_gan.commands.translate import TRANSLATE
 
-_ALL = (TRAIN, SAMPLE, EVALUATE, EXPORT, BOARD, COMPARE, MODES, BENCH, THEORY, TRAIN_CLASSIFIER)
-COMMANDS: dict[str, Command] = {command.name: command for command in _ALL}
+_ALL = (TRAIN, TRANSLATE, SAMPLE, EVALUATE, EXPORT, BOARD, COMPARE, MODES, BENCH, THEORY, TRAIN_CLASSIFIER)
+COMMANDS: dict[str, Command | Group] = {command.name: command for command in _ALL}
 PROGRAM = "paddle-gan"
 
 
@@ -69,4 +70,4 @@ def overview() -> str:
     )
 
 
-__all__ = ["COMMANDS", "Command", "execute", "main", "overview", "tool"]
+__all__ = ["COMMANDS", "Command", "Group", "execute", "main", "overview", "tool"]

@@ -61,7 +61,9 @@ def open_folder(folder: Path, image_size: int, channels: int, *, labelled: bool 
     digest = hashlib.sha256("".join(f"{name}\0{sizes[name]}\0" for name in names).encode(errors="surrogateescape"))
     read = partial(_read, folder, names, image_size, channels)
     images = DiskImages((len(names), channels, image_size, image_size), read)
-    return ImageSet(folder.resolve().name, images, labels, classes, digest.hexdigest(), notices=left_out)
+    return ImageSet(
+        folder.resolve().name, images, labels, classes, digest.hexdigest(), notices=left_out, names=tuple(names)
+    )
 
 
 def load_folder(folder: Path, image_size: int, channels: int, *, labelled: bool = False) -> ImageSet:

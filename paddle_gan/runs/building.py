@@ -54,7 +54,7 @@ def build(config: RunOptions, classes: int, shares: np.ndarray | None = None) ->
             average_decay=config.ema_decay,
             classes=classes,
             shares=shares,
-            precision=precision_of(config, paddle.get_device()),
+            precision=precision_of(config.precision, config.compile, paddle.get_device()),
             accumulate=config.accumulate,
             lecam=config.lecam,
         )
@@ -160,14 +160,18 @@ def schedules_of(config: RunOptions, steps: int) -> Schedules:
     )
 
 
-def precision_of(config: RunOptions, device: str) -> Precision:
-    """How the networks of a configuration are computed on a device, "cpu" or "gpu:N".
+def precision_of(name: str, as_graphs: bool, device: str) -> Precision:
+    """How networks are computed on a device.
+
+    Args:
+        name: "float32", "bfloat16" or "float16".
+        as_graphs: whether they run as static graphs.
+        device: "cpu" or "gpu:N".
 
     Raises:
         UsageError: this device cannot do it.
     """
-    name = config.precision
-    if config.compile:
+    if as_graphs:
         return _compiled(name, device)
     if name == "float32":
         return Precision()

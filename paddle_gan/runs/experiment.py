@@ -76,7 +76,7 @@ def _run(given: TrainConfig, device: str, say: Say) -> Path:
     folder = Path(config.out).expanduser() if config.out else RUNS / run_name(config)
     refuse_other_run(config, folder)
     check_batch_size(config.batch_size)
-    precision_of(config, device)  # refused before anything is loaded
+    precision_of(config.precision, config.compile, device)  # refused before anything is loaded
     data = _load(config)
     for notice in [*notices, *slow_notices(device), *_disk_notices(config, data), *_data_notices(data)]:
         say(f"notice: {notice}")

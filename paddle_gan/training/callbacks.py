@@ -50,7 +50,7 @@ def evaluation(steps: int, measure: Callable[[Task], Values], last: int) -> Call
 
 def keep_best(earlier: Iterable[Values], save: Callable[[Task], None], measure: str = EVALUATED) -> Callback:
     """Calls `save` whenever the value `measure` is less than any before, those in `earlier` values included."""
-    best = min((line[measure] for line in earlier if isinstance(line.get(measure), float)), default=math.inf)
+    best = min((value for line in earlier if isinstance(value := line.get(measure), float)), default=math.inf)
 
     def callback(task: Task, values: Values | None) -> None:
         nonlocal best
