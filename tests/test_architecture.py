@@ -21,10 +21,10 @@ ROOMS = {
     "networks": "sizes layers instance_norm spectral packing blocks generators mixture style "
     "discriminators residual translation",
     "features": "classifier maps inception extractors clusters",
-    "objectives": "losses optimizers penalties objective reconstruction",
+    "objectives": "losses optimizers penalties objective reconstruction contrastive",
     "inference": "images sampling translation folding export",
     "training": "pickle_operations pdparams weights task update batch_parts state loop "
-    "log callbacks visualdl progress checkpoint diagnosis noise_to_image schedule adversary paired",
+    "log callbacks visualdl progress checkpoint diagnosis noise_to_image schedule adversary paired unpaired contrast",
     "evaluation": "real_images records score translations",
     "runs": "recipes resolve building folder generators clusters session execution experiment scoring "
     "translation_options translation_data translation_building translation translators board",

@@ -13,6 +13,7 @@ import pytest
 from conftest import ROOT, command_line, newest_manifest
 from PIL import Image
 from states import arrays_of
+from translations import SMALL, assert_same_sheets, interrupt, make_images
 
 from paddle_gan.backend.precision import Precision
 from paddle_gan.config.translate import TranslateConfig
@@ -22,11 +23,10 @@ from paddle_gan.inference.images import side_by_side
 from paddle_gan.inference.translation import translate_batch, translate_picture
 from paddle_gan.networks.instance_norm import InstanceNorm, reflected
 from paddle_gan.networks.layers import relu
-from paddle_gan.networks.translation import PatchDiscriminator, ResidualGenerator, UNetGenerator
+from paddle_gan.networks.translation import PatchDiscriminator, ResidualGenerator, UNetGenerator, feature_channels
 from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.objectives.optimizers import Adam
 from paddle_gan.objectives.reconstruction import l1_loss
-from paddle_gan.runs import session
 from paddle_gan.runs.folder import read_config, task_of
 from paddle_gan.runs.translation import read_translation, resumed_translation, run_translation
 from paddle_gan.runs.translation_options import resolve_translation
@@ -74,7 +74,7 @@ def test_generators_translate_any_multiple_of_their_size():
     assert (unet.multiple, residual.multiple) == (16, 4)
     maps = residual.features(paddle.rand([1, 3, 16, 16]))
     assert [tuple(one.shape[1:]) for one in maps] == [(3, 16, 16), (4, 8, 8), (8, 4, 4), (8, 4, 4), (8, 4, 4)]
-    assert tuple(one.shape[1] for one in maps) == residual.feature_channels
+    assert tuple(one.shape[1] for one in maps) == feature_channels(3, 2)
 
 
 def test_the_widths_of_the_paper():
@@ -243,30 +243,7 @@ def test_rounding_reaches_the_networks_of_the_task():
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
-    """Folders a and b with the same names; b has the colours of a inverted."""
-    folder, random = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
-    for side in "ab":
-        (folder / side).mkdir()
-    for i in range(12):
-        picture = np.full((20, 20, 3), 255, np.uint8)
-        top, left = random.integers(2, 10, 2)
-        picture[top : top + 8, left : left + 8] = random.integers(0, 200, 3)
-        Image.fromarray(picture).save(folder / "a" / f"{i}.png")
-        Image.fromarray(255 - picture).save(folder / "b" / f"{i}.png")
-    return folder
-
-
-SMALL = {
-    "image_size": 16,
-    "width": 2,
-    "batch_size": 2,
-    "held_out": 0.25,
-    "device": "cpu",
-    "log_every": 2,
-    "evaluate_every": 4,
-    "checkpoint_every": 4,
-    "sample_every": 4,
-}
+    return make_images(tmp_path_factory.mktemp("images"))
 
 
 def options(images, kind: str) -> dict:
@@ -291,37 +268,16 @@ def run(request, images, tmp_path_factory):
     return folder
 
 
-class Killed(BaseException):
-    """Ends a run where no code of the project catches it."""
-
-
 def test_an_interrupted_run_comes_to_the_same_bits(run, images, tmp_path, monkeypatch):
     """It ends in the middle of round 7, after the checkpoint of step 4; the same command goes on from there."""
-    kind = task_of(run)
-    given = TranslateConfig(**options(images, kind), steps=8, out=str(tmp_path / "run"))
-    with monkeypatch.context() as patch:
-        rounds = session.train
-
-        def killed(task, batches, *rest):
-            def until(number):
-                if task.step == 6:
-                    raise Killed
-                return batches(number)
-
-            rounds(task, until, *rest)
-
-        patch.setattr(session, "train", killed)
-        with pytest.raises(Killed):
-            run_translation(given, lambda line: None)
+    given = TranslateConfig(**options(images, task_of(run)), steps=8, out=str(tmp_path / "run"))
+    interrupt(given, 6, monkeypatch)
     assert newest_manifest(tmp_path / "run")["step"] == 4
     lines = []
     run_translation(given, lines.append)
     assert "going on from step 4 of 8" in lines
     assert newest_manifest(tmp_path / "run")["sha256"] == newest_manifest(run)["sha256"]
-    for name in ("step-00000004.png", "step-00000008.png"):
-        np.testing.assert_array_equal(
-            *(np.asarray(Image.open(folder / "samples" / name)) for folder in (run, tmp_path / "run"))
-        )
+    assert_same_sheets(run, tmp_path / "run")
 
 
 def test_a_run_folder_holds_values_sheets_and_the_best_checkpoint(run):

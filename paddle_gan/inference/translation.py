@@ -36,6 +36,12 @@ def translate_batch(network: nn.Layer, inputs: np.ndarray) -> np.ndarray:
     return np.concatenate(made)
 
 
+def with_translations(network: nn.Layer, images: Tensor) -> list[np.ndarray]:
+    """Images and what a network makes of them, uint8 [N, H, W, C] each."""
+    pixels = images.numpy()
+    return [to_uint8(pixels, network.value_range), translate_batch(network, pixels)]
+
+
 def translate_picture(network: nn.Layer, inputs: Tensor, tile: int) -> np.ndarray:
     """The translation of one picture of any size.
 

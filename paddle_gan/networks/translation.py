@@ -6,11 +6,12 @@ argument, the labels of other networks here, and do not use it.
 
 import paddle
 import paddle.nn as nn
+import paddle.nn.functional as F
 from paddle import Tensor
 
 from paddle_gan.networks.blocks import ConvBN, dcgan
 from paddle_gan.networks.instance_norm import InstanceNorm, reflected
-from paddle_gan.networks.layers import Conv2D, Conv2DTranspose, Norm, leaky_relu, relu
+from paddle_gan.networks.layers import Conv2D, Conv2DTranspose, Linear, Norm, leaky_relu, relu
 
 _MOST_GROWTH = 8
 # Stages of the U-Net with dropout, from the bottom (Isola et al. 2017, section 6.1.1).
@@ -100,9 +101,6 @@ class ResidualGenerator(nn.Layer):
         width: channels at full size; half the size has twice as many, and a quarter four times as many.
         blocks: residual blocks; the paper has 6 for 128 pixels and 9 from 256 pixels on.
         norm: of all convolutions but the last.
-
-    Attributes:
-        feature_channels: channels of each map of `features`.
     """
 
     value_range = (-1.0, 1.0)
@@ -124,7 +122,6 @@ class ResidualGenerator(nn.Layer):
             [ConvBN(4 * width // 2**i, 2 * width // 2**i, 4, 2, 1, norm, relu, Conv2DTranspose) for i in range(2)]
         )
         self.last = Conv2D(width, out_channels, 7)
-        self.feature_channels = (channels, 2 * width, 4 * width, 4 * width, 4 * width)
         dcgan(self)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -147,6 +144,11 @@ class ResidualGenerator(nn.Layer):
         for stage in [*self.down, *list(self.blocks)[:blocks]]:
             maps.append(stage(maps[-1]))
         return maps
+
+
+def feature_channels(channels: int, width: int) -> tuple[int, ...]:
+    """Channels of each map of `ResidualGenerator.features`; arguments as for the generator."""
+    return channels, 2 * width, 4 * width, 4 * width, 4 * width
 
 
 class PatchDiscriminator(nn.Layer):
@@ -177,3 +179,34 @@ class PatchDiscriminator(nn.Layer):
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         return self.last(self.stages(images))
+
+
+class PatchHeads(nn.Layer):
+    """Features of patches, for a contrastive loss: two linear maps for each feature map (Park et al. 2020, section 4).
+
+    Args:
+        channels: of each feature map.
+        width: of the features.
+    """
+
+    def __init__(self, channels: tuple[int, ...], width: int = 256):
+        super().__init__()
+        self.first = nn.LayerList([Linear(count, width) for count in channels])
+        self.second = nn.LayerList([Linear(width, width) for _ in channels])
+        dcgan(self)
+
+    def forward(self, maps: list[Tensor], places: list[Tensor]) -> list[Tensor]:
+        """Features of norm 1 of the pixels of each map at some places.
+
+        Args:
+            maps: each [N, C, h, w].
+            places: int64 [P] for each map, from 0 to h · w - 1.
+
+        Returns:
+            [N, P, width] for each map.
+        """
+        features = []
+        for first, second, values, chosen in zip(self.first, self.second, maps, places, strict=True):
+            pixels = values.flatten(2).transpose([0, 2, 1])
+            features.append(F.normalize(second(relu(first(paddle.index_select(pixels, chosen, 1)))), axis=-1))
+        return features

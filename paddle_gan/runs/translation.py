@@ -33,7 +33,7 @@ from paddle_gan.runs.session import Session
 from paddle_gan.runs.translation_building import TranslationTask, build_translation
 from paddle_gan.runs.translation_data import (
     TranslationData,
-    first_images,
+    held_out_images,
     held_out_pairs,
     load_translation_data,
     translation_feed,
@@ -51,6 +51,7 @@ from paddle_gan.training.diagnosis import diagnosis
 from paddle_gan.training.loop import Callback, Values
 from paddle_gan.training.schedule import SHAPES, Schedule, scheduled_rates
 from paddle_gan.training.task import Task
+from paddle_gan.training.unpaired import BUFFER_SIZE
 
 # Held-out images that are translated at each measure of a run.
 _MEASURED = 256
@@ -110,6 +111,7 @@ def _run(given: TranslateConfig, device: str, say: Say) -> Path:
     folder = Path(config.out).expanduser() if config.out else RUNS / _run_name(config)
     _refuse_other(config, folder)
     check_batch_size(config.batch_size)
+    _check_buffer(config)
     precision = precision_of(config.precision, False, device)  # refused before anything is loaded
     data = load_translation_data(config)
     for notice in [*slow_notices(device), *_notices(config, data)]:
@@ -132,6 +134,16 @@ def _run(given: TranslateConfig, device: str, say: Say) -> Path:
     )
     execute(plan, say)
     return folder
+
+
+def _check_buffer(config: TranslationOptions) -> None:
+    """The old images of `--method cyclegan` are those of one process, and all images of a batch must fit."""
+    if config.method != "cyclegan":
+        return
+    if parallel.world_size() > 1:
+        raise UsageError("--method cyclegan in several processes: it keeps old images of one process; use --method cut")
+    if config.batch_size > BUFFER_SIZE:
+        raise UsageError(f"--batch-size {config.batch_size} with --method cyclegan: at most {BUFFER_SIZE}")
 
 
 def _run_name(config: TranslationOptions) -> str:
@@ -230,7 +242,7 @@ def _of_pairs(data: TranslationData) -> Callable[[TranslationTask], Values]:
 
 
 def _of_sets(data: TranslationData) -> Callable[[TranslationTask], Values]:
-    inputs, targets = (first_images(data, side, _MEASURED).numpy() for side in range(2))
+    inputs, targets = (held_out_images(data, side, _MEASURED).numpy() for side in range(2))
     extractor, real = random_extractor(3), to_uint8(targets, _RANGE)
 
     def measure(task: TranslationTask) -> Values:

@@ -1,26 +1,35 @@
 """From the options of a translation run, all filled in, to its networks and its task."""
 
 from functools import partial
+from typing import Any
 
 import paddle.nn as nn
 
 from paddle_gan.backend.precision import Precision
 from paddle_gan.datasets.pairs import CHANNELS
 from paddle_gan.features.maps import random_convolutions
-from paddle_gan.networks.translation import PatchDiscriminator, ResidualGenerator, UNetGenerator
+from paddle_gan.networks.translation import (
+    PatchDiscriminator,
+    PatchHeads,
+    ResidualGenerator,
+    UNetGenerator,
+    feature_channels,
+)
 from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.objectives.optimizers import Adam
 from paddle_gan.objectives.reconstruction import l1_loss, perceptual_loss
-from paddle_gan.runs.translation_data import DERIVATIONS, TranslationData, held_out_pairs
+from paddle_gan.runs.translation_data import DERIVATIONS, TranslationData, held_out_images, held_out_pairs
 from paddle_gan.runs.translation_options import TranslationOptions
 from paddle_gan.system.randomness import seeded
-from paddle_gan.training import paired
+from paddle_gan.training import contrast, paired, unpaired
+from paddle_gan.training.contrast import Contrast
 from paddle_gan.training.paired import Paired, Term
+from paddle_gan.training.unpaired import Cycle
 
 # Groups of images in a sheet.
 _SHOWN = 12
 
-TranslationTask = Paired
+TranslationTask = Paired | Cycle | Contrast
 
 
 def build_translation(config: TranslationOptions, data: TranslationData, precision: Precision) -> TranslationTask:
@@ -34,18 +43,29 @@ def build_translation(config: TranslationOptions, data: TranslationData, precisi
     generator_adam, discriminator_adam = (
         Adam(rate, beta1=config.beta1) for rate in (config.learning_rate, config.discriminator_learning_rate)
     )
+    shared: dict[str, Any] = {
+        "generator_optimizer": generator_adam,
+        "discriminator_optimizer": discriminator_adam,
+        "average_decay": config.ema_decay,
+        "precision": precision,
+    }
+    make_generator, objective = partial(new_translator, config), OBJECTIVES[config.loss]
     with seeded("weights", config.seed):
-        return paired.assemble(
-            partial(new_translator, config),
-            partial(_new_discriminator, config, input_channels(config) + CHANNELS),
-            OBJECTIVES[config.loss],
-            _terms(config),
-            held_out_pairs(data, _SHOWN),
-            generator_optimizer=generator_adam,
-            discriminator_optimizer=discriminator_adam,
-            average_decay=config.ema_decay,
-            precision=precision,
-        )
+        if data.pairs_of is not None:
+            make_discriminator = partial(_new_discriminator, config, input_channels(config) + CHANNELS)
+            shown = held_out_pairs(data, _SHOWN)
+            return paired.assemble(make_generator, make_discriminator, objective, _terms(config), shown, **shared)
+        make_discriminator = partial(_new_discriminator, config, CHANNELS)
+        first, second = (held_out_images(data, side, _SHOWN) for side in range(2))
+        if config.method == "cyclegan":
+            weights = {"cycle_weight": config.cycle_weight, "identity_weight": config.identity_weight}
+            sizes = {"crop": config.image_size}
+            return unpaired.assemble(
+                make_generator, make_discriminator, objective, (first, second), **weights, **sizes, **shared
+            )
+        weights = {"patch_weight": config.patch_weight, "identity_weight": config.identity_weight or 0.0}
+        heads = partial(PatchHeads, feature_channels(CHANNELS, config.width))
+        return contrast.assemble(make_generator, make_discriminator, heads, objective, first, **weights, **shared)
 
 
 def new_translator(config: TranslationOptions) -> nn.Layer:

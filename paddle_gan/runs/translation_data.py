@@ -43,12 +43,14 @@ class TranslationData:
     Attributes:
         training: the sets to train on, at the size before the crop: one set of pairs or of targets, or two sets of
             unpaired images, those to translate from first.
+        uncropped: the same images as `training` at the size of the crop, on the disk, to measure with.
         held_out: images of the same sets that are not trained on, at the size of the crop.
         pairs_of: makes the pairs of images in [-1, 1] of the first set; None for unpaired images.
         fingerprint: of all images.
     """
 
     training: tuple[ImageSet, ...]
+    uncropped: tuple[ImageSet, ...]
     held_out: tuple[ImageSet, ...]
     pairs_of: Callable[[Tensor], Pair] | None
     fingerprint: str
@@ -71,9 +73,12 @@ def load_translation_data(config: TranslationOptions) -> TranslationData:
         if len(data) < 2:
             raise DataError(f"{data.name}: one image is too few to train on")
     training = [subset(data, split[0]) for data, split in zip(whole, splits, strict=True)]
-    held_out = [subset(data, split[1]) for data, split in zip(small, splits, strict=True)]
+    uncropped, held_out = (
+        [subset(data, split[part]) for data, split in zip(small, splits, strict=True)] for part in range(2)
+    )
     return TranslationData(
         training=tuple(loaded(data, config.workers) for data in training),
+        uncropped=tuple(uncropped),
         held_out=tuple(loaded(data, None) for data in held_out),
         pairs_of=_pairs_of(config.task),
         fingerprint=" ".join(fingerprint(data) for data in whole),
@@ -101,21 +106,23 @@ def translation_feed(config: TranslationOptions, data: TranslationData) -> Abstr
 
 
 def held_out_pairs(data: TranslationData, count: int) -> Pair:
-    """At most `count` pairs that are not trained on; if none are held out, pairs that are trained on, uncropped."""
+    """At most `count` pairs that are not trained on; if none are held out, pairs that are trained on."""
     assert data.pairs_of is not None
-    return data.pairs_of(first_images(data, 0, count))
+    return data.pairs_of(held_out_images(data, 0, count))
 
 
-def first_images(data: TranslationData, side: int, count: int) -> Tensor:
-    """The first of the held-out images of a set, at most `count`, as a tensor in [-1, 1]: [n, C, H, W].
+def held_out_images(data: TranslationData, side: int, count: int) -> Tensor:
+    """Held-out images of a set, at most `count`, as a tensor in [-1, 1]: [n, C, H, W].
 
-    If none are held out, they are images that are trained on, cropped in the middle.
+    If none are held out, they are images that are trained on.
     """
-    held_out, size = data.held_out[side], data.held_out[side].images.shape[2]
-    source = held_out if len(held_out) else data.training[side]
-    images = source.images[np.arange(min(count, len(source)))]
-    start = (images.shape[2] - size) // 2
-    return as_tensor(images[:, :, start : start + size, start : start + size])
+    images = data.held_out[side] if len(data.held_out[side]) else data.uncropped[side]
+    return as_tensor(images.images[spread(len(images), count)])
+
+
+def spread(count: int, most: int) -> np.ndarray:
+    """At most so many indices, with equal distances, from 0 to count - 1: names beside each other are often alike."""
+    return np.linspace(0, count - 1, min(most, count)).round().astype(np.int64)
 
 
 def as_tensor(images: np.ndarray) -> Tensor:

@@ -12,7 +12,6 @@ import paddle.nn as nn
 from paddle_gan.config.results import EvaluateConfig
 from paddle_gan.config.translate import ApplyConfig
 from paddle_gan.datasets.folder import open_folder
-from paddle_gan.datasets.image_set import subset
 from paddle_gan.datasets.pairs import CHANNELS
 from paddle_gan.datasets.pictures import Picture, read_picture, write_picture, written_name
 from paddle_gan.errors import DataError, UsageError
@@ -26,9 +25,10 @@ from paddle_gan.runs.translation_data import (
     DERIVATIONS,
     TranslationData,
     as_tensor,
-    first_images,
+    held_out_images,
     held_out_pairs,
     load_translation_data,
+    spread,
 )
 from paddle_gan.runs.translation_options import TranslationOptions
 from paddle_gan.training.checkpoint import read_newest
@@ -177,14 +177,14 @@ def _measured(translator: Translator, data: TranslationData, config: EvaluateCon
     if data.pairs_of is not None:
         pairs = held_out_pairs(data, config.num)
         inputs, targets, paired = pairs.inputs.numpy(), _pixels(pairs.targets.numpy()), True
-        known = data.pairs_of(as_tensor(_training(data, 0, config)))
+        known = data.pairs_of(as_tensor(_trained_on(data, 0, config)))
         own, wanted = (_pixels(side.numpy()) for side in known)
     else:
-        inputs = first_images(data, 0, config.num).numpy()
-        partners = _partners(translator.config, data, config.num)
+        inputs = held_out_images(data, 0, config.num).numpy()
+        partners = _partners(data, config.num)
         paired = partners is not None
-        targets = _pixels(first_images(data, 1, config.num).numpy()) if partners is None else partners
-        own, wanted = (_training(data, side, config).transpose(0, 2, 3, 1) for side in range(2))
+        targets = _pixels(held_out_images(data, 1, config.num).numpy()) if partners is None else partners
+        own, wanted = (_trained_on(data, side, config).transpose(0, 2, 3, 1) for side in range(2))
     return TranslatedImages(
         inputs=_colours(_pixels(inputs)),
         made=translate_batch(translator.network, inputs),
@@ -195,25 +195,23 @@ def _measured(translator: Translator, data: TranslationData, config: EvaluateCon
     )
 
 
-def _partners(run: TranslationOptions, data: TranslationData, count: int) -> np.ndarray | None:
+def _partners(data: TranslationData, count: int) -> np.ndarray | None:
     """The held-out targets of the same names as the held-out inputs, uint8 [n, H, W, 3]; None unless all have one.
 
     Training has not used that they belong together.
     """
     places = {Path(name).stem: index for index, name in enumerate(data.held_out[1].names)}
-    names = [Path(name).stem for name in data.held_out[0].names[:count]]
+    own = data.held_out[0].names
+    names = [Path(own[index]).stem for index in spread(len(own), count)]
     if not names or not all(name in places for name in names):
         return None
     return data.held_out[1].images[np.array([places[name] for name in names])].transpose(0, 2, 3, 1)
 
 
-def _training(data: TranslationData, side: int, config: EvaluateConfig) -> np.ndarray:
-    """At most `config.num` images that were trained on, cropped in the middle: uint8 [n, C, H, W]."""
-    images = data.training[side]
-    chosen = np.random.default_rng(config.seed).permutation(len(images))[: config.num]
-    pixels, size = subset(images, chosen).images[:], data.held_out[side].images.shape[2]
-    start = (pixels.shape[2] - size) // 2
-    return pixels[:, :, start : start + size, start : start + size]
+def _trained_on(data: TranslationData, side: int, config: EvaluateConfig) -> np.ndarray:
+    """At most `config.num` images that were trained on: uint8 [n, C, H, W]."""
+    images = data.uncropped[side]
+    return images.images[np.random.default_rng(config.seed).permutation(len(images))[: config.num]]
 
 
 def _pixels(images: np.ndarray) -> np.ndarray:

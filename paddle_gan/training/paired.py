@@ -16,7 +16,7 @@ from paddle.utils import unique_name
 from paddle_gan.backend.precision import Precision
 from paddle_gan.datasets.pair_feed import Pair
 from paddle_gan.inference.images import side_by_side, to_uint8
-from paddle_gan.inference.translation import translate_batch
+from paddle_gan.inference.translation import with_translations
 from paddle_gan.objectives.objective import Objective
 from paddle_gan.objectives.optimizers import Adam
 from paddle_gan.system.randomness import seeded
@@ -112,10 +112,8 @@ class Paired:
 
     def sheet(self, seed: int) -> np.ndarray:
         """Inputs, outputs of the average, and targets, side by side."""
-        inputs, targets = (images.numpy() for images in self.shown)
-        value_range = self.generator.network.value_range
-        made = translate_batch(self.sampler, inputs)
-        return side_by_side([to_uint8(inputs, value_range), made, to_uint8(targets, value_range)], _SHEET_GROUPS)
+        targets = to_uint8(self.shown.targets.numpy(), self.generator.network.value_range)
+        return side_by_side([*with_translations(self.sampler, self.shown.inputs), targets], _SHEET_GROUPS)
 
 
 def assemble(
