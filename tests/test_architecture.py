@@ -13,26 +13,29 @@ PACKAGE = Path(__file__).resolve().parent.parent / "paddle_gan"
 ROOMS = {
     "errors": "",
     "system": "runtime installation memory device randomness files cache streams connections parallel signals web",
-    "config": "names paths sizes options shared train results check studies bench command_line",
+    "config": "names paths sizes options shared train translate results check studies bench command_line",
     "datasets": "decode depth fitting found zipped survey store labels report image_set resize idx "
-    "download batches feed folder check grey_sets mixtures",
-    "metrics": "arrays classes frechet kernel neighbours sliced",
+    "download batches feed folder check grey_sets mixtures pictures pairs derived pair_feed",
+    "metrics": "arrays classes frechet kernel neighbours sliced pairs",
     "backend": "values layout dnnl primitive onednn norm winograd "
     "computation contraction differentiable kernels compiled precision environment",
-    "networks": "sizes layers spectral packing blocks generators mixture style discriminators residual",
-    "features": "classifier inception extractors clusters",
-    "objectives": "losses optimizers penalties objective",
-    "inference": "images contact_sheet sampling npz_files folding programs export truncation onnx_graph onnx_file "
-    "web_runtime web_page",
+    "networks": "sizes layers instance_norm spectral packing blocks generators mixture style "
+    "discriminators residual translation",
+    "features": "classifier maps inception extractors clusters",
+    "objectives": "losses optimizers penalties objective reconstruction contrastive",
+    "inference": "images contact_sheet sampling npz_files translation folding programs export truncation "
+    "onnx_graph onnx_file web_runtime web_page",
     "training": "pickle_operations pdparams weights task update batch_parts state loop "
-    "log callbacks visualdl progress checkpoint diagnosis augmentation noise_to_image schedule",
-    "evaluation": "real_images records score monitoring",
-    "runs": "augmentation recipes resolve building folder generators card shipping clusters session data execution experiment "
-    "scoring curves run overview board",
+    "log callbacks visualdl progress checkpoint diagnosis augmentation noise_to_image schedule "
+    "adversary paired unpaired contrast",
+    "evaluation": "real_images records score monitoring translations",
+    "runs": "augmentation recipes resolve building folder generators card shipping clusters session data execution "
+    "experiment scoring translation_options translation_data translation_building translation translators "
+    "curves run overview board",
     "studies": "points stacked modes comparison report theory theory_figure",
     "bench": "machine processes counting cases tables workers",
-    "commands": "command outputs check_data train sample evaluate export board runs compare modes bench theory "
-    "train_classifier",
+    "commands": "command outputs check_data train translate sample evaluate export board runs compare modes "
+    "bench theory train_classifier",
     "__main__": "",
 }
 RANK = {

@@ -7,7 +7,6 @@ from conftest import command_line, train
 from states import arrays_of, tiny_task
 
 from paddle_gan.backend import kernels
-from paddle_gan.config.train import TrainConfig
 from paddle_gan.errors import UsageError
 from paddle_gan.runs.building import precision_of
 from paddle_gan.training.loop import train as train_loop
@@ -59,9 +58,9 @@ def test_it_is_graphs_that_run(without_onednn, monkeypatch):
 def test_refused_where_it_would_be_slower_or_has_not_been_tried(tmp_path, monkeypatch):
     monkeypatch.setattr(kernels, "available", lambda: True)
     with pytest.raises(UsageError, match="--compile on a CPU"):
-        precision_of(TrainConfig(compile=True), "cpu")
+        precision_of("float32", True, "cpu")
     with pytest.raises(UsageError, match="--compile with --precision bfloat16"):
-        precision_of(TrainConfig(compile=True, precision="bfloat16"), "gpu:0")
+        precision_of("bfloat16", True, "gpu:0")
 
 
 def test_a_run_is_compiled_and_sampled(tmp_path, monkeypatch):

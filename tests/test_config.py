@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 import pytest
 
-from paddle_gan.commands import COMMANDS
+from paddle_gan.commands import COMMANDS, Command, Group
 from paddle_gan.config import names
 from paddle_gan.config.bench import BenchConfig
 from paddle_gan.config.command_line import parse
@@ -194,9 +194,17 @@ def test_help_shows_choices_meanings_aliases_and_defaults(capsys):
     assert lines["--quick"] == "--quick be quick"
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_the_help_of_every_command_has_one_line_for_each_option(name, capsys):
-    command = COMMANDS[name]
+def single_commands() -> dict[str, Command]:
+    """Every command, those of a group too."""
+    commands = {}
+    for name, command in COMMANDS.items():
+        inner = command.commands if isinstance(command, Group) else {"": command}
+        commands |= {f"{name} {verb}".strip(): one for verb, one in inner.items()}
+    return commands
+
+
+@pytest.mark.parametrize("command", single_commands().values(), ids=single_commands().keys())
+def test_the_help_of_every_command_has_one_line_for_each_option(command, capsys):
     with pytest.raises(SystemExit):
         command.parse(["--help"])
     lines = capsys.readouterr().out.splitlines()

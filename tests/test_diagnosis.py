@@ -62,7 +62,7 @@ def test_fires_on_a_run_that_fails_so(tmp_path, twelve, fault):
     found = told(tmp_path)
     assert len(found[fault]) == 1, done.stdout
     step, sentence = found[fault][0]
-    assert sentence == FAULTS[fault].sentence and step >= 200
+    assert sentence == f"{FAULTS[fault].sentence}; {FAULTS[fault].advice}" and step >= 200
     assert done.stdout.count(f"notice: step {step}: {sentence}") == 1
     reader = LogReader(file_path=str(next((tmp_path / "visualdl").glob("vdlrecords*"))))
     assert [record.text.encoded_text_string for record in reader.get_data("text", f"diagnosis/{fault}")] == [sentence]

@@ -221,18 +221,18 @@ def test_what_the_device_cannot_do_is_refused(tmp_path, monkeypatch):
     float16, bfloat16 = TrainConfig(precision="float16"), TrainConfig(precision="bfloat16")
     monkeypatch.setattr(precision, "can_round", lambda: False)
     with pytest.raises(UsageError, match="this processor"):
-        precision_of(bfloat16, "cpu")
+        precision_of("bfloat16", False, "cpu")
     for config in (float16, bfloat16):
         monkeypatch.setattr(paddle.amp, f"is_{config.precision}_supported", lambda: False)
         with pytest.raises(UsageError, match=f"--precision {config.precision}: this GPU"):
-            precision_of(config, "gpu:0")
+            precision_of(config.precision, False, "gpu:0")
         assert resolve(config, "cpu").config.precision == config.precision  # such a run can be sampled anywhere
 
 
 def test_a_gpu_gets_what_was_asked_for(on_a_gpu, monkeypatch):
     for name in ("float16", "bfloat16"):
         monkeypatch.setattr(paddle.amp, f"is_{name}_supported", lambda: True)
-        chosen = precision_of(TrainConfig(precision=name), "gpu:0")
+        chosen = precision_of(name, False, "gpu:0")
         assert chosen.around_forward.keywords == {"dtype": name, "level": "O1"}
         assert chosen.new_scaler().is_enable() == (name == "float16")
 

@@ -11,7 +11,7 @@ from typing import NoReturn
 from paddle_gan.commands.bench import BENCH
 from paddle_gan.commands.board import BOARD
 from paddle_gan.commands.check_data import CHECK_DATA
-from paddle_gan.commands.command import Command, execute
+from paddle_gan.commands.command import Command, Group, execute
 from paddle_gan.commands.compare import COMPARE
 from paddle_gan.commands.evaluate import EVALUATE
 from paddle_gan.commands.export import EXPORT
@@ -21,9 +21,11 @@ from paddle_gan.commands.sample import SAMPLE
 from paddle_gan.commands.theory import THEORY
 from paddle_gan.commands.train import TRAIN
 from paddle_gan.commands.train_classifier import TRAIN_CLASSIFIER
+from paddle_gan.commands.translate import TRANSLATE
 
 _ALL = (
     TRAIN,
+    TRANSLATE,
     CHECK_DATA,
     SAMPLE,
     EVALUATE,
@@ -36,7 +38,7 @@ _ALL = (
     THEORY,
     TRAIN_CLASSIFIER,
 )
-COMMANDS: dict[str, Command] = {command.name: command for command in _ALL}
+COMMANDS: dict[str, Command | Group] = {command.name: command for command in _ALL}
 PROGRAM = "paddle-gan"
 
 
@@ -84,4 +86,4 @@ def overview() -> str:
     )
 
 
-__all__ = ["COMMANDS", "Command", "execute", "main", "overview", "tool"]
+__all__ = ["COMMANDS", "Command", "Group", "execute", "main", "overview", "tool"]

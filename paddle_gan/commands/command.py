@@ -53,16 +53,41 @@ class Command:
         )
 
 
-def execute(command: Command, argv: Sequence[str], program: str) -> NoReturn:
+@dataclass(frozen=True)
+class Group:
+    """Commands under one name, of which the first argument chooses one: `paddle-gan NAME VERB`.
+
+    Attributes:
+        name: as in `paddle-gan NAME` and `python tools/NAME.py`.
+        description: one sentence for the help.
+        commands: by their verbs.
+    """
+
+    name: str
+    description: str
+    commands: Mapping[str, Command]
+
+    def overview(self, program: str) -> str:
+        """The help of the group: a line for each command."""
+        width = max(map(len, self.commands))
+        lines = [f"  {name:{width}}  {command.description}" for name, command in self.commands.items()]
+        usage = f"usage: {program} {{{','.join(self.commands)}}} [arguments] [options]"
+        end = f"{program} {next(iter(self.commands))} --help lists the options of a command."
+        return "\n".join([usage, "", self.description, "", *lines, "", end])
+
+
+def execute(command: Command | Group, argv: Sequence[str], program: str) -> NoReturn:
     """Run a command and end the process: with 0, or with one line on stderr and the status of the error.
 
     A traceback is shown only with --debug.
 
     Args:
-        command: which.
+        command: which; the first argument chooses one of a group.
         argv: the arguments after the program.
         program: how the user calls it, such as "paddle-gan train".
     """
+    if isinstance(command, Group):
+        _execute_one(command, argv, program)
     finish_output = lasting_streams()
     interrupted = False
 
@@ -92,6 +117,18 @@ def execute(command: Command, argv: Sequence[str], program: str) -> NoReturn:
         _end_with(KeyboardInterrupt() if interrupted else error, debug)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(0)
+
+
+def _execute_one(group: Group, argv: Sequence[str], program: str) -> NoReturn:
+    verb, *rest = argv or ["--help"]
+    if verb in ("-h", "--help"):
+        print(group.overview(program))
+        sys.exit(0)
+    if verb not in group.commands:
+        known = ", ".join(group.commands)
+        print(f"error: {ascii(verb)}: {program} takes one of {known} first (--help lists them)", file=sys.stderr)
+        sys.exit(2)
+    execute(group.commands[verb], rest, f"{program} {verb}")
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -13,7 +13,8 @@ def run(parsed: Parsed[EvaluateConfig]) -> None:
     from paddle_gan.evaluation import records
     from paddle_gan.inference.export import is_exported
     from paddle_gan.inference.images import grid, save_png
-    from paddle_gan.runs import scoring
+    from paddle_gan.runs import scoring, translators
+    from paddle_gan.runs.folder import NOISE_TO_IMAGE, task_of
     from paddle_gan.system.device import select_device
     from paddle_gan.system.files import write_text
 
@@ -24,17 +25,23 @@ def run(parsed: Parsed[EvaluateConfig]) -> None:
     out = output_file("--out", Path(config.out) if config.out else default, ".json")
     select_device(config.device)
     other = records.read_record(Path(config.against)) if config.against else None
-    result = scoring.score(source, config, print)
-    print(records.table([result.record]))
-    for name, counts in (result.record["class_counts"] or {}).items():
+    if (source / "config.json").exists() and task_of(source) != NOISE_TO_IMAGE:
+        record, sheet = translators.evaluate_translator(source, config, print)
+        shown, picture = "inputs, translations, targets", out.with_suffix(".sheet.png")
+    else:
+        result = scoring.score(source, config, print)
+        record, sheet = result.record, grid(result.neighbours, columns=12)
+        shown, picture = "samples nearest to a training image, each beside it", out.with_suffix(".neighbours.png")
+    print(records.table([record]))
+    for name, counts in (record["class_counts"] or {}).items():
         print(f"classes of {name}: {' '.join(map(str, counts))}")
     # After the figures are shown: a disk that is full, or a run of somebody else, does not cost them.
-    write_text(out, json.dumps(result.record, indent=2) + "\n")
-    save_png(out.with_suffix(".neighbours.png"), grid(result.neighbours, columns=12))
+    write_text(out, json.dumps(record, indent=2) + "\n")
+    save_png(picture, sheet)
     print(f"record: {out}")
-    print(f"samples nearest to a training image, each beside it: {out.with_suffix('.neighbours.png')}")
+    print(f"{shown}: {picture}")
     if other:
-        print(records.table([result.record, other]))
+        print(records.table([record, other]))
 
 
 def _beside(source: Path) -> Path:
@@ -45,7 +52,7 @@ def _beside(source: Path) -> Path:
 
 EVALUATE = Command(
     name="evaluate",
-    description="Measure samples: are they good, are they diverse, are they copies of training images.",
+    description="Measure samples or translations: are they good, are they diverse, are they copies.",
     options=EvaluateConfig,
     run=run,
     positional={"source": "folder of a run, exported generator, folder of images, or .npz file with images [N,H,W,C]"},

@@ -61,3 +61,20 @@ FORMATS = {
     "safetensors": "weights and options",
 }
 LANGUAGES = ("en", "zh")
+
+# Image-to-image: the tasks, their generators, the objectives that a discriminator of patches trains by, and the ways to
+# learn from images without pairs.
+TRANSLATIONS = {
+    "pairs": "inputs and targets from --pairs",
+    "unpaired": "two sets of images from --unpaired",
+    "colorize": "colours for the grey values of --images",
+    "edges": "pictures from the outlines of --images",
+}
+TRANSLATORS = {"unet": "with skips, after pix2pix", "residual": "residual blocks, after CycleGAN"}
+PATCH_LOSS_ALIASES = {"bce": "gan", "mse": "lsgan", "r3gan": "rpgan-r1-r2"}
+PATCH_OBJECTIVES = ("gan", "lsgan", "hinge", "gan-r1", "gan-r1-r2", "rpgan-r1-r2")
+METHODS = {
+    "cyclegan": "there and back again comes to the same image",
+    "cut": "patches stay recognisable; one direction, less work",
+    "fastcut": "cut without its loss on target images, less work still",
+}

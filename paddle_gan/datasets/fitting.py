@@ -61,7 +61,7 @@ def to_pixels(picture: Picture, size: Sides, channels: int, fit: str, ranges: Ma
     """
     height, width = size
     with unreadable():
-        image = picture.image if picture.image is not None else _eight_bits(picture, ranges)
+        image = picture.image if picture.image is not None else eight_bits(picture, ranges)
         image = (image if channels == 4 else over_white(image)).convert(_MODES[channels])
         image = FITS[fit](image, (width, height))
     pixels = np.asarray(image).reshape(height, width, channels)
@@ -70,7 +70,7 @@ def to_pixels(picture: Picture, size: Sides, channels: int, fit: str, ranges: Ma
     return pixels.transpose(2, 0, 1)
 
 
-def _eight_bits(picture: Picture, ranges: Mapping[str, Range]) -> Image.Image:
+def eight_bits(picture: Picture, ranges: Mapping[str, Range]) -> Image.Image:
     """A deep picture with 8 bits a channel: black and white of the set become 0 and 255, other values are clipped."""
     assert picture.deep is not None, "only a deep picture comes here"
     black, white = ranges[kind_of(picture.deep)]

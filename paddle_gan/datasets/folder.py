@@ -183,6 +183,7 @@ def open_folder(
         classes=labels.classes if labels else (),
         fingerprint=hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest(),
         notices=tuple(notices),
+        names=tuple(chosen),
     )
 
 

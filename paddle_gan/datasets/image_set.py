@@ -86,6 +86,7 @@ class ImageSet:
         fingerprint: a hash of the files that hold the images; None if the hash is computed from the images themselves
             (see the function `fingerprint`).
         notices: sentences that the user should read before training.
+        names: of the files, relative to the folder of the set, one for each image; empty for a set that is no folder.
     """
 
     name: str
@@ -94,6 +95,7 @@ class ImageSet:
     classes: tuple[str, ...] = ()
     fingerprint: str | None = None
     notices: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -125,6 +127,19 @@ def fingerprint(data: ImageSet) -> str:
 def in_memory(data: ImageSet) -> ImageSet:
     """The same set with all images read into memory. Raises DataError if an image cannot be read."""
     return replace(data, images=data.images[:])
+
+
+def subset(data: ImageSet, indices: np.ndarray) -> ImageSet:
+    """The images at `indices`, int64 [n], as a set of their own. Its fingerprint is that of the whole set."""
+    images = data.images
+    if isinstance(images, DiskImages):
+        read = images.read
+        chosen = DiskImages((len(indices), *images.shape[1:]), lambda index: read(int(indices[index])))
+    else:
+        chosen = images[indices]
+    labels = None if data.labels is None else data.labels[indices]
+    names = tuple(data.names[index] for index in indices) if data.names else ()
+    return replace(data, images=chosen, labels=labels, names=names, fingerprint=fingerprint(data))
 
 
 def fits_in_memory(data: ImageSet, free_memory: int | None = None) -> bool:

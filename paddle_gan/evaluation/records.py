@@ -1,8 +1,8 @@
 """The record of an evaluation, as a file and as a table.
 
-`score.evaluate` makes a record. It holds "protocol" (everything that the figures depend on), "subject" (whose samples
-they are), "figures" (name -> {"samples", "real"}) and "class_counts". Records are compared only if their protocols are
-equal.
+`score.evaluate` and `translations.evaluate_translations` make records. A record holds "protocol" (everything that the
+figures depend on), "subject" (whose samples they are), "figures" (name -> {"samples", and a value of each of `FLOORS`
+that was measured}) and "class_counts". Records are compared only if their protocols are equal.
 """
 
 import json
@@ -36,8 +36,17 @@ class MeanAndError(NamedTuple):
     error: float
 
 
+# What stands beside the samples, and its heading.
+FLOORS: dict[str, str] = {
+    "identity": "inputs as they are",
+    "matched": "inputs, colours matched",
+    "real": "real images",
+}
 # The figures by their names in a record, in the order in which they are shown.
 FIGURES: dict[str, Figure] = {
+    "l1": Figure("L1 to the target", "lower"),
+    "psnr": Figure("PSNR, dB", "higher"),
+    "ssim": Figure("SSIM", "higher"),
     "frechet_distance": Figure("Fréchet distance", "lower"),
     "kernel_distance": Figure("kernel distance (KID)", "lower"),
     "precision": Figure("precision, k=3", "higher"),
@@ -55,7 +64,7 @@ FIGURES: dict[str, Figure] = {
 
 
 def table(records: list[dict[str, Any]]) -> str:
-    """Records side by side as lines of text, with the column of the real images last.
+    """Records side by side as lines of text, with the columns of the floors last.
 
     Raises:
         UsageError: they were not measured in the same way; the message names the differences.
@@ -63,10 +72,13 @@ def table(records: list[dict[str, Any]]) -> str:
     first = records[0]
     for other in records[1:]:
         _check_same_protocol(first["protocol"], other["protocol"])
-    rows = [["", *(record["subject"]["name"] for record in records), "real images", ""]]
+    floors = [floor for floor in FLOORS if any(floor in values for values in first["figures"].values())]
+    headings = [FLOORS[floor] for floor in floors]
+    rows = [["", *(record["subject"]["name"] for record in records), *headings, ""]]
     for name, values in first["figures"].items():
         own = [_shown(name, record["figures"][name]["samples"]) for record in records]
-        rows.append([FIGURES[name].label, *own, _shown(name, values["real"]), FIGURES[name].better])
+        beside = [_shown(name, values[floor]) if floor in values else "" for floor in floors]
+        rows.append([FIGURES[name].label, *own, *beside, FIGURES[name].better])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(_aligned(row, widths) for row in rows)
 
@@ -109,7 +121,8 @@ def read_record(path: Path) -> dict[str, Any]:
         # Everything that `table` uses must be there.
         _ = record["subject"]["name"], dict(record["protocol"])
         for name, values in record["figures"].items():
-            _ = FIGURES[name], float(values["samples"]), float(values["real"])
+            _ = FIGURES[name], [(FLOORS | {"samples": ""})[column] for column in values]
+            _ = float(values["samples"]), [float(value) for value in values.values()]
         return record
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{path}: not a record of tools/evaluate.py ({type(error).__name__}: {error})") from error

@@ -6,27 +6,24 @@ the classifiers of the package, the FID Inception from a file that the user has,
 which neither of these was made.
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import paddle
-import paddle.nn.functional as F
 from PIL import Image
 
 from paddle_gan.config.sizes import shown
 from paddle_gan.errors import DataError
 from paddle_gan.features.classifier import SIZE, Extracted, classify, load_classifier
 from paddle_gan.features.inception import WEIGHTS_SHA256, load_inception
+from paddle_gan.features.maps import random_convolutions
 
 # From images, uint8 [N, H, W, C], to their features.
 Extract = Callable[[np.ndarray], Extracted]
 
 CLASSIFIERS = ("mnist", "fashion-mnist")
-_RANDOM_SEED = 20180101
-_RANDOM_WIDTHS = (32, 64, 128, 256)
 _CHUNK = 250
 
 
@@ -86,27 +83,18 @@ def random_extractor(channels: int) -> Extractor:
     Args:
         channels: of the images, 1 or 3.
     """
-    random = np.random.default_rng(_RANDOM_SEED)
-    digest, weights, inputs = hashlib.sha256(), [], channels
-    for width in _RANDOM_WIDTHS:
-        # This scale keeps the size of the values from layer to layer (He et al. 2015).
-        weight = (random.standard_normal((width, inputs, 4, 4)) * np.sqrt(2 / (inputs * 16))).astype(np.float32)
-        digest.update(weight.tobytes())
-        weights.append(paddle.to_tensor(weight))
-        inputs = width
+    network = random_convolutions(channels)
 
     @paddle.no_grad()
     def features(images: np.ndarray) -> np.ndarray:
         x = paddle.to_tensor(images.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1)
-        for weight in weights:
-            x = F.relu(F.conv2d(x, weight, stride=2, padding=2))
-        return x.mean([2, 3]).numpy()
+        return network.maps(x)[-1].mean([2, 3]).numpy()
 
     def extract(images: np.ndarray) -> Extracted:
         chunks = [features(images[start : start + _CHUNK]) for start in range(0, len(images), _CHUNK)]
         return Extracted(np.concatenate(chunks), None)
 
-    return Extractor(name="random convolutions", sha256=digest.hexdigest(), resize="none", extract=extract)
+    return Extractor(name="random convolutions", sha256=network.sha256, resize="none", extract=extract)
 
 
 def to_grey_28(images: np.ndarray) -> np.ndarray:

@@ -1,15 +1,16 @@
-"""How similar two sets of images are, measured on their features, in pure NumPy without Paddle.
+"""How similar two sets of images are, in pure NumPy without Paddle.
 
-Each function takes features, float [N, F], or the output of a classifier, and returns numbers. The results depend only
-on the arguments; where random numbers are used, the seed is an argument. Not about where the features come from, which
-value is good, or how it is printed. Pairs of features are computed in blocks, so memory does not grow with the square
-of N.
+Each function but those of `pairs` takes features, float [N, F], or the output of a classifier, and returns numbers. The
+results depend only on the arguments; where random numbers are used, the seed is an argument. Not about where the
+features come from, which value is good, or how it is printed. Pairs of features are computed in blocks, so memory does
+not grow with the square of N.
 
     frechet      Fréchet distance of two Gaussians, from moments that are added up batch by batch
     kernel       maximum mean discrepancy with a cubic kernel
     neighbours   nearest neighbours: precision, recall, density, coverage, near-copies of training images
     classes      classifier score, class histogram, covered modes and their divergence
     sliced       sliced Wasserstein distance
+    pairs        L1, PSNR and SSIM of images and their targets
 
 All functions raise ValueError for arguments of the wrong shape or too few samples, and NumericalError for features
 that are not finite.
@@ -29,6 +30,7 @@ from paddle_gan.metrics.neighbours import (
     nearest,
     precision_recall,
 )
+from paddle_gan.metrics.pairs import l1, luma, psnr, ssim, without_border
 from paddle_gan.metrics.sliced import sliced_wasserstein
 
 __all__ = [
@@ -44,9 +46,14 @@ __all__ = [
     "frechet_distance",
     "kernel_distance",
     "kth_distances",
+    "l1",
+    "luma",
     "mode_coverage",
     "near_copies",
     "nearest",
     "precision_recall",
+    "psnr",
     "sliced_wasserstein",
+    "ssim",
+    "without_border",
 ]

@@ -43,7 +43,7 @@ class ConvBN(nn.Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv(x)
-        if isinstance(self.BN, BatchNorm):
+        if self.BN is not None and getattr(self.BN, "takes_activation", False):
             return self.BN(x, self.activation)
         if self.BN is not None:
             x = self.BN(x)

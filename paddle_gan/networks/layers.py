@@ -39,6 +39,11 @@ def relu(x: Tensor) -> Tensor:
 _SLOPES: dict[Activation | None, float] = {leaky_relu: _SLOPE, relu: 0.0}
 
 
+def activation_slope(activation: Activation | None) -> float | None:
+    """The slope at negative values of an activation that `kernels` can fuse with a norm before it; None for others."""
+    return _SLOPES.get(activation)
+
+
 def mish(x: Tensor) -> Tensor:
     """x · tanh(softplus(x)) (Misra 2019), stable for every x, because no exponential overflows."""
     return x * paddle.tanh(F.softplus(x))
@@ -199,6 +204,8 @@ class BatchNorm(nn.BatchNorm):
         computation: how this layer computes, see `images_only`.
     """
 
+    takes_activation = True
+
     def __init__(self, num_channels: int, momentum: float = 0.9, epsilon: float = 1e-5):
         super().__init__(num_channels, momentum=momentum, epsilon=epsilon)
         self.parts = 1
@@ -206,7 +213,7 @@ class BatchNorm(nn.BatchNorm):
 
     def forward(self, x: Tensor, activation: Activation | None = None) -> Tensor:
         """Normalise x, and apply the activation if there is one. The shape stays."""
-        slope = _SLOPES.get(activation)
+        slope = activation_slope(activation)
         y = self._by_batch_statistics(x, slope) if self.training else self._by_running_statistics(x, slope)
         if y is None:
             y, slope = _each(super().forward, x, self.parts), None
@@ -302,7 +309,7 @@ def _computations(network: nn.Layer) -> list[Computation]:
     if not isinstance(network, nn.Layer):
         return []
     layers = network.sublayers(include_self=True)
-    return [layer.computation for layer in layers if isinstance(layer, (Conv2D, Conv2DTranspose, BatchNorm))]
+    return [layer.computation for layer in layers if hasattr(layer, "computation")]
 
 
 class PixelShuffle(nn.PixelShuffle):

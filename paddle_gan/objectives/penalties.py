@@ -31,13 +31,13 @@ class StepBatch(NamedTuple):
     Attributes:
         real: real images [N, C, H, W]; None in a step of the generator, which sees none.
         fake: generated images [N, C, H, W].
-        latents: [N, latent_dim], that `fake` was made from.
+        latents: [N, latent_dim], that `fake` was made from; None for a task without noise.
         labels: int64 [N] of all three, or None.
     """
 
     real: Tensor | None
     fake: Tensor
-    latents: Tensor
+    latents: Tensor | None
     labels: Tensor | None = None
 
 
@@ -57,6 +57,7 @@ def fake(batch: StepBatch) -> Tensor:
 
 def latents(batch: StepBatch) -> Tensor:
     """The latents, for a penalty on the generator."""
+    assert batch.latents is not None, "this task has no latents"
     return batch.latents
 
 

@@ -58,7 +58,7 @@ def build(
             average_decay=config.ema_decay,
             classes=classes,
             shares=shares,
-            precision=precision_of(config, paddle.get_device()),
+            precision=precision_of(config.precision, config.compile, paddle.get_device()),
             accumulate=config.accumulate,
             lecam=config.lecam,
             augmentation=augmentation_of(config, images),
@@ -165,14 +165,18 @@ def schedules_of(config: RunOptions, steps: int) -> Schedules:
     )
 
 
-def precision_of(config: RunOptions, device: str) -> Precision:
-    """How the networks of a configuration are computed on a device, "cpu" or "gpu:N".
+def precision_of(name: str, as_graphs: bool, device: str) -> Precision:
+    """How networks are computed on a device.
+
+    Args:
+        name: "float32", "bfloat16" or "float16".
+        as_graphs: whether they run as static graphs.
+        device: "cpu" or "gpu:N".
 
     Raises:
         UsageError: this device cannot do it.
     """
-    name = config.precision
-    if config.compile:
+    if as_graphs:
         return _compiled(name, device)
     if name == "float32":
         return Precision()

@@ -159,7 +159,7 @@ def _notices(config: RunOptions, data: ImageSet) -> list[str]:
 def check_before_data(config: RunOptions, device: str) -> None:
     """Raise a UsageError for what can be refused before anything is loaded."""
     check_batch_size(config.batch_size)
-    precision_of(config, device)
+    precision_of(config.precision, config.compile, device)
 
 
 def _steps(config: RunOptions, count: int) -> int:

@@ -181,28 +181,45 @@ def refuse_different(mine: dict[str, Any], theirs: dict[str, Any], folder: Path)
 
 def summary(folder: Path) -> list[str]:
     """Lines for a user that say where the results of a finished run are, with commands that show them."""
-    shown = short_path(folder)
-    lines = []
-    samples = sorted((folder / "samples").glob("step-*.png"))
-    if samples:
-        lines += [
-            f"  samples     {shown / 'samples' / samples[-1].name}",
-            f"  animation   {shown / 'samples.gif'}",
-        ]
     return [
-        *lines,
-        f"  weights     {shown / 'generator.pdparams'}",
+        *_pictures(folder),
         f"  curves      {tool_command('board', folder)}",
         f"  more        {tool_command('sample', folder, '--num', 1000, '--npz', 'samples.npz')}",
         f"  measures    {tool_command('evaluate', folder)}",
     ]
 
 
-def tool_command(tool: str, folder: Path, *options: object) -> str:
-    """The command that starts a tool with `folder`: tools/TOOL.py of a checkout, paddle-gan of an installed package."""
+def translation_summary(folder: Path) -> list[str]:
+    """As `summary`, for a run of a translation."""
+    return [
+        *_pictures(folder),
+        f"  curves      {tool_command('board', folder)}",
+        f"  use         {tool_command('translate', folder, 'PICTURES', '--out', 'translated', verb='apply')}",
+        f"  measures    {tool_command('evaluate', folder)}",
+    ]
+
+
+def _pictures(folder: Path) -> list[str]:
+    """Lines that say where the sheets of a run are, if there are any, and its weights."""
+    shown, lines = short_path(folder), []
+    samples = sorted((folder / "samples").glob("step-*.png"))
+    if samples:
+        lines += [
+            f"  samples     {shown / 'samples' / samples[-1].name}",
+            f"  animation   {shown / 'samples.gif'}",
+        ]
+    return [*lines, f"  weights     {shown / 'generator.pdparams'}"]
+
+
+def tool_command(tool: str, folder: Path, *options: object, verb: str | None = None) -> str:
+    """The command that starts a tool with `folder`: tools/TOOL.py of a checkout, paddle-gan of an installed package.
+
+    `verb` is what the tool shall do, where it does several things.
+    """
     script = PROJECT / "tools" / f"{tool}.py"
     program = [short_path(Path(sys.executable)), short_path(script)] if script.exists() else ["paddle-gan", tool]
-    return shlex.join(map(str, (*program, short_path(folder), *options)))
+    verbs = [verb] if verb else []
+    return shlex.join(map(str, (*program, *verbs, short_path(folder), *options)))
 
 
 def short_path(path: Path) -> Path:

@@ -5,7 +5,7 @@ well shall give no such sentence: the thresholds are far outside of the values o
 ends a training run.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -34,34 +34,47 @@ class Fault:
 
     Attributes:
         holds: whether the fault is there, a function of (history, objective).
-        sentence: what happened and what to try.
+        sentence: what happened.
+        advice: what to try.
     """
 
     holds: Callable[[History, Objective], bool]
     sentence: str
+    advice: str
 
 
-def diagnosis(objective: Objective, earlier: History) -> Callback:
+def diagnosis(
+    objective: Objective, earlier: History, suffix: str = "", advice: Mapping[str, str] | None = None
+) -> Callback:
     """A callback that adds `diagnosis/FAULT`, a sentence, to the first logged values in which a fault is recognised.
 
     Args:
         objective: of the training run.
         earlier: the lines of its log so far; a fault that was reported in them is not reported again.
+        suffix: of the names of the values that are looked at, for one of several discriminators.
+        advice: what to try where the faults' own advice does not fit the task, by their names.
     """
-    history = [line for line in earlier if line["step"] >= _WARM_UP]
+    history = [_without_suffix(line, suffix) for line in earlier if line["step"] >= _WARM_UP]
+    advice = {name: fault.advice for name, fault in FAULTS.items()} | dict(advice or {})
     reported = {name for line in earlier for name in line if name.startswith("diagnosis/")}
 
     def callback(task: Task, values: Values | None) -> None:
         if values is None or task.step < _WARM_UP:
             return
-        history.append(dict(values))
+        history.append(_without_suffix(values, suffix))
         for name, fault in FAULTS.items():
-            key = f"diagnosis/{name}"
+            key = f"diagnosis/{name}{suffix}"
             if key not in reported and fault.holds(history, objective):
                 reported.add(key)
-                values[key] = fault.sentence
+                sentence = f"{fault.sentence}; {advice[name]}"
+                values[key] = f"discriminator{suffix}: {sentence}" if suffix else sentence
 
     return callback
+
+
+def _without_suffix(values: dict[str, Any], suffix: str) -> dict[str, Any]:
+    """The values whose names end with a suffix, without it."""
+    return {name.removesuffix(suffix): value for name, value in values.items() if name.endswith(suffix)}
 
 
 @lru_cache
@@ -164,37 +177,37 @@ FAULTS: dict[str, Fault] = {
     "discriminator_saturated": Fault(
         discriminator_saturated,
         "the discriminator tells real from generated images almost without error, so the generator gets hardly any "
-        "gradient (Arjovsky and Bottou 2017); try a smaller --discriminator-learning-rate, --label-smoothing 0.1 with "
-        "gan, or --loss wgan-gp",
+        "gradient (Arjovsky and Bottou 2017)",
+        "try a smaller --discriminator-learning-rate, --label-smoothing 0.1 with gan, or --loss wgan-gp",
     ),
     "generator_winning": Fault(
         generator_winning,
-        "the discriminator does no better than guessing, so the generator learns nothing from it; try a larger "
-        "--discriminator-learning-rate, --discriminator-steps or --discriminator-width",
+        "the discriminator does no better than guessing, so the generator learns nothing from it",
+        "try a larger --discriminator-learning-rate, --discriminator-steps or --discriminator-width",
     ),
     "losses_oscillate": Fault(
         losses_oscillate,
-        "the losses jump up and down and do not become stable; try smaller learning rates, --beta1 0.5 or less, or "
-        "--loss wgan-gp",
+        "the losses jump up and down and do not become stable",
+        "try smaller learning rates, --beta1 0.5 or less, or --loss wgan-gp",
     ),
     "samples_alike": Fault(
         samples_alike,
-        "the samples are nearly the same: the generator has collapsed onto a few images; the best samples so far are "
-        "kept (tools/sample.py --best); try smaller learning rates or --loss wgan-gp",
+        "the samples are nearly the same: the generator has collapsed onto a few images",
+        "the best samples so far are kept (tools/sample.py --best); try smaller learning rates or --loss wgan-gp",
     ),
     "weights_at_bound": Fault(
         weights_at_bound,
-        "nearly all weights of the critic are at the clipping bound, so it can only be a very simple function; "
+        "nearly all weights of the critic are at the clipping bound, so it can only be a very simple function",
         "try a larger --weight-clip, a smaller --discriminator-learning-rate, or --loss wgan-gp",
     ),
     "penalised_norm_off": Fault(
         penalised_norm_off,
-        "the norm of the critic's gradient is far from 1, so the critic does not measure a distance; try a larger "
-        "--penalty-weight, more --discriminator-steps, or a smaller --discriminator-learning-rate",
+        "the norm of the critic's gradient is far from 1, so the critic does not measure a distance",
+        "try a larger --penalty-weight, more --discriminator-steps, or a smaller --discriminator-learning-rate",
     ),
     "samples_copied": Fault(
         samples_copied,
-        "many samples are near-copies of training images: the networks learn the images by heart; try --augment "
-        "translation colour cutout, --lecam 0.1, more images, fewer --steps, or a start from trained weights",
+        "many samples are near-copies of training images: the networks learn the images by heart",
+        "try --augment translation colour cutout, --lecam 0.1, more images, fewer --steps, or --start-from",
     ),
 }

@@ -12,6 +12,7 @@ import paddle
 from paddle_gan.objectives.objective import with_penalty_weight
 from paddle_gan.training.loop import Callback
 from paddle_gan.training.noise_to_image import NoiseToImage
+from paddle_gan.training.task import Task
 
 # Progress in [0, 1] -> share of the way from the first value to the last one.
 Shape = Callable[[float], float]
@@ -66,6 +67,18 @@ class Schedules:
     best_share: Schedule | None = None
 
 
+def scheduled_rates(task: Task, rate: Schedule) -> Callback:
+    """Gives each player of a task its learning rate, which `rate` is the factor of, now and after every round."""
+    rates = {name: player.optimizer.get_lr() for name, player in task.players.items()}
+
+    def apply() -> None:
+        for name, player in task.players.items():
+            player.optimizer.set_lr(rates[name] * rate(task.step))
+
+    apply()
+    return lambda task, values: apply()
+
+
 def scheduled(task: NoiseToImage, schedules: Schedules) -> Callback:
     """Gives the task the numbers of its step, now and after every round.
 
@@ -74,12 +87,12 @@ def scheduled(task: NoiseToImage, schedules: Schedules) -> Callback:
         schedules: what changes.
     """
     objective = task.objective
-    rates = {name: player.optimizer.get_lr() for name, player in task.players.items()}
+    change_rates = scheduled_rates(task, schedules.rate) if schedules.rate else None
 
     def apply() -> None:
-        for name, player in task.players.items():
-            if schedules.rate:
-                player.optimizer.set_lr(rates[name] * schedules.rate(task.step))
+        if change_rates:
+            change_rates(task, None)
+        for player in task.players.values():
             if schedules.beta2:
                 assert isinstance(player.optimizer, paddle.optimizer.Adam), "beta2 is a number of Adam"
                 player.optimizer._beta2 = schedules.beta2(task.step)  # read by Adam in each step

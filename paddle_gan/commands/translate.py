@@ -1,0 +1,59 @@
+"""Train a translation from images to images, and apply it to pictures."""
+
+from pathlib import Path
+
+from paddle_gan.commands.command import Command, Group
+from paddle_gan.config.command_line import Parsed
+from paddle_gan.config.translate import ApplyConfig, TranslateConfig
+from paddle_gan.errors import DataError, UsageError
+
+
+def train(parsed: Parsed[TranslateConfig]) -> None:
+    from paddle_gan.runs import translation
+    from paddle_gan.runs.folder import translation_summary
+    from paddle_gan.system import parallel
+
+    config = parsed.options
+    if config.resume:
+        config = translation.resumed_translation(Path(config.resume).expanduser(), config, parsed.named)
+    folder = translation.run_translation(config)
+    if parallel.rank() == 0:
+        print("\n".join(translation_summary(folder)))
+
+
+def apply(parsed: Parsed[ApplyConfig]) -> None:
+    config, folder = parsed.options, Path(parsed.positional["run"]).expanduser()
+    sources = [Path(source).expanduser() for source in parsed.positional["picture"]]
+    if not sources:
+        raise UsageError("name the pictures, or folders of pictures, after the run")
+    from paddle_gan.runs.translators import load_translator, translate_files
+    from paddle_gan.system.device import select_device
+
+    select_device(config.device)
+    translator = load_translator(folder, raw=config.raw, best=config.best, reverse=config.reverse)
+    written, failed = translate_files(translator, sources, config, print)
+    print(f"{written} pictures in {config.out}")
+    if failed:
+        raise DataError(f"{failed} of {written + failed} pictures were passed over, see above")
+
+
+TRANSLATE = Group(
+    name="translate",
+    description="Translate images into images: train on pairs or on two sets, apply to pictures.",
+    commands={
+        "train": Command(
+            name="train",
+            description="Train a translation: on pairs, on two sets without pairs, from grey to colour, from outlines.",
+            options=TranslateConfig,
+            run=train,
+        ),
+        "apply": Command(
+            name="apply",
+            description="Translate pictures of any size with a trained run.",
+            options=ApplyConfig,
+            run=apply,
+            positional={"run": "folder of the run", "picture": "pictures, or folders of pictures"},
+            several="picture",
+        ),
+    },
+)

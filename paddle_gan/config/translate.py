@@ -1,0 +1,174 @@
+"""The options of `tools/translate.py`: training a translation from images to images, and applying it.
+
+None means "not given": `runs.translation_options` fills it. Not about what goes together with what: see there.
+"""
+
+from dataclasses import dataclass
+
+from paddle_gan.config import names, shared
+from paddle_gan.config.options import option, settle
+from paddle_gan.errors import UsageError
+
+
+@dataclass(frozen=True)
+class TranslateConfig:
+    """Everything that the training of a translation depends on."""
+
+    task: str | None = option(None, "data", "what is learned", names.TRANSLATIONS, unset="what the data is given for")
+    pairs: tuple[str, ...] | None = option(
+        None, "data", "folders of inputs and of targets with the same names, or one whose images hold both side by side"
+    )
+    unpaired: tuple[str, ...] | None = option(None, "data", "folders of the images to translate from and to")
+    images: str | None = option(None, "data", "folder of the target images, of which the inputs are made")
+    reverse: bool = option(False, "data", "translate from the second side to the first")
+    image_size: int = option(
+        64, "data", "height and width of the crops in pixels, a multiple of 16", more_than=0, at_most=1024
+    )
+    load_size: int | None = option(
+        None,
+        "data",
+        "height and width to which images are brought before the crop",
+        unset="286/256 of --image-size",
+        more_than=0,
+        at_most=2048,
+    )
+    no_mirror: bool = option(False, "data", "do not mirror half of the images")
+    held_out: float = option(
+        0.1, "data", "share of the images that is not trained on, for sheets and measures", at_least=0, less_than=1
+    )
+    workers: int | None = option(
+        None,
+        "data",
+        "threads that read images during training; 0: the step reads them",
+        unset="0 if the images fit into memory, else a few",
+        at_least=0,
+        at_most=64,
+    )
+
+    loss: str = option(
+        "lsgan", "objective", "the adversarial part", names.PATCH_OBJECTIVES, aliases=names.PATCH_LOSS_ALIASES
+    )
+    l1_weight: float | None = option(
+        None, "objective", "of the distance to the target; pairs only", unset="100", at_least=0
+    )
+    perceptual_weight: float | None = option(
+        None, "objective", "of the distance to the target in random features; pairs only", unset="0", at_least=0
+    )
+    method: str | None = option(
+        None, "objective", "how images without pairs are learned from", names.METHODS, unset="cyclegan"
+    )
+    cycle_weight: float | None = option(
+        None, "objective", "of the way there and back; cyclegan only", unset="10", at_least=0
+    )
+    identity_weight: float | None = option(
+        None,
+        "objective",
+        "of leaving target images as they are; cyclegan and cut only",
+        unset="5 for cyclegan, 1 for cut",
+        at_least=0,
+    )
+    patch_weight: float | None = option(
+        None,
+        "objective",
+        "of the likeness of patches; cut and fastcut only",
+        unset="1 for cut, 10 for fastcut",
+        at_least=0,
+    )
+
+    generator: str | None = option(
+        None, "networks", "the generator", names.TRANSLATORS, unset="unet for pairs, residual without pairs"
+    )
+    width: int | None = option(
+        None,
+        "networks",
+        "channels of the generator's first map",
+        unset="64 on a GPU, 32 on a CPU",
+        more_than=0,
+        at_most=1024,
+    )
+    depth: int | None = option(
+        None,
+        "networks",
+        "halvings in the unet generator",
+        unset="as many as the size allows, up to 8",
+        more_than=0,
+        at_most=8,
+    )
+    blocks: int | None = option(
+        None,
+        "networks",
+        "blocks of the residual generator",
+        unset="9 from 256 pixels on, else 6",
+        more_than=0,
+        at_most=64,
+    )
+    discriminator_width: int | None = shared.discriminator_width("networks")
+    discriminator_depth: int | None = option(
+        None,
+        "networks",
+        "halvings in the discriminator; with 3 it judges patches of 70 pixels, with 2 of 34, with 1 of 16",
+        unset="3 from 128 pixels on, else 2",
+        more_than=0,
+        at_most=5,
+    )
+
+    batch_size: int = option(4, "optimisation", "images in a step", more_than=0, at_most=2**16)
+    learning_rate: float = option(2e-4, "optimisation", "of the generators, with adam", more_than=0)
+    discriminator_learning_rate: float | None = option(
+        None, "optimisation", "of the discriminators", unset="that of the generators", more_than=0
+    )
+    beta1: float = option(0.5, "optimisation", "of adam", at_least=0, less_than=1)
+    ema_decay: float = option(
+        0.999, "optimisation", "decay of the generator's average, used for translations", at_least=0, less_than=1
+    )
+    schedule: str = option("late", "optimisation", "how the learning rates go to zero over the run", names.SCHEDULES)
+    precision: str = shared.precision(
+        "optimisation", "type in which the networks multiply during training; float16 on a GPU only"
+    )
+
+    epochs: float | None = option(None, "run", "length in passes over the data", more_than=0)
+    steps: int | None = shared.steps(
+        "run", "length in steps, instead of --epochs", "200 passes over the data, at most 100,000 images on a CPU"
+    )
+    seed: int = shared.seed("run", "of everything random")
+    device: str = shared.device("run")
+    out: str | None = option(None, "run", "run folder", unset="work/runs/NAME, named after the options")
+    resume: str | None = option(None, "run", "go on with the run in this folder, with its own options")
+    log_every: int = option(50, "run", "steps between logged values", more_than=0)
+    sample_every: int | None = option(None, "run", "steps between sheets", unset="20 in the run", more_than=0)
+    checkpoint_every: int | None = option(None, "run", "steps between checkpoints", unset="one a minute", more_than=0)
+    evaluate_every: int | None = option(
+        None,
+        "run",
+        "steps between measurements, a multiple of --log-every; 0 for none",
+        unset="10 in the run",
+        at_least=0,
+    )
+
+    def __post_init__(self) -> None:
+        settle(self)
+        if self.epochs is not None and self.steps is not None:
+            raise UsageError("--epochs and --steps both set the length; give one of them")
+        if self.evaluate_every is not None and self.evaluate_every % self.log_every:
+            raise UsageError(
+                f"--evaluate-every {self.evaluate_every}: must be 0 or a multiple of --log-every, {self.log_every}"
+            )
+
+
+@dataclass(frozen=True)
+class ApplyConfig:
+    """Options of `tools/translate.py apply`."""
+
+    out: str | None = option(None, "where", "folder for the results, which keep their names")
+    reverse: bool = option(False, "what", "translate back, from the second set to the first; cyclegan only")
+    tile: int = option(
+        512, "what", "most pixels a side that are translated at once; larger pictures in tiles", at_least=64
+    )
+    raw: bool = shared.raw("what")
+    best: bool = shared.best("what")
+    device: str = shared.device("what")
+
+    def __post_init__(self) -> None:
+        settle(self)
+        if self.out is None:
+            raise UsageError("name a folder for the results: --out FOLDER")

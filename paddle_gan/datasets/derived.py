@@ -1,0 +1,34 @@
+"""Inputs that are made of the target images themselves: their grey values, and their outlines.
+
+Pure functions of tensors, so that they run on the device, after the crop.
+"""
+
+import paddle
+import paddle.nn.functional as F
+from paddle import Tensor
+
+# Luma of ITU-R BT.601, as Pillow's mode L has it.
+_LUMA = (0.299, 0.587, 0.114)
+# Norm of the Sobel gradient of grey values in [0, 1], smoothed, at which an outline begins and at which it is black.
+_FAINT, _BLACK = 0.15, 0.6
+
+
+def grey(images: Tensor) -> Tensor:
+    """The luma of colour images, [N, 3, H, W] to [N, 1, H, W], in the same value range."""
+    red, green, blue = (images[:, channel : channel + 1] for channel in range(3))
+    return _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
+
+
+def edges(images: Tensor) -> Tensor:
+    """Black outlines on white, as in a drawing: [N, 3, H, W] in [-1, 1] to [N, 1, H, W] in [-1, 1].
+
+    The darkness is the norm of the Sobel gradient of the luma, smoothed by a 3×3 binomial filter, above a threshold.
+    """
+    binomial = paddle.to_tensor([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]) / 16
+    across = paddle.to_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]) / 4
+    # The border repeats, so that it is no outline itself.
+    padded = F.pad((grey(images) + 1) / 2, [2, 2, 2, 2], mode="replicate")
+    smooth = F.conv2d(padded, binomial.reshape([1, 1, 3, 3]))
+    gradients = F.conv2d(smooth, paddle.stack([across, across.t()]).unsqueeze(1))
+    norm = paddle.sqrt(gradients.square().sum(1, keepdim=True))
+    return 1 - 2 * ((norm - _FAINT) / (_BLACK - _FAINT)).clip(0, 1)

@@ -1,0 +1,84 @@
+"""Batches for image-to-image tasks: random crops, mirrored or not, of the batches of a `BatchFeed`.
+
+A crop is a function of (seed, number of the batch, row), and all channels of an image share it, so both sides of a pair
+stay aligned, and a resume gets the same crops.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import paddle
+from paddle import Tensor
+
+from paddle_gan.datasets.feed import Batch
+from paddle_gan.datasets.pairs import CHANNELS
+from paddle_gan.system import parallel
+
+# Tells the random numbers of crops from others of the same seed.
+_CROPS = int.from_bytes(b"crops", "little")
+
+Source = Callable[[int], Any]
+
+
+class Pair(NamedTuple):
+    """A batch of inputs and their targets: [N, C, H, W] each, in the value range of the networks."""
+
+    inputs: Tensor
+    targets: Tensor
+
+
+def both_sides(images: Tensor) -> Pair:
+    """The pairs of a set of `pairs`: images [N, 6, H, W] as inputs and targets, [N, 3, H, W] each."""
+    return Pair(images[:, :CHANNELS], images[:, CHANNELS:])
+
+
+def derived_from(derive: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Pair]:
+    """Makes a function of target images to pairs whose inputs `derive` makes of them."""
+    return lambda targets: Pair(derive(targets), targets)
+
+
+@contextmanager
+def cropped(
+    feed: AbstractContextManager[Callable[[int], Batch]],
+    size: int,
+    seed: int,
+    mirror: bool,
+    made: Callable[[Tensor], Any] = lambda images: images,
+) -> Iterator[Source]:
+    """Batches of random crops.
+
+    Args:
+        feed: gives the whole images.
+        size: height and width of a crop.
+        seed: of the crops.
+        mirror: mirror about half of the images.
+        made: makes what the task takes of the crops, [N, C, size, size].
+    """
+    with feed as batches:
+        yield lambda number: made(random_crops(batches(number).images, size, seed, number, mirror))
+
+
+@contextmanager
+def independent(*feeds: AbstractContextManager[Source]) -> Iterator[Source]:
+    """Batches of several feeds, as a tuple."""
+    with ExitStack() as stack:
+        sources = [stack.enter_context(feed) for feed in feeds]
+        yield lambda number: tuple(source(number) for source in sources)
+
+
+def random_crops(images: Tensor, size: int, seed: int, number: int, mirror: bool) -> Tensor:
+    """A random crop of each image, mirrored or not: [N, C, L, L] to [N, C, size, size]."""
+    count, room = images.shape[0], images.shape[2] - size
+    random = np.random.default_rng((seed, number, _CROPS))
+    whole = parallel.global_rows(count)  # those of all processes, so that their number makes no difference
+    places = parallel.shard(random.integers(0, room + 1, (whole, 2)))
+    mirrored = parallel.shard(random.integers(0, 2, whole)) if mirror else np.zeros(count, np.int64)
+    if not room and not mirrored.any():
+        return images
+    crops = []
+    for i, (top, left) in enumerate(places.tolist()):
+        crop = images[i, :, top : top + size, left : left + size]
+        crops.append(paddle.flip(crop, [2]) if mirrored[i] else crop)
+    return paddle.stack(crops)

@@ -1,0 +1,134 @@
+"""How good translations are: near their targets where there are pairs, and like target images as a set.
+
+Beside each figure stand the same figures of inputs that were not translated, the floor of every translation: as they
+are ("identity"), and with the colours of the target images ("matched").
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import paddle
+
+import paddle_gan
+from paddle_gan import metrics
+from paddle_gan.errors import DataError
+from paddle_gan.evaluation.records import FORMAT
+from paddle_gan.evaluation.score import diversity, extract
+from paddle_gan.features.extractors import Extractor
+
+# Decibels that stand for images that are the same, whose ratio is infinite.
+_MOST_DECIBELS = 100.0
+_LEAST_IMAGES = 2
+
+# The images of each column of the record, by its name.
+Columns = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class TranslatedImages:
+    """What is measured; all images are uint8 [N, H, W, 3], and all of one size.
+
+    Attributes:
+        inputs: in colour.
+        made: their translations.
+        targets: real images of the kind that `made` should be.
+        paired: whether target i belongs to input i.
+        training_inputs, training_targets: images that were trained on, for their colours, and as the real images whose
+            distance to `targets` a perfect translation would have.
+    """
+
+    inputs: np.ndarray
+    made: np.ndarray
+    targets: np.ndarray
+    paired: bool
+    training_inputs: np.ndarray
+    training_targets: np.ndarray
+
+
+def pair_figures(made: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+    """L1, PSNR and SSIM, the means over the pairs."""
+    return {
+        "l1": float(metrics.l1(made, targets).mean()),
+        "psnr": float(metrics.psnr(made, targets).clip(max=_MOST_DECIBELS).mean()),
+        "ssim": float(metrics.ssim(made, targets).mean()),
+    }
+
+
+def set_figures(images: np.ndarray, targets: np.ndarray, extractor: Extractor) -> dict[str, float]:
+    """Fréchet and kernel distance of two sets, and how much images differ within the first, relative to the second."""
+    mine, real = extract(images, extractor).features, extract(targets, extractor).features
+    return {
+        "frechet_distance": metrics.frechet_distance(metrics.Moments().add(mine), metrics.Moments().add(real)),
+        "kernel_distance": float(metrics.kernel_distance(real, mine)),
+        "diversity": diversity(mine, real),
+    }
+
+
+def colour_matched(images: np.ndarray, own: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Images whose colours are moved as sets: mean and standard deviation of each channel from those of one set of
+    images to those of another (Reinhard et al. 2001, in RGB).
+
+    Args:
+        images: uint8 [N, H, W, C].
+        own: images of their kind.
+        wanted: images of the kind whose colours they get.
+    """
+    (mean, deviation), (new_mean, new_deviation) = (
+        (array.mean((0, 1, 2)), array.std((0, 1, 2))) for array in (own.astype(np.float64), wanted.astype(np.float64))
+    )
+    moved = (images - mean) * (new_deviation / np.maximum(deviation, 1e-9)) + new_mean
+    return moved.round().clip(0, 255).astype(np.uint8)
+
+
+def evaluate_translations(
+    images: TranslatedImages, extractor: Extractor, protocol: dict[str, Any], subject: dict[str, Any]
+) -> dict[str, Any]:
+    """The record of an evaluation, see `records`.
+
+    Args:
+        images: what is measured.
+        extractor: gives the features for the figures of sets.
+        protocol: what else the figures depend on.
+        subject: whose translations they are; it has at least "name".
+
+    Raises:
+        DataError: too few images.
+    """
+    if min(len(images.made), len(images.targets), len(images.training_targets)) < _LEAST_IMAGES:
+        raise DataError(f"{len(images.made)} images are too few to measure; at least {_LEAST_IMAGES} are needed")
+    matched = colour_matched(images.inputs, images.training_inputs, images.training_targets)
+    columns: Columns = {"samples": images.made, "identity": images.inputs, "matched": matched}
+    figures: dict[str, dict[str, float]] = {}
+    if images.paired:
+        _collect(figures, columns, lambda made: pair_figures(made, images.targets))
+    columns["real"] = images.training_targets
+    _collect(figures, columns, lambda made: set_figures(made, images.targets, extractor))
+    return {
+        "format": FORMAT,
+        "protocol": {
+            "extractor": extractor.name,
+            "extractor_sha256": extractor.sha256,
+            "resize": extractor.resize,
+            "samples": len(images.made),
+            "reference": len(images.targets),
+            "floor": len(images.training_targets),
+            **protocol,
+            "paddle_gan": paddle_gan.__version__,
+            "paddle": paddle.__version__,
+            "numpy": np.__version__,
+        },
+        "subject": subject,
+        "figures": figures,
+        "class_counts": None,
+    }
+
+
+def _collect(
+    figures: dict[str, dict[str, float]], columns: Columns, measure: Callable[[np.ndarray], dict[str, float]]
+) -> None:
+    """Add the figures of every column."""
+    for column, images in columns.items():
+        for name, value in measure(images).items():
+            figures.setdefault(name, {})[column] = value

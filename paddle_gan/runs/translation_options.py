@@ -1,0 +1,155 @@
+"""From the options that were given to those of a translation run: defaults, and what is refused."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from paddle_gan.config.options import flag
+from paddle_gan.config.translate import TranslateConfig
+from paddle_gan.errors import UsageError
+
+# Tasks whose inputs are made of the target images.
+DERIVED = ("colorize", "edges")
+# Length of a run that is not given, in passes over the data, and the most images on a CPU.
+EPOCHS, MOST_IMAGES_ON_CPU = 200, 100_000
+_LOAD, _CROP = 286, 256  # pix2pix (Isola et al. 2017, section 6.2)
+_MULTIPLE = 16
+
+# A default only because the fields of the base class have one.
+_FILLED: Any = None
+
+
+@dataclass(frozen=True)
+class TranslationOptions(TranslateConfig):
+    """The options of a run in which every one that the numbers depend on is filled in.
+
+    An option that the task has no use for is None; so are `epochs` or `steps`, of which one gives the length.
+    """
+
+    task: str = _FILLED
+    load_size: int = _FILLED
+    generator: str = _FILLED
+    width: int = _FILLED
+    discriminator_width: int = _FILLED
+    discriminator_depth: int = _FILLED
+    discriminator_learning_rate: float = _FILLED
+
+    def __post_init__(self) -> None:
+        """Nothing is checked again: `resolve_translation` makes these from options that were checked."""
+
+
+def resolve_translation(given: TranslateConfig, device: str) -> TranslationOptions:
+    """Fill in every option that was not given.
+
+    Args:
+        given: as the user wrote it.
+        device: "cpu" or "gpu:N", which the widths depend on.
+
+    Raises:
+        UsageError: options that do not go together.
+    """
+    task = _task(given)
+    width = given.width or (32 if device == "cpu" else 64)
+    options = vars(given) | {
+        "task": task,
+        "pairs": _absolute(given.pairs),
+        "unpaired": _absolute(given.unpaired),
+        "images": given.images and str(Path(given.images).expanduser().resolve()),
+        "width": width,
+        "discriminator_width": given.discriminator_width or width,
+        "discriminator_learning_rate": given.discriminator_learning_rate or given.learning_rate,
+        **_sizes(given),
+        **_objective(given, task),
+    }
+    options |= _networks(given, task, options["method"])
+    return TranslationOptions(**options)
+
+
+def _task(given: TranslateConfig) -> str:
+    """The task: as given, or the one that the data is given for."""
+    named = [name for name in ("pairs", "unpaired", "images") if getattr(given, name)]
+    if len(named) != 1:
+        raise UsageError(
+            "name the images in one way: --pairs INPUTS TARGETS, --unpaired FROM TO, or --images FOLDER with "
+            f"--task {' or '.join(DERIVED)}"
+        )
+    task = given.task or ("" if given.images else named[0])
+    if task not in (DERIVED if given.images else named):
+        fitting = " or ".join(DERIVED) if given.images else named[0]
+        raise UsageError(f"{flag(named[0])} is for --task {fitting}{f', not {task}' if task else ', so name one'}")
+    if given.pairs and len(given.pairs) > 2:
+        raise UsageError("--pairs: two folders, or one whose images hold both sides")
+    if given.unpaired and len(given.unpaired) != 2:
+        raise UsageError("--unpaired: two folders, the images to translate from and those to translate to")
+    if given.images and given.reverse:
+        raise UsageError("--reverse is for --pairs and --unpaired; leave it out")
+    return task
+
+
+def _sizes(given: TranslateConfig) -> dict[str, int]:
+    size = given.image_size
+    if size % _MULTIPLE:
+        raise UsageError(f"--image-size {size}: must be a multiple of {_MULTIPLE}, since the networks halve it")
+    load_size = given.load_size or round(size * _LOAD / _CROP)
+    if load_size < size:
+        raise UsageError(f"--load-size {load_size}: smaller than --image-size, {size}")
+    depth = given.discriminator_depth or (3 if size >= 128 else 2)
+    if size // 2**depth < 3:
+        raise UsageError(f"--discriminator-depth {depth} with --image-size {size}: too deep; take less")
+    return {"load_size": load_size, "discriminator_depth": depth}
+
+
+def _objective(given: TranslateConfig, task: str) -> dict[str, Any]:
+    """The weights of the losses that the task has; a refusal of others."""
+    if task != "unpaired":
+        _refuse(given, ("method", "cycle_weight", "identity_weight", "patch_weight"), "is for --unpaired")
+        weights = {"l1_weight": 100.0, "perceptual_weight": 0.0}
+        return {"method": None, **_with_defaults(given, weights)}
+    _refuse(given, ("l1_weight", "perceptual_weight"), "is for pairs, which --unpaired has not")
+    method = given.method or "cyclegan"
+    if method == "cyclegan":
+        _refuse(given, ("patch_weight",), "is for --method cut and fastcut")
+        weights = {"cycle_weight": 10.0, "identity_weight": 5.0}
+    else:
+        _refuse(given, ("cycle_weight",), "is for --method cyclegan")
+        weights = {"patch_weight": 1.0, "identity_weight": 1.0}
+        if method == "fastcut":
+            _refuse(given, ("identity_weight",), "is for --method cyclegan and cut")
+            weights = {"patch_weight": 10.0}
+    return {"method": method, **_with_defaults(given, weights)}
+
+
+def _networks(given: TranslateConfig, task: str, method: str | None) -> dict[str, Any]:
+    generator = given.generator or ("residual" if task == "unpaired" else "unet")
+    if generator == "unet":
+        if method not in (None, "cyclegan"):
+            raise UsageError(f"--generator unet with --method {method}: patches are compared in residual's maps")
+        _refuse(given, ("blocks",), "is for --generator residual")
+        depth = given.depth or _halvings(given.image_size)
+        if given.image_size % 2**depth:
+            raise UsageError(
+                f"--depth {depth} with --image-size {given.image_size}: must be halved so often without a rest"
+            )
+        return {"generator": generator, "depth": depth}
+    _refuse(given, ("depth",), "is for --generator unet")
+    return {"generator": generator, "blocks": given.blocks or (9 if given.image_size >= 256 else 6)}
+
+
+def _halvings(size: int) -> int:
+    """How often a size can be halved without a rest, at most eight times."""
+    return next(depth for depth in range(8, 0, -1) if size % 2**depth == 0)
+
+
+def _with_defaults(given: TranslateConfig, defaults: dict[str, float]) -> dict[str, float]:
+    values = {name: getattr(given, name) for name in defaults}
+    return {name: defaults[name] if value is None else value for name, value in values.items()}
+
+
+def _refuse(given: TranslateConfig, names: tuple[str, ...], why: str) -> None:
+    for name in names:
+        if getattr(given, name) is not None:
+            raise UsageError(f"{flag(name)} {why}; leave it out")
+
+
+def _absolute(folders: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    return folders and tuple(str(Path(folder).expanduser().resolve()) for folder in folders)
