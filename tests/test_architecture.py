@@ -19,19 +19,19 @@ ROOMS = {
     "metrics": "arrays classes frechet kernel neighbours sliced pairs",
     "backend": "values layout dnnl primitive onednn norm winograd "
     "computation contraction differentiable kernels compiled precision environment",
-    "networks": "sizes layers instance_norm spectral packing blocks generators mixture style "
+    "networks": "sizes layers instance_norm spectral freezing packing blocks generators mixture style "
     "discriminators residual translation",
     "features": "classifier maps inception extractors clusters",
     "objectives": "losses optimizers penalties objective reconstruction contrastive",
     "inference": "images contact_sheet sampling npz_files translation folding programs export truncation "
     "onnx_graph onnx_file web_runtime web_page",
-    "training": "pickle_operations pdparams weights task update batch_parts state loop "
+    "training": "pickle_operations pdparams weights transfer task update batch_parts state loop "
     "log callbacks visualdl progress checkpoint diagnosis augmentation noise_to_image schedule "
     "adversary paired unpaired contrast",
     "evaluation": "real_images records score monitoring translations",
-    "runs": "augmentation recipes resolve building folder generators card shipping clusters session data execution "
-    "experiment scoring translation_options translation_data translation_building translation translators "
-    "curves run overview board",
+    "runs": "augmentation recipes resolve building folder generators card shipping clusters branch starting session "
+    "data execution experiment scoring translation_options translation_data translation_building translation "
+    "translators curves run overview board",
     "studies": "points stacked modes comparison report theory theory_figure",
     "bench": "machine processes counting cases tables workers",
     "commands": "command outputs check_data train translate sample evaluate export board runs compare modes "

@@ -8,12 +8,13 @@ from paddle_gan.config.train import TrainConfig
 
 
 def run(parsed: Parsed[TrainConfig]) -> None:
-    from paddle_gan.runs import experiment, folder
+    from paddle_gan.runs import branch, experiment, folder
     from paddle_gan.system import parallel
 
     config = parsed.options
     if config.resume:
-        config = folder.resumed(Path(config.resume).expanduser(), config, parsed.named)
+        options_of = branch.branched if "out" in parsed.named else folder.resumed
+        config = options_of(Path(config.resume), config, parsed.named)
     trained = experiment.run(config)
     if parallel.rank() == 0:
         print("\n".join(folder.summary(trained)))

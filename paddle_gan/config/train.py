@@ -117,6 +117,14 @@ class TrainConfig:
     pack: int = option(
         1, "networks", "images that the discriminator judges at once; without labels", more_than=0, at_most=16
     )
+    start_from: str | None = option(
+        None,
+        "networks",
+        "begin with the weights of this run, or of a .pdparams or .safetensors file, as far as they fit",
+    )
+    freeze_discriminator: int = option(
+        0, "networks", "first blocks of the discriminator that stay as --start-from gives them", at_least=0, at_most=16
+    )
     init: str | None = option(
         None, "networks", "initial weights", names.INITIALISERS, unset="what is best for the generator"
     )
@@ -190,7 +198,14 @@ class TrainConfig:
     seed: int = shared.seed("run", "of everything random")
     device: str = shared.device("run")
     out: str | None = option(None, "run", "run folder", unset="work/runs/NAME, named after the options")
-    resume: str | None = option(None, "run", "go on with the run in this folder, with its own options")
+    resume: str | None = option(
+        None,
+        "run",
+        "go on with the run in this folder, with its own options; with --out as a branch, which may have some others",
+    )
+    resume_step: int | None = option(
+        None, "run", "step of the checkpoint that a branch begins with", unset="the newest", more_than=0
+    )
     log_every: int = option(50, "run", "steps between logged values", more_than=0)
     sample_every: int | None = option(None, "run", "steps between sample grids", unset="20 in the run", more_than=0)
     checkpoint_every: int | None = option(None, "run", "steps between checkpoints", unset="one a minute", more_than=0)
@@ -208,6 +223,12 @@ class TrainConfig:
         shared.most_unreadable(self.skip_unreadable)
         if self.batch_size == 1:
             raise UsageError("--batch-size 1: BatchNorm in the networks needs at least two samples")
+        if self.resume_step is not None and (self.resume is None or self.out is None):
+            raise UsageError("--resume-step is for a branch: give --resume, and a folder for the branch with --out")
+        if self.freeze_discriminator and self.start_from is None:
+            raise UsageError(
+                f"--freeze-discriminator {self.freeze_discriminator}: new weights would never learn; give --start-from"
+            )
         if self.epochs is not None and self.steps is not None:
             raise UsageError("--epochs and --steps both set the length; give one of them")
         if self.evaluate_every is not None and self.evaluate_every % self.log_every:

@@ -5,6 +5,8 @@ it was made with `classes > 0`. It returns logits [N]; a discriminator of patche
 `norm=None` or `LayerNorm` each one can be differentiated twice, labels included: nothing here uses `nn.Flatten` or a
 concatenation, which have no second gradient in Paddle 3.3.
 
+`first_blocks` are the parts from the image on that can be frozen, see `freezing`; each is a list of layers.
+
 A true attribute `samples_apart` says that only norms mix the samples of a batch. Then several batches can pass through
 the network together, see `training.batch_parts.logits_of`.
 """
@@ -59,6 +61,10 @@ class StridedDiscriminator(nn.Layer):
         self.class_weights = nn.Embedding(classes, features) if classes else None
         self.deviation_weight = self.create_parameter([1]) if minibatch_deviation else None
 
+    @property
+    def first_blocks(self) -> list[list[nn.Layer]]:
+        return [[stage] for stage in self.stages]
+
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         features = flatten(self.stages(images))
         logits = self.head(features).reshape([-1])
@@ -87,6 +93,10 @@ class TutorialDiscriminator(nn.Layer):
             Conv2D(width * 2, 1, 1, 1),
         )
         self.class_weights = nn.Embedding(classes, width * 2) if classes else None
+
+    @property
+    def first_blocks(self) -> list[list[nn.Layer]]:
+        return [[block] for block in list(self.model)[:3]]
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         maps = self.model[:3](images)
@@ -127,6 +137,11 @@ class MLPDiscriminator(nn.Layer):
         self.label_weights = nn.Embedding(classes, widths[1]) if classes else None
         self.last = Linear(widths[-1], 1)
         self.activation = activation
+
+    @property
+    def first_blocks(self) -> list[list[nn.Layer]]:
+        norms = list(self.norms)
+        return [[linear, *norms[i : i + 1]] for i, linear in enumerate(self.hidden)]
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         x = images.reshape([images.shape[0], -1])

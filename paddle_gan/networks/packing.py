@@ -19,6 +19,10 @@ class Packed(nn.Layer):
         self.discriminator, self.pack = discriminator, pack
         self.samples_apart = getattr(discriminator, "samples_apart", False)
 
+    @property
+    def first_blocks(self) -> list[list[nn.Layer]]:
+        return self.discriminator.first_blocks
+
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """[N, C, H, W] to logits [N / m]; there are no labels, which the images of a pack would not share."""
         assert labels is None, "a pack has no label"

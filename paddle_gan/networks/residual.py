@@ -71,6 +71,11 @@ class ResidualDiscriminator(nn.Layer):
         )
         he(self)
 
+    @property
+    def first_blocks(self) -> list[list[nn.Layer]]:
+        first, *others = self.blocks
+        return [[self.from_image, first], *([block] for block in others)]
+
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         features = flatten(self.last(self.blocks(self.from_image(images))))
         hidden = self.hidden(features)

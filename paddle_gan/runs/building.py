@@ -18,6 +18,7 @@ from paddle_gan.datasets.feed import BatchFeed, thread_count
 from paddle_gan.errors import UsageError
 from paddle_gan.networks import DISCRIMINATORS, GENERATORS
 from paddle_gan.networks.blocks import INITIALISERS
+from paddle_gan.networks.freezing import freeze_first_blocks
 from paddle_gan.networks.layers import NORMS
 from paddle_gan.networks.packing import Packed
 from paddle_gan.networks.spectral import normalise_spectrally
@@ -104,6 +105,7 @@ def new_discriminator(config: RunOptions, classes: int) -> nn.Layer:
     network = _network(DISCRIMINATORS[config.discriminator], config, classes, offered, config.discriminator_init)
     if config.spectral_norm:
         normalise_spectrally(network)
+    freeze_first_blocks(network, config.freeze_discriminator)
     return Packed(network, config.pack) if config.pack > 1 else network
 
 

@@ -1,5 +1,6 @@
 """The clusters of a run: found once, and kept in its folder, so that every session trains on the same ones."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -63,6 +64,13 @@ def save_clusters(clusters: Clusters, fingerprint: str, folder: Path) -> None:
     arrays = {name: np.ascontiguousarray(getattr(clusters, name)) for name in _ARRAYS}
     with atomic_path(folder / _FILE) as temporary:
         FILESYSTEM.write(temporary, safetensors.numpy.save(arrays, metadata={"data": fingerprint}))
+
+
+def copy_clusters(source: Path, target: Path) -> None:
+    """Copy the clusters of a run, if it has any, from its folder to another one."""
+    if (source / _FILE).exists():
+        with atomic_path(target / _FILE) as temporary:
+            shutil.copyfile(source / _FILE, temporary)
 
 
 def _read(path: Path, data: ImageSet, fingerprint: str, say: Callable[[str], None]) -> Clusters | None:

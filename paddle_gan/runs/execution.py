@@ -20,7 +20,6 @@ from paddle_gan.runs.folder import short_path
 from paddle_gan.runs.session import Measures, Session, animate, follow_session, train_session
 from paddle_gan.system import parallel, runtime
 from paddle_gan.system.files import locked, make_folder, remove_leftovers, write_text
-from paddle_gan.training import checkpoint
 from paddle_gan.training.loop import Callback
 from paddle_gan.training.state import share
 from paddle_gan.training.task import BatchSource, Task
@@ -47,6 +46,8 @@ class Plan:
             numbers of its step.
         measures: see `session.Measures`.
         refuse_other: raises a UsageError if the folder holds another run.
+        restore: called in the locked folder; brings the task to its newest checkpoint there, if there is one, or to
+            where else it starts from.
         recorded: the content of config.json, a function of the length in steps.
         description: one line that says what is trained.
         begin: called in the locked folder before the first step of a new run.
@@ -58,6 +59,7 @@ class Plan:
     schedule: Callable[[], Callback]
     measures: Measures
     refuse_other: Callable[[], None]
+    restore: Callable[[Say], None]
     recorded: Callable[[int], dict[str, Any]]
     description: str
     begin: Callable[[], None] = _nothing
@@ -77,12 +79,12 @@ def execute(plan: Plan, say: Say) -> None:
             follow_session(task, plan.feed, session, plan.schedule())
         return
     folder = session.folder
-    checkpoints = make_folder(folder / "checkpoints")
+    make_folder(folder / "checkpoints")
     with locked(folder):
         plan.refuse_other()  # again: one may have come and gone while the data was loaded
         for written in (folder, folder / "best", session.samples):
             remove_leftovers(written)
-        checkpoint.restore(task, checkpoints, session.fingerprint, say)
+        plan.restore(say)
         share(task)
         if not task.step:
             plan.begin()

@@ -5,7 +5,7 @@ trained in its folder (`session`). See `folder` for what a run folder holds.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from paddle_gan.evaluation.real_images import LEAST_IMAGES, MOST_REAL, reference
 from paddle_gan.evaluation.score import extractor_for
 from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.runs.augmentation import automatic_notice, save_sheet
+from paddle_gan.runs.branch import begin as begin_branch
 from paddle_gan.runs.building import batch_feed, build, precision_of, schedules_of
 from paddle_gan.runs.clusters import run_clusters, save_clusters
 from paddle_gan.runs.data import data_notices, folder_options, with_channels, with_classes_of_run
@@ -37,12 +38,20 @@ from paddle_gan.runs.execution import (
     slow_notices,
     steps_between_measures,
 )
-from paddle_gan.runs.folder import identity, refuse_other_run, run_name
+from paddle_gan.runs.folder import (
+    has_new_data_name,
+    identity,
+    read_origin,
+    recorded,
+    refuse_other_run,
+    run_name,
+)
 from paddle_gan.runs.resolve import RunOptions, resolve
 from paddle_gan.runs.session import Session
+from paddle_gan.runs.starting import completed, start
 from paddle_gan.system import parallel
 from paddle_gan.system.device import select_device
-from paddle_gan.training import callbacks
+from paddle_gan.training import callbacks, checkpoint
 from paddle_gan.training.diagnosis import diagnosis
 from paddle_gan.training.loop import Callback, Values
 from paddle_gan.training.noise_to_image import NoiseToImage
@@ -68,7 +77,7 @@ def run(given: TrainConfig, say: Say = print) -> Path:
     Raises:
         GanError: one of its kinds, see `errors`; `Stopped` after SIGINT or SIGTERM.
     """
-    if given.resume:
+    if given.resume and given.resume_step is None:
         raise UsageError(
             "a run goes on from its folder with resumed(folder, ...), which tools/train.py does for --resume"
         )
@@ -78,12 +87,11 @@ def run(given: TrainConfig, say: Say = print) -> Path:
 
 
 def _run(given: TrainConfig, device: str, say: Say) -> Path:
-    check_before_data(resolve(given, device).config, device)
-    given = with_channels(given, resolve(given, device).config)
+    given = completed(given)
     check_before_data(resolve(given, device).config, device)
     given = with_channels(given, resolve(given, device).config)
     config, notices = resolve(given, device)
-    folder = Path(config.out).expanduser() if config.out else RUNS / run_name(config)
+    folder = Path(config.out) if config.out else RUNS / run_name(config)
     refuse_other_run(config, folder)
     data = _load(config)
     if config.dataset not in DATASETS:
@@ -95,8 +103,20 @@ def _run(given: TrainConfig, device: str, say: Say) -> Path:
     session = _session(config, data, folder, steps)
     mine = identity(replace(config, dataset=Path(config.dataset).name))
     check_same_job(mine, config.steps, config.log_every, session.fingerprint)
-    clusters = run_clusters(config, data, session.fingerprint, folder, say)
+    has_clusters = folder if (folder / "config.json").exists() or not config.resume else Path(config.resume)
+    clusters = run_clusters(config, data, session.fingerprint, has_clusters, say)
     task = build(config, len(data.classes), clusters.shares if clusters else None, len(data))
+
+    origin: dict[str, Any] = {}
+
+    def restore(say: Say) -> None:
+        origin.update(read_origin(folder))
+        if config.resume and "branch" not in origin:
+            origin["branch"] = begin_branch(config, folder, say)
+        same_data = has_new_data_name(config, folder)
+        checkpoint.restore(task, folder / "checkpoints", session.fingerprint, say, same_data)
+        if config.start_from and not task.step:
+            origin["start"] = start(task, Path(config.start_from), say)
 
     def begin() -> None:
         if clusters:
@@ -112,7 +132,8 @@ def _run(given: TrainConfig, device: str, say: Say) -> Path:
         schedule=lambda: scheduled(task, schedules_of(config, session.steps)),
         measures=partial(_measures, config, data, task, session.steps),
         refuse_other=partial(refuse_other_run, config, folder),
-        recorded=lambda steps: asdict(replace(config, steps=steps)),
+        restore=restore,
+        recorded=lambda steps: recorded(replace(config, steps=steps), origin),
         description=_description(config, data, task, device),
         begin=begin,
     )

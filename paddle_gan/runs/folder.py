@@ -19,21 +19,22 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Collection
-from dataclasses import asdict, fields, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from paddle_gan.config.options import legible
+from paddle_gan.config.options import ORIGIN, legible
 from paddle_gan.config.paths import PROJECT
 from paddle_gan.config.train import TrainConfig
+from paddle_gan.datasets import DATASETS
 from paddle_gan.errors import CheckpointError, UsageError
 from paddle_gan.runs.resolve import RunOptions, resolve
 
 Options = TypeVar("Options")
 
 # Options that may differ when a run goes on: how long, where, and how often something is written.
-_FREE = {
+FREE = {
     "checkpoint_every",
     "compile",
     "data_dir",
@@ -46,6 +47,7 @@ _FREE = {
     "out",
     "preset",
     "resume",
+    "resume_step",
     "sample_every",
     "skip_unreadable",
     "steps",
@@ -68,7 +70,7 @@ _BEFORE = {
 
 def identity(config: Any) -> dict[str, Any]:
     """The options, a dataclass of them, that the numbers of a run depend on."""
-    return {name: value for name, value in asdict(config).items() if name not in _FREE}
+    return {name: value for name, value in asdict(config).items() if name not in FREE}
 
 
 def name_with_digest(name: str, config: Any) -> str:
@@ -133,6 +135,7 @@ def read_options(
             f"tools/{tool}.py made it"
         )
     try:
+        options.pop(ORIGIN, None)
         unknown = options.keys() - {field.name for field in fields(kind)}
         if unknown:
             raise UsageError(f"it has options that this version does not know, as {legible(min(unknown))}")
@@ -154,22 +157,49 @@ def read_json(folder: Path) -> dict[str, Any]:
     return options
 
 
+def recorded(config: RunOptions, origin: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of config.json: the options, and where the run comes from if it does not begin with new weights."""
+    return asdict(config) | ({ORIGIN: origin} if origin else {})
+
+
+def read_origin(folder: Path) -> dict[str, Any]:
+    """Where the run in `folder` comes from, as `recorded` was told; empty for new weights, or without a run."""
+    path = folder / "config.json"
+    origin = json.loads(path.read_text(encoding="utf-8")).get(ORIGIN) if path.exists() else None
+    return origin if isinstance(origin, dict) else {}
+
+
 def resumed(folder: Path, given: TrainConfig, named: set[str]) -> TrainConfig:
     """The options of the run in `folder`, with those in `named` taken from `given`."""
-    if named & {"out", "preset"}:
-        raise UsageError("--resume goes on in the run's own folder with its own options; leave --out and --preset out")
+    if "preset" in named:
+        raise UsageError("--resume goes on with the run's own options; leave --preset out")
+    config = read_config(folder)
     changes: dict[str, Any] = {name: getattr(given, name) for name in named - {"resume"}}
     if "epochs" in named:
         changes["steps"] = None
-    return replace(read_config(folder), **{"device": given.device, **changes, "out": str(folder), "resume": None})
+    if "dataset" not in named:
+        check_data_is_there(config, folder)
+    return TrainConfig(**vars(config) | {"device": given.device, **changes, "out": str(folder)})
+
+
+def check_data_is_there(config: RunOptions, folder: Path) -> None:
+    """Raise a UsageError if the data of the run in `folder` is not where the run was trained on it."""
+    if config.dataset not in DATASETS and not os.path.exists(config.dataset):
+        raise UsageError(f"{folder}: its data is not at {config.dataset} any more; name its place with --dataset")
 
 
 def refuse_other_run(config: TrainConfig, folder: Path) -> None:
-    """Raise a UsageError if `folder` holds a run of other options: a folder is for one run only."""
-    if (folder / "config.json").exists():
-        # A data folder may have moved since.
-        mine, theirs = (identity(replace(c, dataset=Path(c.dataset).name)) for c in (config, read_config(folder)))
-        refuse_different(mine, theirs, folder)
+    """Raise a UsageError if `folder` holds a run of other options: a folder is for one run only.
+
+    A data folder may have another name or place since; `checkpoint.restore` compares the data.
+    """
+    if not (folder / "config.json").exists():
+        return
+    before = read_config(folder)
+    mine, theirs = ({**identity(one), "branch of": (one.resume, one.resume_step)} for one in (config, before))
+    if not DATASETS.keys() & {config.dataset, before.dataset}:
+        mine["dataset"] = theirs["dataset"]
+    refuse_different(mine, theirs, folder)
 
 
 def refuse_different(mine: dict[str, Any], theirs: dict[str, Any], folder: Path) -> None:
@@ -177,6 +207,12 @@ def refuse_different(mine: dict[str, Any], theirs: dict[str, Any], folder: Path)
     different = [f"{name} {theirs[name]} -> {mine[name]}" for name in mine if theirs[name] != mine[name]]
     if different:
         raise UsageError(f"{folder} holds another run ({', '.join(different)}); name another folder with --out")
+
+
+def has_new_data_name(config: TrainConfig, folder: Path) -> bool:
+    """Whether the data has another name than when the run in `folder`, or the parent of a branch, was last trained."""
+    known = [place for place in (folder, Path(config.resume or folder)) if (place / "config.json").exists()]
+    return bool(known) and Path(read_config(known[0]).dataset).name != Path(config.dataset).name
 
 
 def summary(folder: Path) -> list[str]:

@@ -142,7 +142,7 @@ def resolve(given: TrainConfig, device: str) -> Resolved:
 
 
 def _absolute(folder: str) -> str:
-    return str(Path(folder).expanduser().resolve())
+    return str(Path(folder).resolve())
 
 
 def _generator(given: TrainConfig, preset: str, notices: list[str]) -> str:

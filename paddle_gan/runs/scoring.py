@@ -21,7 +21,7 @@ from paddle_gan.inference.export import Exported, is_exported
 from paddle_gan.inference.npz_files import read_npz
 from paddle_gan.inference.sampling import generate
 from paddle_gan.runs.data import folder_options
-from paddle_gan.runs.folder import read_config
+from paddle_gan.runs.folder import check_data_is_there, read_config
 from paddle_gan.runs.generators import load_generator
 
 _STAGES = 32
@@ -132,6 +132,8 @@ def _named(source: Path, config: EvaluateConfig) -> str:
 
 def _of_run(source: Path, config: EvaluateConfig, say: Callable[[str], None]) -> Samples:
     run = read_config(source)
+    if config.dataset is None:
+        check_data_is_there(run, source)
     generator = load_generator(source, say, raw=config.raw, best=config.best)
     chunks = generate(generator.network, config.num, config.seed, len(generator.classes))
     return Samples(

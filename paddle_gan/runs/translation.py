@@ -46,7 +46,7 @@ from paddle_gan.runs.translation_options import (
 )
 from paddle_gan.system import parallel
 from paddle_gan.system.device import select_device
-from paddle_gan.training import callbacks
+from paddle_gan.training import callbacks, checkpoint
 from paddle_gan.training.diagnosis import diagnosis
 from paddle_gan.training.loop import Callback, Values
 from paddle_gan.training.schedule import SHAPES, Schedule, scheduled_rates
@@ -129,6 +129,7 @@ def _run(given: TranslateConfig, device: str, say: Say) -> Path:
         schedule=lambda: scheduled_rates(task, rate),
         measures=partial(_measures, config, data, task),
         refuse_other=partial(_refuse_other, config, folder),
+        restore=partial(checkpoint.restore, task, session.folder / "checkpoints", session.fingerprint),
         recorded=lambda steps: asdict(replace(config, steps=steps)),
         description=_description(config, data, task, device),
     )

@@ -28,6 +28,7 @@ from paddle import Tensor
 from paddle_gan.errors import PeerError
 from paddle_gan.system.connections import Connections, connect
 
+BATCH_NORMS = (nn.BatchNorm, nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D, nn.SyncBatchNorm)
 T = TypeVar("T")
 Rows = TypeVar("Rows", Tensor, np.ndarray)
 
@@ -102,11 +103,16 @@ def global_rows(count: int) -> int:
 
 
 def average_gradients(layer: nn.Layer) -> None:
-    """Replace gradients of `layer`, and running statistics of its BatchNorms, by their means over the processes."""
+    """Replace gradients of `layer`, and running statistics of its BatchNorms, by their means over the processes.
+
+    What is frozen is left alone: the mean of equal numbers may be another one, after rounding.
+    """
     if world_size() == 1:
         return
-    tensors = [parameter.grad if parameter.trainable else parameter for parameter in layer.parameters()]
-    average([tensor for tensor in tensors if tensor is not None])
+    gradients = [parameter.grad for parameter in layer.parameters() if parameter.trainable]
+    norms = [part for part in layer.sublayers(include_self=True) if isinstance(part, BATCH_NORMS)]
+    statistics = [tensor for norm in norms if norm._momentum < 1 for tensor in (norm._mean, norm._variance)]
+    average([tensor for tensor in gradients if tensor is not None] + statistics)
 
 
 @paddle.no_grad()

@@ -19,7 +19,7 @@ import safetensors
 import safetensors.numpy
 
 from paddle_gan.backend.environment import environment
-from paddle_gan.errors import CheckpointError, NumericalError
+from paddle_gan.errors import CheckpointError, NumericalError, UsageError
 from paddle_gan.system.files import ASIDE, FILESYSTEM, atomic_folder, remove_leftovers
 from paddle_gan.training.state import create_accumulators, set_state, tensors_of
 from paddle_gan.training.task import Task
@@ -47,6 +47,11 @@ class Checkpoint:
     def step(self) -> int:
         """Rounds played."""
         return self.manifest["step"]
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the tensors."""
+        return self.manifest["sha256"][_STATE]
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -88,7 +93,7 @@ def save(task: Task, folder: Path, data: str, classes: tuple[str, ...] = (), kee
         "written_with": environment(),
     }
     manifest["manifest_sha256"] = _manifest_hash(manifest)
-    target = folder / f"step-{task.step:08d}"
+    target = folder / folder_name(task.step)
     # The folder is renamed into place only when its files are whole and on the disk.
     with atomic_folder(target) as temporary:
         FILESYSTEM.write(temporary / _STATE, payload)
@@ -98,12 +103,25 @@ def save(task: Task, folder: Path, data: str, classes: tuple[str, ...] = (), kee
     return target
 
 
-def restore(task: Task, folder: Path, data: str, say: Callable[[str], None]) -> None:
+def folder_name(step: int) -> str:
+    """The name of the checkpoint of a step."""
+    return f"step-{step:08d}"
+
+
+def restore(task: Task, folder: Path, data: str, say: Callable[[str], None], same_data: bool = False) -> None:
     """Bring `task` to the newest intact checkpoint in `folder`; leave it as it is where there is none.
 
     A damaged checkpoint is skipped with a notice.
 
+    Args:
+        task: changed in place.
+        folder: of the checkpoints.
+        data: fingerprint of the data set.
+        say: for notices.
+        same_data: refuse other data than the checkpoint's; otherwise a notice says so.
+
     Raises:
+        UsageError: it is other data.
         CheckpointError: there are checkpoints but all are damaged, or the newest intact one is of other networks; no
             weight has been changed then.
     """
@@ -111,8 +129,13 @@ def restore(task: Task, folder: Path, data: str, say: Callable[[str], None]) -> 
     if not _newest_first(folder):
         return
     found = read_newest(folder, say)
+    if same_data and found.manifest["data"] != data:
+        raise UsageError(
+            f"{folder.parent}: this data is not what the run was trained on; name the present place of that data with "
+            "--dataset, or begin a new run on this data with --start-from"
+        )
     create_accumulators(task)
-    check_same_shapes(tensors_of(task), found.arrays, folder / f"step-{found.step:08d}")
+    check_same_shapes(tensors_of(task), found.arrays, folder / folder_name(found.step))
     set_state(task, found.step, found.arrays)
     if found.manifest["data"] != data:
         say("notice: the data is not what this run was trained on so far; it goes on with the data as it is now")
@@ -131,7 +154,7 @@ def read_newest(folder: Path, say: Callable[[str], None]) -> Checkpoint:
     failures = []
     for checkpoint in _newest_first(folder):
         try:
-            content = _read(checkpoint)
+            content = read(checkpoint)
         except CheckpointError as error:
             failures.append(str(error))
             continue
@@ -141,7 +164,12 @@ def read_newest(folder: Path, say: Callable[[str], None]) -> Checkpoint:
     raise CheckpointError(f"no usable checkpoint in {folder}: {'; '.join(failures) or 'it holds none'}")
 
 
-def _read(checkpoint: Path) -> Checkpoint:
+def read(checkpoint: Path) -> Checkpoint:
+    """The content of one checkpoint, whose hashes are compared.
+
+    Raises:
+        CheckpointError: it is damaged, or of another format.
+    """
     try:
         manifest = json.loads((checkpoint / _MANIFEST).read_text(encoding="utf-8"))
         written_format, expected = manifest["format"], manifest["sha256"][_STATE]
@@ -153,7 +181,7 @@ def _read(checkpoint: Path) -> Checkpoint:
         if hashlib.sha256(payload).hexdigest() != expected:
             raise CheckpointError(f"{checkpoint / _STATE}: SHA-256 is not the one in its manifest")
         _check_fields(manifest)
-        if checkpoint.name.removeprefix(".").removesuffix(ASIDE) != f"step-{manifest['step']:08d}":
+        if checkpoint.name.removeprefix(".").removesuffix(ASIDE) != folder_name(manifest["step"]):
             raise CheckpointError(f"{checkpoint}: its manifest is of step {manifest['step']}")
         stated = manifest.get("manifest_sha256")
         if (stated or written_format > 1) and stated != _manifest_hash(manifest):

@@ -10,8 +10,6 @@ from paddle import Tensor
 from paddle_gan.system import parallel
 from paddle_gan.training.task import Player
 
-_BATCH_NORMS = (nn.BatchNorm, nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D, nn.SyncBatchNorm)
-
 
 def update(players: Mapping[str, Player], loss: Tensor, measure: bool = False) -> dict[str, Tensor]:
     """One step of each player's optimiser towards a smaller `loss`, which they have in common.
@@ -87,7 +85,7 @@ def frozen(*networks: nn.Layer) -> Iterator[None]:
 def batch_norms(*networks: nn.Layer) -> list[nn.Layer]:
     """The BatchNorm layers of the networks, of any kind."""
     layers = [layer for network in networks for layer in network.sublayers(include_self=True)]
-    return [layer for layer in layers if isinstance(layer, _BATCH_NORMS)]
+    return [layer for layer in layers if isinstance(layer, parallel.BATCH_NORMS)]
 
 
 def gradient_norm(network: nn.Layer) -> Tensor:

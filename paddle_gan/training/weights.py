@@ -90,15 +90,28 @@ def load_weights(layer: nn.Layer, arrays: dict[str, np.ndarray], source: Path) -
     """
     tensors = layer.state_dict()
     check_same_shapes(tensors, arrays, source)
-    values = {}
-    for name in tensors:
-        value = values[name] = _float32(arrays[name])
-        if value is None:
-            raise CheckpointError(f"{source}: {name} is of {arrays[name].dtype}, not of a float type")
-        if not np.isfinite(value).all():
-            raise CheckpointError(f"{source}: {name} holds NaN or infinity")
+    values = {name: finite_float32(arrays[name], name, source) for name in tensors}
     for name, tensor in tensors.items():
         tensor.set_value(values[name])
+
+
+def finite_float32(array: np.ndarray, name: str, source: Path) -> np.ndarray:
+    """A weight of any float type as float32; uint16 is bfloat16, as Paddle writes it.
+
+    Args:
+        array: of any shape.
+        name: of the weight, for messages, as is `source`.
+        source: the file.
+
+    Raises:
+        CheckpointError: it is of another type, or a value is NaN or infinite.
+    """
+    value = _float32(array)
+    if value is None:
+        raise CheckpointError(f"{source}: {name} is of {array.dtype}, not of a float type")
+    if not np.isfinite(value).all():
+        raise CheckpointError(f"{source}: {name} holds NaN or infinity")
+    return value
 
 
 def _float32(array: np.ndarray) -> np.ndarray | None:
