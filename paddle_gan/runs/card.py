@@ -133,7 +133,7 @@ def markdown(content: dict[str, Any]) -> str:
         "weights": f"{export['weights']}{', those that measured best' if export.get('best') else ''}",
         "generator": f"{options['generator']}, width {options['width']}",
         "latents": f"{content['input']['latents'][1]}, {content['input']['distribution']}",
-        "labels": ", ".join(f"{i} {name}" for i, name in enumerate(classes)) or "none",
+        "labels": ", ".join(name if name == str(i) else f"{i} {name}" for i, name in enumerate(classes)) or "none",
         "clusters": str(content["input"]["clusters"] or "none"),
         "images": " × ".join(map(str, content["output"]["images"][1:])) + f" in {content['output']['value_range']}",
         "written by": content["written_by"],

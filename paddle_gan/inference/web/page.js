@@ -143,7 +143,7 @@ async function start() {
   canvas.width = COLUMNS * (MODEL.width + GAP) - GAP;
   canvas.height = Math.ceil(MODEL.samples / COLUMNS) * (MODEL.height + GAP) - GAP;
   element("label").add(new Option("", -1));
-  MODEL.classes.forEach((name, i) => element("label").add(new Option(`${i} ${name}`, i)));
+  MODEL.classes.forEach((name, i) => element("label").add(new Option(name === `${i}` ? name : `${i} ${name}`, i)));
   element("label-row").hidden = MODEL.classes.length === 0;
   element("language").onclick = () => { language = language === "zh" ? "en" : "zh"; showTexts(); };
   showTexts();
