@@ -17,13 +17,20 @@ from translations import SMALL, assert_same_sheets, interrupt, make_images
 
 from paddle_gan.backend.precision import Precision
 from paddle_gan.config.translate import TranslateConfig
+from paddle_gan.datasets.derived import grey
 from paddle_gan.datasets.pair_feed import Pair
 from paddle_gan.errors import UsageError
 from paddle_gan.inference.images import side_by_side
 from paddle_gan.inference.translation import translate_batch, translate_picture
 from paddle_gan.networks.instance_norm import InstanceNorm, reflected
 from paddle_gan.networks.layers import relu
-from paddle_gan.networks.translation import PatchDiscriminator, ResidualGenerator, UNetGenerator, feature_channels
+from paddle_gan.networks.translation import (
+    ColourGenerator,
+    PatchDiscriminator,
+    ResidualGenerator,
+    UNetGenerator,
+    feature_channels,
+)
 from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.objectives.optimizers import Adam
 from paddle_gan.objectives.reconstruction import l1_loss
@@ -91,6 +98,24 @@ def test_the_widths_of_the_paper():
     assert count(UNetGenerator(width=4)) == down + up + norms + bottom_bias + last
     patch = 16 * (6 * 4 + 4 * 8 + 8 * 16 + 16 * 32 + 32) + 4 + 2 * (8 + 16 + 32) + 1
     assert count(PatchDiscriminator(6, width=4)) == patch
+
+
+def test_colours_keep_the_luma_of_their_input():
+    """Exactly, whatever the chroma is; red by hand: Y = 0.299, Cb = -0.168736, Cr = 0.5 of its range (JFIF)."""
+    network = ColourGenerator(UNetGenerator(1, 2, width=2, depth=2))
+    images = paddle.rand([2, 1, 16, 16]) * 2 - 1
+    made = network(images)
+    assert made.shape == [2, 3, 16, 16] and (network.multiple, network.value_range) == (4, (-1.0, 1.0))
+    np.testing.assert_allclose(grey(made).numpy(), images.numpy(), atol=1e-6)
+
+    class Red(nn.Layer):
+        value_range, multiple = (-1.0, 1.0), 1
+
+        def forward(self, images):
+            return paddle.concat([images * 0 - 2 * 0.168736, images * 0 + 1], 1)
+
+    red = ColourGenerator(Red())(paddle.full([1, 1, 1, 1], 2 * 0.299 - 1)).flatten().numpy()
+    np.testing.assert_allclose(red, [1, -1, -1], atol=1e-5)
 
 
 @pytest.mark.parametrize(("depth", "field"), [(1, 16), (2, 34), (3, 70)])
@@ -338,7 +363,7 @@ def test_the_command_line_applies_and_measures(run, images, tmp_path, monkeypatc
     evaluate.run(evaluate.parse([str(run), "--raw", "--out", str(tmp_path / "raw.json")]))
     record = json.loads((tmp_path / "first.json").read_text())
     assert record["protocol"]["samples"] == record["protocol"]["reference"] == 3
-    assert record["protocol"]["floor"] == 9 and record["subject"]["step"] == 8
+    assert record["protocol"]["floor"] == 3 and record["subject"]["step"] == 8
     for name in ("l1", "psnr", "ssim"):
         assert set(record["figures"][name]) == {"samples", "identity", "matched"}
     assert set(record["figures"]["frechet_distance"]) == {"samples", "identity", "matched", "real"}

@@ -9,6 +9,7 @@ from paddle_gan.backend.precision import Precision
 from paddle_gan.datasets.pairs import CHANNELS
 from paddle_gan.features.maps import random_convolutions
 from paddle_gan.networks.translation import (
+    ColourGenerator,
     PatchDiscriminator,
     PatchHeads,
     ResidualGenerator,
@@ -70,12 +71,17 @@ def build_translation(config: TranslationOptions, data: TranslationData, precisi
 
 def new_translator(config: TranslationOptions) -> nn.Layer:
     """The generator of a resolved configuration, with new weights."""
-    channels = input_channels(config)
+    if config.task == "colorize":
+        return ColourGenerator(_generator(config, 1, 2))
+    return _generator(config, input_channels(config), CHANNELS)
+
+
+def _generator(config: TranslationOptions, channels: int, out_channels: int) -> nn.Layer:
     if config.generator == "unet":
         assert config.depth is not None
-        return UNetGenerator(channels, CHANNELS, config.width, config.depth)
+        return UNetGenerator(channels, out_channels, config.width, config.depth)
     assert config.blocks is not None
-    return ResidualGenerator(channels, CHANNELS, config.width, config.blocks)
+    return ResidualGenerator(channels, out_channels, config.width, config.blocks)
 
 
 def input_channels(config: TranslationOptions) -> int:

@@ -10,8 +10,9 @@ from paddle_gan.errors import UsageError
 
 # Tasks whose inputs are made of the target images.
 DERIVED = ("colorize", "edges")
-# Length of a run that is not given, in passes over the data, and the most images on a CPU.
-EPOCHS, MOST_IMAGES_ON_CPU = 200, 100_000
+# Length of a run that is not given, in passes over the data, and the most images on a CPU: with pairs, and without,
+# where a step takes five to ten times as long.
+EPOCHS, MOST_IMAGES_ON_CPU, MOST_UNPAIRED_ON_CPU = 200, 100_000, 20_000
 _LOAD, _CROP = 286, 256  # pix2pix (Isola et al. 2017, section 6.2)
 _MULTIPLE = 16
 

@@ -11,6 +11,7 @@ import paddle.nn as nn
 
 from paddle_gan.config.results import EvaluateConfig
 from paddle_gan.config.translate import ApplyConfig
+from paddle_gan.datasets.derived import grey
 from paddle_gan.datasets.folder import open_folder
 from paddle_gan.datasets.pairs import CHANNELS
 from paddle_gan.datasets.pictures import Picture, read_picture, write_picture, written_name
@@ -125,13 +126,13 @@ def translate_files(translator: Translator, sources: list[Path], config: ApplyCo
 
 
 def translated(translator: Translator, colours: np.ndarray, tile: int) -> np.ndarray:
-    """The translation of one picture, uint8 [H, W, 3]; what a run makes of its targets is made of the picture first.
+    """The translation of one picture, uint8 [H, W, 3].
 
-    For outlines the picture is the drawing itself.
+    Where a run makes its inputs of its targets, the grey values are taken: of a photograph, or of a drawing.
     """
     inputs = as_tensor(colours.transpose(2, 0, 1)[None])
     if translator.config.task in DERIVATIONS:
-        inputs = DERIVATIONS["colorize"](inputs)
+        inputs = grey(inputs)
     return translate_picture(translator.network, inputs, tile)
 
 
@@ -177,14 +178,14 @@ def _measured(translator: Translator, data: TranslationData, config: EvaluateCon
     if data.pairs_of is not None:
         pairs = held_out_pairs(data, config.num)
         inputs, targets, paired = pairs.inputs.numpy(), _pixels(pairs.targets.numpy()), True
-        known = data.pairs_of(as_tensor(_trained_on(data, 0, config)))
+        known = data.pairs_of(as_tensor(_trained_on(data, 0, len(targets), config.seed)))
         own, wanted = (_pixels(side.numpy()) for side in known)
     else:
         inputs = held_out_images(data, 0, config.num).numpy()
         partners = _partners(data, config.num)
         paired = partners is not None
         targets = _pixels(held_out_images(data, 1, config.num).numpy()) if partners is None else partners
-        own, wanted = (_trained_on(data, side, config).transpose(0, 2, 3, 1) for side in range(2))
+        own, wanted = (_trained_on(data, side, len(targets), config.seed).transpose(0, 2, 3, 1) for side in range(2))
     return TranslatedImages(
         inputs=_colours(_pixels(inputs)),
         made=translate_batch(translator.network, inputs),
@@ -208,10 +209,10 @@ def _partners(data: TranslationData, count: int) -> np.ndarray | None:
     return data.held_out[1].images[np.array([places[name] for name in names])].transpose(0, 2, 3, 1)
 
 
-def _trained_on(data: TranslationData, side: int, config: EvaluateConfig) -> np.ndarray:
-    """At most `config.num` images that were trained on: uint8 [n, C, H, W]."""
+def _trained_on(data: TranslationData, side: int, count: int, seed: int) -> np.ndarray:
+    """At most so many images that were trained on, as many as are measured: uint8 [n, C, H, W]."""
     images = data.uncropped[side]
-    return images.images[np.random.default_rng(config.seed).permutation(len(images))[: config.num]]
+    return images.images[np.random.default_rng(seed).permutation(len(images))[:count]]
 
 
 def _pixels(images: np.ndarray) -> np.ndarray:
