@@ -130,10 +130,9 @@ def translated(translator: Translator, colours: np.ndarray, tile: int) -> np.nda
 
     Where a run makes its inputs of its targets, the grey values are taken: of a photograph, or of a drawing.
     """
-    inputs = as_tensor(colours.transpose(2, 0, 1)[None])
-    if translator.config.task in DERIVATIONS:
-        inputs = grey(inputs)
-    return translate_picture(translator.network, inputs, tile)
+    of_grey = translator.config.task in DERIVATIONS
+    inputs_of = (lambda pixels: grey(as_tensor(pixels))) if of_grey else as_tensor
+    return translate_picture(translator.network, colours, tile, inputs_of)
 
 
 def evaluate_translator(folder: Path, config: EvaluateConfig, say: Say) -> tuple[dict[str, Any], np.ndarray]:
