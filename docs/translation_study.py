@@ -15,7 +15,7 @@ from paddle_gan.config.results import EvaluateConfig
 from paddle_gan.config.translate import TranslateConfig
 from paddle_gan.evaluation.records import FIGURES, FLOORS, mean_and_error
 from paddle_gan.runs.translation import run_translation
-from paddle_gan.runs.translators import evaluate_translator
+from paddle_gan.runs.translation_scoring import evaluate_translator
 
 SHOWN = ("l1", "psnr", "ssim", "frechet_distance", "diversity")
 

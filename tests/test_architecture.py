@@ -27,7 +27,7 @@ ROOMS = {
     "log callbacks visualdl progress checkpoint diagnosis noise_to_image schedule adversary paired unpaired contrast",
     "evaluation": "real_images records score translations",
     "runs": "recipes resolve building folder generators clusters session execution experiment scoring "
-    "translation_options translation_data translation_building translation translators board",
+    "translation_options translation_data translation_building translation translators translation_scoring board",
     "studies": "points stacked modes comparison report theory theory_figure",
     "bench": "machine processes counting cases tables workers",
     "commands": "command train translate sample evaluate export board compare modes bench theory train_classifier",

@@ -377,7 +377,7 @@ def test_the_command_line_applies_and_measures(run, images, tmp_path, monkeypatc
 def test_the_floor_is_the_input_itself(images, tmp_path):
     """Inputs that are the targets: the identity is perfect."""
     from paddle_gan.config.results import EvaluateConfig
-    from paddle_gan.runs.translators import evaluate_translator
+    from paddle_gan.runs.translation_scoring import evaluate_translator
 
     same = {**options(images, "pairs"), "pairs": (str(images / "a"), str(tmp_path / "copy"))}
     shutil.copytree(images / "a", tmp_path / "copy")

@@ -6,6 +6,7 @@ from typing import Any
 import paddle.nn as nn
 
 from paddle_gan.backend.precision import Precision
+from paddle_gan.datasets.derived import DERIVATIONS
 from paddle_gan.datasets.pairs import CHANNELS
 from paddle_gan.features.maps import random_convolutions
 from paddle_gan.networks.translation import (
@@ -19,7 +20,7 @@ from paddle_gan.networks.translation import (
 from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.objectives.optimizers import Adam
 from paddle_gan.objectives.reconstruction import l1_loss, perceptual_loss
-from paddle_gan.runs.translation_data import DERIVATIONS, TranslationData, held_out_images, held_out_pairs
+from paddle_gan.runs.translation_data import TranslationData, held_out_images, held_out_pairs
 from paddle_gan.runs.translation_options import TranslationOptions
 from paddle_gan.system.randomness import seeded
 from paddle_gan.training import contrast, paired, unpaired
