@@ -13,11 +13,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from paddle_gan.config.results import EvaluateConfig
 from paddle_gan.config.translate import TranslateConfig
-from paddle_gan.evaluation.records import FIGURES, FLOORS, mean_and_error
+from paddle_gan.evaluation.records import FIGURES, FLOORS, PAIR_FIGURES, mean_and_error
 from paddle_gan.runs.translation import run_translation
 from paddle_gan.runs.translation_scoring import evaluate_translator
 
-SHOWN = ("l1", "psnr", "ssim", "frechet_distance", "diversity")
+SHOWN = PAIR_FIGURES | {name: FIGURES[name] for name in ("frechet_distance", "diversity")}
 
 
 def methods(a: str, b: str) -> dict[str, dict]:
@@ -49,13 +49,13 @@ def main() -> None:
                     table.setdefault(heading, {}).setdefault(figure, []).append(value)
     headings = [*methods(a, b), *(heading for heading in FLOORS.values() if heading in table)]
     print(f"| {seeds} seeds, {steps} steps | {' | '.join(headings)} |", "|---" * (len(headings) + 1) + "|", sep="\n")
-    for figure in SHOWN:
+    for figure, shown in SHOWN.items():
         cells = []
         for heading in headings:
             values = table[heading].get(figure)
             mean, error = mean_and_error(values) if values else (float("nan"), float("nan"))
             cells.append(f"{mean:.4g} ± {error:.2g}" if values else "")
-        print(f"| {FIGURES[figure].label} | {' | '.join(cells)} |")
+        print(f"| {shown.label} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":
