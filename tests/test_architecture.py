@@ -31,7 +31,7 @@ ROOMS = {
     "evaluation": "real_images records score monitoring translations",
     "runs": "augmentation recipes resolve building folder generators card shipping clusters branch starting session "
     "data execution experiment scoring translation_options translation_data translation_building translation "
-    "translators curves run overview board",
+    "translators translation_scoring curves run overview board",
     "studies": "points stacked modes comparison report theory theory_figure",
     "bench": "machine processes counting cases tables workers",
     "commands": "command outputs check_data train translate sample evaluate export board runs compare modes "

@@ -43,10 +43,21 @@ def test_names_are_the_keys_of_the_tables():
         assert known == tuple(table)
 
 
+def test_names_of_translations_are_those_that_there_are():
+    """Objectives of a discriminator of patches are those with one step for each of the generator, without clipping."""
+    from paddle_gan.datasets.derived import DERIVATIONS
+    from paddle_gan.objectives import OBJECTIVES
+
+    assert tuple(names.TRANSLATIONS) == ("pairs", "unpaired", *DERIVATIONS)
+    for name in names.PATCH_OBJECTIVES:
+        assert OBJECTIVES[name].discriminator_steps == 1 and OBJECTIVES[name].weight_clip is None
+
+
 @pytest.mark.parametrize(
     ("aliases", "own"),
     [
         (names.LOSS_ALIASES, names.OBJECTIVES),
+        (names.PATCH_LOSS_ALIASES, names.PATCH_OBJECTIVES),
         (names.GENERATOR_ALIASES, names.GENERATORS),
         (names.DISCRIMINATOR_ALIASES, names.DISCRIMINATORS),
         (names.PEER_ALIASES, names.PEERS),

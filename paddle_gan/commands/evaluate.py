@@ -13,7 +13,7 @@ def run(parsed: Parsed[EvaluateConfig]) -> None:
     from paddle_gan.evaluation import records
     from paddle_gan.inference.export import is_exported
     from paddle_gan.inference.images import grid, save_png
-    from paddle_gan.runs import scoring, translators
+    from paddle_gan.runs import scoring, translation_scoring
     from paddle_gan.runs.folder import NOISE_TO_IMAGE, task_of
     from paddle_gan.system.device import select_device
     from paddle_gan.system.files import write_text
@@ -26,7 +26,7 @@ def run(parsed: Parsed[EvaluateConfig]) -> None:
     select_device(config.device)
     other = records.read_record(Path(config.against)) if config.against else None
     if (source / "config.json").exists() and task_of(source) != NOISE_TO_IMAGE:
-        record, sheet = translators.evaluate_translator(source, config, print)
+        record, sheet = translation_scoring.evaluate_translator(source, config, print)
         shown, picture = "inputs, translations, targets", out.with_suffix(".sheet.png")
     else:
         result = scoring.score(source, config, print)

@@ -128,7 +128,9 @@ class TranslateConfig:
 
     epochs: float | None = option(None, "run", "length in passes over the data", more_than=0)
     steps: int | None = shared.steps(
-        "run", "length in steps, instead of --epochs", "200 passes over the data, at most 100,000 images on a CPU"
+        "run",
+        "length in steps, instead of --epochs",
+        "200 passes over the data, on a CPU at most 100,000 images, 20,000 without pairs",
     )
     seed: int = shared.seed("run", "of everything random")
     device: str = shared.device("run")

@@ -3,6 +3,8 @@
 Pure functions of tensors, so that they run on the device, after the crop.
 """
 
+from collections.abc import Callable
+
 import paddle
 import paddle.nn.functional as F
 from paddle import Tensor
@@ -32,3 +34,7 @@ def edges(images: Tensor) -> Tensor:
     gradients = F.conv2d(smooth, paddle.stack([across, across.t()]).unsqueeze(1))
     norm = paddle.sqrt(gradients.square().sum(1, keepdim=True))
     return 1 - 2 * ((norm - _FAINT) / (_BLACK - _FAINT)).clip(0, 1)
+
+
+# What makes the inputs of the targets, by the names of the tasks.
+DERIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"colorize": grey, "edges": edges}

@@ -42,11 +42,8 @@ FLOORS: dict[str, str] = {
     "matched": "inputs, colours matched",
     "real": "real images",
 }
-# The figures by their names in a record, in the order in which they are shown.
+# The figures of samples by their names in a record, in the order in which they are shown.
 FIGURES: dict[str, Figure] = {
-    "l1": Figure("L1 to the target", "lower"),
-    "psnr": Figure("PSNR, dB", "higher"),
-    "ssim": Figure("SSIM", "higher"),
     "frechet_distance": Figure("Fréchet distance", "lower"),
     "kernel_distance": Figure("kernel distance (KID)", "lower"),
     "precision": Figure("precision, k=3", "higher"),
@@ -61,6 +58,13 @@ FIGURES: dict[str, Figure] = {
     "near_copies": Figure("near-copies of training", "lower"),
     "nearest_training": Figure("distance to nearest training", "like real"),
 }
+# Those of translations that have a target.
+PAIR_FIGURES: dict[str, Figure] = {
+    "l1": Figure("L1 to the target", "lower"),
+    "psnr": Figure("PSNR, dB", "higher"),
+    "ssim": Figure("SSIM", "higher"),
+}
+_KNOWN = FIGURES | PAIR_FIGURES
 
 
 def table(records: list[dict[str, Any]]) -> str:
@@ -78,7 +82,7 @@ def table(records: list[dict[str, Any]]) -> str:
     for name, values in first["figures"].items():
         own = [_shown(name, record["figures"][name]["samples"]) for record in records]
         beside = [_shown(name, values[floor]) if floor in values else "" for floor in floors]
-        rows.append([FIGURES[name].label, *own, *beside, FIGURES[name].better])
+        rows.append([_KNOWN[name].label, *own, *beside, _KNOWN[name].better])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(_aligned(row, widths) for row in rows)
 
@@ -121,7 +125,7 @@ def read_record(path: Path) -> dict[str, Any]:
         # Everything that `table` uses must be there.
         _ = record["subject"]["name"], dict(record["protocol"])
         for name, values in record["figures"].items():
-            _ = FIGURES[name], [(FLOORS | {"samples": ""})[column] for column in values]
+            _ = _KNOWN[name], [(FLOORS | {"samples": ""})[column] for column in values]
             _ = float(values["samples"]), [float(value) for value in values.values()]
         return record
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

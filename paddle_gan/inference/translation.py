@@ -1,8 +1,10 @@
 """A trained generator from images to images in use: batches of one size, and single pictures of any size.
 
-A picture that is larger than a tile is translated tile by tile, so the memory of the network does not grow with it.
-Neighbouring tiles overlap, and in the overlap one passes smoothly into the other.
+A picture that is larger than a tile is translated tile by tile, so that only its bytes, and the sums of one strip of
+tiles, grow with it. Neighbouring tiles overlap, and in the overlap one passes smoothly into the other.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 import paddle
@@ -42,46 +44,74 @@ def with_translations(network: nn.Layer, images: Tensor) -> list[np.ndarray]:
     return [to_uint8(pixels, network.value_range), translate_batch(network, pixels)]
 
 
-def translate_picture(network: nn.Layer, inputs: Tensor, tile: int) -> np.ndarray:
+def translate_picture(
+    network: nn.Layer, pixels: np.ndarray, tile: int, inputs_of: Callable[[np.ndarray], Tensor]
+) -> np.ndarray:
     """The translation of one picture of any size.
 
     Args:
         network: with `value_range` and `multiple`; is put into evaluation mode.
-        inputs: float32 [1, C, H, W] in the value range.
+        pixels: uint8 [H, W, C].
         tile: the most pixels a side that are translated at once, at least the network's `multiple`.
+        inputs_of: makes the network's inputs of a part of the picture, uint8 [1, C, h, w] to [1, C', h, w].
 
     Returns:
-        uint8 [H, W, C'].
+        uint8 [H, W, C''].
     """
     network.eval()
-    multiple = network.multiple
-    tile -= tile % multiple
-    _, _, height, width = inputs.shape
-    whole = _padded(inputs.numpy(), multiple)
-    rows, columns = (_tiles(size, tile, multiple) for size in whole.shape[2:])
-    total: np.ndarray | None = None
-    weights = np.zeros(whole.shape[2:], np.float32)
-    for top, bottom in rows:
-        for left, right in columns:
-            with paddle.no_grad():
-                part = network(paddle.to_tensor(whole[:, :, top:bottom, left:right])).numpy()[0]
-            weight = np.outer(_ramp(bottom - top, rows), _ramp(right - left, columns)).astype(np.float32)
-            if total is None:
-                total = np.zeros((part.shape[0], *whole.shape[2:]), np.float32)
-            total[:, top:bottom, left:right] += part * weight
-            weights[top:bottom, left:right] += weight
-    assert total is not None
-    return to_uint8((total / weights)[None, :, :height, :width], network.value_range)[0]
+    height, width, _ = pixels.shape
+    whole = _padded(pixels, network.multiple)
+    rows, columns = (_tiles(size, tile - tile % network.multiple, network.multiple) for size in whole.shape[:2])
+    ends = [top for top, _ in rows[1:]] + [rows[-1][1]]
+    made, rest = [], np.zeros((0, 0, 0), np.float32)
+    for (top, bottom), end in zip(rows, ends, strict=True):
+        strip = _strip(network, whole[top:bottom], columns, _ramp(bottom - top, rows), inputs_of)
+        if rest.size:
+            strip[:, : rest.shape[1]] += rest
+        # No later strip has a part in the rows above the next one.
+        done, rest = strip[:, : end - top], strip[:, end - top :]
+        made.append(to_uint8((done[:-1] / done[-1])[None], network.value_range)[0])
+    return np.concatenate(made)[:height, :width]
 
 
-def _padded(inputs: np.ndarray, multiple: int) -> np.ndarray:
+def _strip(
+    network: nn.Layer,
+    pixels: np.ndarray,
+    columns: list[tuple[int, int]],
+    row_weights: np.ndarray,
+    inputs_of: Callable[[np.ndarray], Tensor],
+) -> np.ndarray:
+    """The weighted sum of the translations of the tiles in one strip, and as the last channel the sum of the weights.
+
+    Args:
+        network: as for `translate_picture`, as is `inputs_of`.
+        pixels: uint8 [h, W, C].
+        columns: starts and ends of the tiles.
+        row_weights: of each row, [h].
+
+    Returns:
+        float32 [C'' + 1, h, W].
+    """
+    total = np.zeros((0, 0, 0), np.float32)
+    for left, right in columns:
+        with paddle.no_grad():
+            outputs = network(inputs_of(pixels[:, left:right].transpose(2, 0, 1)[None])).numpy()[0]
+        if not total.size:
+            total = np.zeros((len(outputs) + 1, *pixels.shape[:2]), np.float32)
+        weights = np.outer(row_weights, _ramp(right - left, columns)).astype(np.float32)
+        total[:-1, :, left:right] += outputs * weights
+        total[-1, :, left:right] += weights
+    return total
+
+
+def _padded(pixels: np.ndarray, multiple: int) -> np.ndarray:
     """The picture, extended at the right and at the bottom by its mirror image to multiples of `multiple`.
 
     It has at least 16 pixels a side, and as many as the network needs.
     """
     least = max(multiple, 16)
-    missing = [max(least, -(-size // multiple) * multiple) - size for size in inputs.shape[2:]]
-    return np.pad(inputs, ((0, 0), (0, 0), (0, missing[0]), (0, missing[1])), mode="symmetric")
+    missing = [max(least, -(-size // multiple) * multiple) - size for size in pixels.shape[:2]]
+    return np.pad(pixels, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="symmetric") if any(missing) else pixels
 
 
 def _tiles(size: int, tile: int, multiple: int) -> list[tuple[int, int]]:

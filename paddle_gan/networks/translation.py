@@ -6,7 +6,6 @@ argument, the labels of other networks here, and do not use it.
 
 import paddle
 import paddle.nn as nn
-import paddle.nn.functional as F
 from paddle import Tensor
 
 from paddle_gan.networks.blocks import ConvBN, dcgan
@@ -16,6 +15,8 @@ from paddle_gan.networks.layers import Conv2D, Conv2DTranspose, Linear, Norm, le
 _MOST_GROWTH = 8
 # Stages of the U-Net with dropout, from the bottom (Isola et al. 2017, section 6.1.1).
 _WITH_DROPOUT = 3
+# Keeps a norm of 0 from being divided by.
+_TINY = 1e-12
 
 
 class UNetGenerator(nn.Layer):
@@ -146,6 +147,28 @@ class ResidualGenerator(nn.Layer):
         return maps
 
 
+class ColourGenerator(nn.Layer):
+    """Colours for grey values, which stay as they are: a generator of the two chroma channels of YCbCr (ITU-R BT.601).
+
+    Outputs may lie a little outside of the value range, where a luma and a chroma do not go together.
+
+    Args:
+        chroma: a generator from one channel to two.
+    """
+
+    def __init__(self, chroma: nn.Layer):
+        super().__init__()
+        self.chroma = chroma
+        self.value_range, self.multiple = chroma.value_range, chroma.multiple
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Luma [N, 1, H, W] to colours [N, 3, H, W] of this luma."""
+        blue_difference, red_difference = self.chroma(images).split(2, axis=1)
+        red, blue = images + 1.402 * red_difference, images + 1.772 * blue_difference
+        green = images - (0.299 * 1.402 * red_difference + 0.114 * 1.772 * blue_difference) / 0.587
+        return paddle.concat([red, green, blue], 1)
+
+
 def feature_channels(channels: int, width: int) -> tuple[int, ...]:
     """Channels of each map of `ResidualGenerator.features`; arguments as for the generator."""
     return channels, 2 * width, 4 * width, 4 * width, 4 * width
@@ -208,5 +231,6 @@ class PatchHeads(nn.Layer):
         features = []
         for first, second, values, chosen in zip(self.first, self.second, maps, places, strict=True):
             pixels = values.flatten(2).transpose([0, 2, 1])
-            features.append(F.normalize(second(relu(first(paddle.index_select(pixels, chosen, 1)))), axis=-1))
+            x = second(relu(first(paddle.index_select(pixels, chosen, 1))))
+            features.append(x * paddle.rsqrt(x.square().sum(-1, keepdim=True) + _TINY))  # quicker than F.normalize
         return features

@@ -41,6 +41,7 @@ from paddle_gan.runs.translation_data import (
 from paddle_gan.runs.translation_options import (
     EPOCHS,
     MOST_IMAGES_ON_CPU,
+    MOST_UNPAIRED_ON_CPU,
     TranslationOptions,
     resolve_translation,
 )
@@ -187,7 +188,7 @@ def _steps(config: TranslationOptions, data: TranslationData, device: str) -> in
         return config.steps
     images = (EPOCHS if config.epochs is None else config.epochs) * max(map(len, data.training))
     if config.epochs is None and device == "cpu":
-        images = min(images, MOST_IMAGES_ON_CPU)
+        images = min(images, MOST_IMAGES_ON_CPU if data.pairs_of else MOST_UNPAIRED_ON_CPU)
     return max(1, round(images / config.batch_size))
 
 

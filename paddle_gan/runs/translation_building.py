@@ -6,9 +6,11 @@ from typing import Any
 import paddle.nn as nn
 
 from paddle_gan.backend.precision import Precision
+from paddle_gan.datasets.derived import DERIVATIONS
 from paddle_gan.datasets.pairs import CHANNELS
 from paddle_gan.features.maps import random_convolutions
 from paddle_gan.networks.translation import (
+    ColourGenerator,
     PatchDiscriminator,
     PatchHeads,
     ResidualGenerator,
@@ -18,7 +20,7 @@ from paddle_gan.networks.translation import (
 from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.objectives.optimizers import Adam
 from paddle_gan.objectives.reconstruction import l1_loss, perceptual_loss
-from paddle_gan.runs.translation_data import DERIVATIONS, TranslationData, held_out_images, held_out_pairs
+from paddle_gan.runs.translation_data import TranslationData, held_out_images, held_out_pairs
 from paddle_gan.runs.translation_options import TranslationOptions
 from paddle_gan.system.randomness import seeded
 from paddle_gan.training import contrast, paired, unpaired
@@ -70,12 +72,17 @@ def build_translation(config: TranslationOptions, data: TranslationData, precisi
 
 def new_translator(config: TranslationOptions) -> nn.Layer:
     """The generator of a resolved configuration, with new weights."""
-    channels = input_channels(config)
+    if config.task == "colorize":
+        return ColourGenerator(_generator(config, 1, 2))
+    return _generator(config, input_channels(config), CHANNELS)
+
+
+def _generator(config: TranslationOptions, channels: int, out_channels: int) -> nn.Layer:
     if config.generator == "unet":
         assert config.depth is not None
-        return UNetGenerator(channels, CHANNELS, config.width, config.depth)
+        return UNetGenerator(channels, out_channels, config.width, config.depth)
     assert config.blocks is not None
-    return ResidualGenerator(channels, CHANNELS, config.width, config.blocks)
+    return ResidualGenerator(channels, out_channels, config.width, config.blocks)
 
 
 def input_channels(config: TranslationOptions) -> int:

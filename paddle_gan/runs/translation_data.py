@@ -11,7 +11,7 @@ import numpy as np
 import paddle
 from paddle import Tensor
 
-from paddle_gan.datasets.derived import edges, grey
+from paddle_gan.datasets.derived import DERIVATIONS
 from paddle_gan.datasets.feed import BatchFeed, thread_count
 from paddle_gan.datasets.folder import open_folder
 from paddle_gan.datasets.image_set import ImageSet, fingerprint, subset
@@ -27,8 +27,6 @@ from paddle_gan.datasets.pairs import (
 from paddle_gan.errors import DataError
 from paddle_gan.runs.translation_options import TranslationOptions
 
-# What makes the inputs of the targets, by the names of the tasks; also of pictures that are to be translated.
-DERIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"colorize": grey, "edges": edges}
 # As many as the next round takes, and one more, so that the threads have work also while it takes them.
 _AHEAD = 2
 _RANGE = (-1.0, 1.0)

@@ -6,12 +6,12 @@ from typing import Any
 
 from paddle_gan.config.options import flag
 from paddle_gan.config.translate import TranslateConfig
+from paddle_gan.datasets.derived import DERIVATIONS
 from paddle_gan.errors import UsageError
 
-# Tasks whose inputs are made of the target images.
-DERIVED = ("colorize", "edges")
-# Length of a run that is not given, in passes over the data, and the most images on a CPU.
-EPOCHS, MOST_IMAGES_ON_CPU = 200, 100_000
+# Length of a run that is not given, in passes over the data, and the most images on a CPU: with pairs, and without,
+# where a step takes five to ten times as long.
+EPOCHS, MOST_IMAGES_ON_CPU, MOST_UNPAIRED_ON_CPU = 200, 100_000, 20_000
 _LOAD, _CROP = 286, 256  # pix2pix (Isola et al. 2017, section 6.2)
 _MULTIPLE = 16
 
@@ -71,11 +71,11 @@ def _task(given: TranslateConfig) -> str:
     if len(named) != 1:
         raise UsageError(
             "name the images in one way: --pairs INPUTS TARGETS, --unpaired FROM TO, or --images FOLDER with "
-            f"--task {' or '.join(DERIVED)}"
+            f"--task {' or '.join(DERIVATIONS)}"
         )
     task = given.task or ("" if given.images else named[0])
-    if task not in (DERIVED if given.images else named):
-        fitting = " or ".join(DERIVED) if given.images else named[0]
+    if task not in (DERIVATIONS if given.images else named):
+        fitting = " or ".join(DERIVATIONS) if given.images else named[0]
         raise UsageError(f"{flag(named[0])} is for --task {fitting}{f', not {task}' if task else ', so name one'}")
     if given.pairs and len(given.pairs) > 2:
         raise UsageError("--pairs: two folders, or one whose images hold both sides")

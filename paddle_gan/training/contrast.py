@@ -117,6 +117,7 @@ class Contrast:
             with paddle.no_grad():
                 keys = heads(features(inputs), places)
         parts = [slice(start, start + count) for start in range(0, len(made), count)]
+        queries, keys = ([one.astype("float32") for one in side] for side in (queries, keys))
         return [
             paddle.add_n([patch_contrast(q[part], k[part]) for q, k in zip(queries, keys, strict=True)]) / len(maps)
             for part in parts
