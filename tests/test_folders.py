@@ -273,7 +273,7 @@ def test_warnings_of_libraries_do_not_reach_the_user(tmp_path):
 
 
 def many(folder: Path, count: int, bad: int) -> Path:
-    folder.mkdir()
+    folder.mkdir(parents=True)
     for number in range(count):
         content = b"junk" if number < bad else encoded(Image.fromarray(noise(number, 6, 6, 3)), "PNG")
         (folder / f"{number:03d}.png").write_bytes(content)
@@ -652,8 +652,11 @@ def test_held_out_images_depend_on_seed_and_name_alone(tmp_path):
     assert fewer < rows
     other = load_held_out(str(folder), 6, 3, folder=FolderOptions(val_fraction=0.25, seed=4))
     assert {image.tobytes() for image in other.images[:]} != fewer
-    with pytest.raises(DataError, match="leaves no images to measure"):
-        load_held_out(str(folder), 6, 3, folder=FolderOptions(val_fraction=1e-9))
+    for fraction, count in ((1e-9, 0), (1 - 1e-9, 30)):
+        with pytest.raises(DataError, match=f"holds out {count} of 30 images; at least 6 are needed to measure"):
+            open_folder(folder, 6, 3, options=FolderOptions(val_fraction=fraction))
+    said = f"{len(held_out)} of 60 images are held out from training, and the measures compare with them"
+    assert said in training.notices
 
 
 # --- The cache ----------------------------------------------------------------------------------------------------
@@ -785,6 +788,14 @@ def test_samples_with_alpha_are_read_as_they_are(tmp_path):
     assert read_images(tmp_path).shape == (1, 8, 8, 4)
 
 
+def test_features_of_samples_with_alpha_are_those_over_white():
+    from paddle_gan.features.extractors import over_white, to_grey_28
+
+    image = np.zeros((1, 28, 28, 4), np.uint8)
+    image[..., 3] = 51  # a fifth
+    assert (over_white(image) == 204).all() and (to_grey_28(image) == 204).all()
+
+
 def test_options_of_the_check_are_those_of_training():
     from paddle_gan.config.check import CheckConfig
     from paddle_gan.config.train import TrainConfig
@@ -793,3 +804,78 @@ def test_options_of_the_check_are_those_of_training():
         kinds = [kind.__dataclass_fields__[name].type for kind in (CheckConfig, TrainConfig)]
         assert kinds[0] == kinds[1]
     assert parse(CheckConfig, "", argv=["--json", "--fit", "pad"]).options == CheckConfig(json=True, fit="pad")
+
+
+# --- Whole runs ---------------------------------------------------------------------------------------------------
+
+
+def run(out: Path, data: Path, **others) -> list[str]:
+    from paddle_gan.config.train import TrainConfig
+    from paddle_gan.runs import experiment
+
+    lines: list[str] = []
+    tiny = {"width": 4, "discriminator_width": 4, "batch_size": 8, "image_size": 16, "steps": 2, "recipe": "paper"}
+    tiny |= {"dataset": str(data), "out": str(out), "device": "cpu", "log_every": 1, "evaluate_every": 0}
+    experiment.run(TrainConfig(**tiny | others), lines.append)
+    return lines
+
+
+def test_a_run_on_a_zip_with_alpha_labels_and_held_out_images(tmp_path, own_cache, counted, monkeypatch):
+    from paddle_gan.inference.sampling import generate, read_npz, write_npz, write_pngs
+    from paddle_gan.runs import experiment
+    from paddle_gan.runs.generators import load_generator
+    from paddle_gan.training.log import read_metrics
+
+    monkeypatch.setattr(experiment, "EVALUATION_SAMPLES", 12)
+    names = [f"{number:02d}.png" for number in range(40)]
+    files = {name: encoded(Image.fromarray(noise(number, 20, 24, 4)), "PNG") for number, name in enumerate(names)}
+    data = write_zip(tmp_path / "data.zip", files, prefix="data/")
+    labels = csv(tmp_path, "".join(f"{name},{number % 2 * 9 + 1}\n" for number, name in enumerate(names))).labels
+    options = {"channels": 4, "fit": "pad", "labels": str(labels), "conditional": True, "val_fraction": 0.3}
+    lines = run(tmp_path / "run", data, evaluate_every=2, **options)
+    assert sum(counted.values()) == 40
+    assert "notice: classes by number and name, with their images: 0 1 (20), 1 10 (20)" in lines
+    held_out = next(int(line.split()[1]) for line in lines if "held out" in line)
+    assert any(line.startswith(f"{40 - held_out} images of data.zip in 2 classes, 16x16x4; ") for line in lines)
+    assert read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]["evaluation/frechet_distance"] > 0
+    assert "going on from step 2 of 3" in run(tmp_path / "run", data, steps=3, **options)
+    assert sum(counted.values()) == 40, "the second start decodes nothing"
+    trained = load_generator(tmp_path / "run")
+    batches = list(generate(trained.network, 6, 0, len(trained.classes)))
+    write_pngs(tmp_path / "pngs", batches)
+    write_npz(tmp_path / "samples.npz", 6, batches)
+    np.testing.assert_array_equal(read_npz(tmp_path / "samples.npz"), read_images(tmp_path / "pngs"))
+    assert read_images(tmp_path / "pngs").shape == (6, 16, 16, 4)
+    assert Image.open(next((tmp_path / "run" / "samples").glob("step-*.png"))).mode == "RGB"
+
+
+def test_a_grey_folder_that_holds_its_own_run_is_trained_in_grey(tmp_path):
+    """The run folder is the data folder itself; a resume finds the same images, and no sheets among them."""
+    data = tmp_path / "data"
+    data.mkdir()
+    for number in range(8):
+        Image.fromarray(noise(number, 20, 20)).convert("RGB").save(data / f"{number}.png")
+    first = run(data, data)
+    again = run(data, data, steps=3)
+    assert (data / "samples.gif").exists()
+    for lines in (first, again):
+        assert any(line.startswith("8 images of data, 16x16x1; ") for line in lines)
+    assert not any("not what this run was trained on" in line for line in again)
+
+
+def test_an_older_run_keeps_the_numbers_of_its_classes(tmp_path, monkeypatch):
+    from conftest import newest_manifest
+
+    from paddle_gan.datasets import labels
+
+    for name in ("1", "2", "10"):
+        many(tmp_path / "data" / name, 4, 0)
+    with monkeypatch.context() as older:
+        older.setattr(labels, "natural", lambda name: name)
+        run(tmp_path / "whole", tmp_path / "data", conditional=True, steps=4)
+        run(tmp_path / "parts", tmp_path / "data", conditional=True, steps=2)
+    lines = run(tmp_path / "parts", tmp_path / "data", conditional=True, steps=4)
+    assert "notice: this run goes on with its own numbers of the classes: 0 1, 1 10, 2 2" in lines
+    manifests = [newest_manifest(tmp_path / name) for name in ("whole", "parts")]
+    assert manifests[0]["classes"] == manifests[1]["classes"] == ["1", "10", "2"]
+    assert manifests[0]["sha256"] == manifests[1]["sha256"]

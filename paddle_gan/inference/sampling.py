@@ -21,6 +21,8 @@ from paddle_gan.system.randomness import seeded
 CHUNK = 250
 # Of images that are read from a file.
 _MOST_BYTES = 8 << 30
+# Grey, colour, colour with transparency.
+_CHANNELS = (1, 3, 4)
 
 
 class SampleBatch(NamedTuple):
@@ -97,7 +99,7 @@ def read_npz(path: Path) -> np.ndarray:
     other forms are read too: [N, C, H, W], Fortran order, and floats in [0, 1], [-1, 1] or [0, 255].
 
     Returns:
-        uint8 [N, H, W, C] with H = W and C 1 or 3.
+        uint8 [N, H, W, C] with H = W and C 1, 3 or 4.
 
     Raises:
         UsageError: there is no such file.
@@ -113,11 +115,11 @@ def read_npz(path: Path) -> np.ndarray:
             payload = file.read(_MOST_BYTES + 1)
     except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: not an .npz file with an array `images` ({error})") from error
-    channels_first = len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3)
+    channels_first = len(shape) == 4 and shape[1] in _CHANNELS and shape[3] not in _CHANNELS
     sides = shape[2:] if channels_first else shape[1:3]
-    is_images = len(shape) == 4 and sides[0] == sides[1] and (channels_first or shape[3] in (1, 3))
+    is_images = len(shape) == 4 and sides[0] == sides[1] and (channels_first or shape[3] in _CHANNELS)
     if not is_images or not (dtype == np.uint8 or dtype.kind == "f"):
-        raise DataError(f"{path}: images are {dtype} {list(shape)}, not uint8 [N, H, W, C], H = W, grey or colour")
+        raise DataError(f"{path}: images are {dtype} {list(shape)}, not uint8 [N, H, W, C], H = W, C 1, 3 or 4")
     if len(payload) != math.prod(shape) * dtype.itemsize:
         raise DataError(
             f"{path}: holds {len(payload)} bytes of images (at most {_MOST_BYTES >> 30} GiB are read), "
