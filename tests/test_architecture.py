@@ -14,7 +14,7 @@ ROOMS = {
     "errors": "",
     "system": "runtime installation memory device randomness files cache connections parallel signals web",
     "config": "names paths options shared train results check studies bench command_line",
-    "datasets": "decode depth fitting found zipped survey store labels report image_set resize idx "
+    "datasets": "decode depth fitting found zipped survey duplicates store labels report image_set resize idx "
     "download batches feed folder check grey_sets mixtures",
     "metrics": "arrays classes frechet kernel neighbours sliced",
     "backend": "values layout dnnl primitive onednn norm winograd "

@@ -21,13 +21,13 @@ from PIL import Image
 
 from paddle_gan.commands import COMMANDS
 from paddle_gan.config.command_line import parse
-from paddle_gan.datasets import decode, depth, fitting, load_dataset, load_held_out, zipped
+from paddle_gan.datasets import decode, depth, fitting, found, load_dataset, load_held_out, store, zipped
 from paddle_gan.datasets.check import check_folder
+from paddle_gan.datasets.duplicates import near_duplicates
 from paddle_gan.datasets.folder import FolderOptions, load_folder, open_folder, read_images, survey_folder
 from paddle_gan.datasets.found import find_in_folder
 from paddle_gan.datasets.image_set import DiskImages, in_class_order
 from paddle_gan.datasets.labels import natural
-from paddle_gan.datasets.report import near_duplicates
 from paddle_gan.errors import DataError, UsageError
 from paddle_gan.inference.images import grid, over_squares
 from paddle_gan.system import cache
@@ -64,7 +64,7 @@ def encoded(image: Image.Image, kind: str, **options) -> bytes:
 
 
 def hostile_files() -> dict[str, bytes]:
-    """Sixty files by their names: 47 that are images and can be read, 9 that cannot, 4 of other kinds."""
+    """61 files by their names: 47 that are images and can be read, 9 that cannot, 5 of other kinds."""
     plain = {f"plain/{i:02d}.png": encoded(Image.fromarray(noise(i, 70, 70, 3)), "PNG") for i in range(12)}
     photos = [Image.fromarray(noise(i, 5, 6, 3)).resize((90, 80), Image.Resampling.BICUBIC) for i in range(8)]
     turned = Image.Exif()
@@ -125,6 +125,7 @@ def hostile_files() -> dict[str, bytes]:
         "other/clip.MP4": b"\0\0\0 ftyp",
         "other/photo": files["photos/2.jpg"],
         "other/raw.dng": b"II*\0",
+        "other/IMG_1.HEIC": b"\0\0\0 ftypheic",
     }
 
 
@@ -148,9 +149,18 @@ def write_zip(path: Path, files: dict[str, bytes], prefix: str = "", more: list 
     return path
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _no_heif():
+    """As where pillow-heif is not installed."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (found, store):
+            patch.setattr(module, "reads_heif", lambda: False)
+        yield
+
+
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory) -> Path:
-    """The folder of the sixty files, with hidden files, a pipe, links and a circle of links."""
+    """The folder of these files, with hidden files, a pipe, links and a circle of links."""
     folder = tmp_path_factory.mktemp("hostile") / "pictures"
     for name, content in FILES.items():
         path = folder / name
@@ -182,7 +192,7 @@ def test_every_file_of_the_hostile_folder_is_counted(said):
     counts = {name: said[name] for name in ("files", "readable", "grey", "runs_left_out", "trainable")}
     assert counts == {"files": 56, "readable": 47, "grey": 6, "runs_left_out": 0, "trainable": True}
     assert said["unreadable_kinds"] == {"corrupt": 3, "truncated": 2, "empty": 2, "not finite": 1, "too large": 1}
-    assert said["not_read"] == {".svg": 1, ".mp4": 1, ".dng": 1, "without an extension": 1}
+    assert said["not_read"] == {".svg": 1, ".mp4": 1, ".dng": 1, ".heic": 1, "without an extension": 1}
     assert said["formats"] == {"PNG": 25, "JPEG": 10, "TIFF": 5, "GIF": 2, "WEBP": 2, "BMP": 1, "PPM": 1, "ICO": 1}
     assert sum(said["modes"].values()) == 47 and said["modes"]["CMYK"] == 2 and said["modes"]["I;16"] == 2
     assert said["bits"] == {"8": 41, "16": 3, "32": 2, "1": 1}
@@ -240,7 +250,11 @@ def test_names_are_written_on_any_terminal(hostile, tmp_path, capsys):
     with pytest.raises(DataError, match=r"9 images cannot be read: .*and 4 more \(--skip-unreadable 9 goes on"):
         command.run(command.parse(arguments))
     shown = capsys.readouterr().out
-    assert "56 image files: " in shown and "9 of 56 cannot be read:" in shown and "'bad/\\udcb9.png'" in shown
+    assert (
+        "56 image files; format PNG (25), JPEG (10), " in shown
+        and "9 of 56 cannot be read:" in shown
+        and "'bad/\\udcb9.png'" in shown
+    )
     assert "1 images of more than 8 bits hold floats from 0 to 1.001: 0 is black and 1 is white" in shown
     assert Image.open(sheet).width > 8 * 64
     command.run(command.parse([*arguments, "--json", "--skip-unreadable", "all"]))
@@ -266,7 +280,7 @@ def test_warnings_of_libraries_do_not_reach_the_user(tmp_path):
         [sys.executable, "-W", "default", "-c", code, *arguments], capture_output=True, text=True, cwd=ROOT
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    assert "broken.tif" in done.stdout and "2 PNG" not in done.stdout and "1 PNG" in done.stdout
+    assert "broken.tif" in done.stdout and "format JPEG (1), PNG (1);" in done.stdout
 
 
 # --- Unreadable files ---------------------------------------------------------------------------------------------
@@ -363,8 +377,8 @@ def test_outputs_of_runs_are_no_data_wherever_they_lie(tmp_path):
     (data / "own").mkdir()
     (data / "own" / "x.png").write_bytes(FILES["plain/00.png"])
     for run, count in ((None, 5), (data / "own", 4), (data / "later", 5), (tmp_path / "elsewhere", 5)):
-        found = find_in_folder(data, run)
-        assert len(found.entries) == count and found.left_out.runs == (3 if count == 4 else 2)
+        there = find_in_folder(data, run)
+        assert len(there.entries) == count and there.left_out.runs == (3 if count == 4 else 2)
     make_run(data)  # a run whose folder is the data folder itself
     assert len(find_in_folder(data).entries) == 5 == len(find_in_folder(data, data).entries)
     assert list(find_in_folder(data / "own").entries) == ["x.png"]  # a data folder inside a run folder
@@ -781,6 +795,15 @@ def test_near_duplicates_are_pictures_and_not_mere_colours(tmp_path):
         Image.new("L", (30, 30), value).save(tmp_path / f"{value}.png")
     facts = survey_folder(tmp_path, 16, None).readable
     assert near_duplicates(facts) == [["a.png", "b.jpg", "c.png"]]
+
+
+def test_photos_of_phones_are_read_with_pillow_heif(tmp_path, monkeypatch):
+    pytest.importorskip("pillow_heif")
+    for module in (found, store):
+        monkeypatch.setattr(module, "reads_heif", decode.reads_heif)
+    assert decode.reads_heif()
+    (tmp_path / "IMG_1.HEIC").write_bytes(encoded(Image.new("RGB", (64, 48), (200, 0, 0)), "HEIF"))
+    np.testing.assert_allclose(load_folder(tmp_path, 8, 3).images[0, :, 4, 4], (200, 0, 0), atol=3)
 
 
 def test_samples_with_alpha_are_read_as_they_are(tmp_path):

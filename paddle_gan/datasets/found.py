@@ -65,8 +65,8 @@ class LeftOut:
             counts = ", ".join(f"{count} {kind}" for kind, count in sorted(self.not_read.items()))
             heif = "" if reads_heif() or not _HEIF & set(self.not_read) else " (pip install pillow-heif reads HEIC)"
             found.append(
-                f"left out, since these formats are not read: {counts}{heif}; convert them to PNG or JPEG to train on "
-                "them"
+                f"left out, since these formats are not read: {counts}; convert them to PNG or JPEG to train on "
+                f"them{heif}"
             )
         if self.runs:
             found.append(f"left out: the pictures in {self.runs} folder(s) of training runs")
@@ -100,7 +100,8 @@ def in_order(entries: dict[str, Entry]) -> dict[str, Entry]:
 
 def is_image(name: str) -> bool:
     """Whether a file of this name is read as an image."""
-    extension = os.path.splitext(name)[1].lower()
+    _, dot, last = name.rpartition(".")
+    extension = dot + last.lower()
     return extension in EXTENSIONS or (extension in _HEIF and reads_heif())
 
 

@@ -75,7 +75,7 @@ def score(
 
         step("samples")
         samples = _samples(source, config, say)
-        against = _baseline(samples, config, known, step)
+        against = _baseline(samples, config, known, step, say)
         protocol = {
             "dataset": samples.dataset if samples.dataset in DATASETS else Path(samples.dataset).name,
             "image_size": samples.images.shape[1],
@@ -163,7 +163,13 @@ def _unusual(folder: FolderOptions) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value != getattr(DEFAULTS, name)}
 
 
-def _baseline(samples: Samples, config: EvaluateConfig, known: Baselines, step: Callable[[str], None]) -> Baseline:
+def _baseline(
+    samples: Samples,
+    config: EvaluateConfig,
+    known: Baselines,
+    step: Callable[[str], None],
+    say: Callable[[str], None],
+) -> Baseline:
     _, size, _, channels = samples.images.shape
     dataset, data_dir = samples.dataset, samples.data_dir
     key = (dataset, size, channels, data_dir, config.num, config.seed, config.inception, samples.folder)
@@ -174,6 +180,8 @@ def _baseline(samples: Samples, config: EvaluateConfig, known: Baselines, step: 
             for load in (load_dataset, load_held_out)
         )
         assert training is not None, "only a held-out set may be missing"
+        for notice in training.notices:
+            say(f"notice: {notice}")
         real = real_images(training, held_out, count=config.num, seed=config.seed)
         known[key] = baseline(real, extractor_for(dataset, channels, config.inception), step)
     return known[key]
