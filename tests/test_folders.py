@@ -194,7 +194,7 @@ def test_every_file_of_the_hostile_folder_is_counted(said):
     assert said["unreadable_kinds"] == {"corrupt": 3, "truncated": 2, "empty": 2, "not finite": 1, "too large": 1}
     assert said["not_read"] == {".svg": 1, ".mp4": 1, ".dng": 1, ".heic": 1, "without an extension": 1}
     assert said["formats"] == {"PNG": 25, "JPEG": 10, "TIFF": 5, "GIF": 2, "WEBP": 2, "BMP": 1, "PPM": 1, "ICO": 1}
-    assert sum(said["modes"].values()) == 47 and said["modes"]["CMYK"] == 2 and said["modes"]["I;16"] == 2
+    assert sum(said["modes"].values()) == 47 and said["modes"]["CMYK"] == 2
     assert said["bits"] == {"8": 41, "16": 3, "32": 2, "1": 1}
 
 
@@ -884,6 +884,8 @@ def test_a_grey_folder_that_holds_its_own_run_is_trained_in_grey(tmp_path):
     for lines in (first, again):
         assert any(line.startswith("8 images of data, 16x16x1; ") for line in lines)
     assert not any("not what this run was trained on" in line for line in again)
+    run(tmp_path / "older", data, channels=3)  # before, colour was the default
+    assert any(line.startswith("8 images of data, 16x16x3; ") for line in run(tmp_path / "older", data, steps=3))
 
 
 def test_an_older_run_keeps_the_numbers_of_its_classes(tmp_path, monkeypatch):
