@@ -14,7 +14,7 @@ ROOMS = {
     "errors": "",
     "system": "runtime installation memory device randomness files cache streams connections parallel signals web",
     "config": "names paths sizes options shared train translate results check studies bench command_line",
-    "datasets": "decode depth fitting found zipped survey store labels report image_set resize idx "
+    "datasets": "decode depth fitting found zipped survey duplicates store labels report image_set resize idx "
     "download batches feed folder check grey_sets mixtures pictures pairs derived pair_feed",
     "metrics": "arrays classes frechet kernel neighbours sliced pairs",
     "backend": "values layout dnnl primitive onednn norm winograd "

@@ -21,13 +21,13 @@ from PIL import Image
 
 from paddle_gan.commands import COMMANDS
 from paddle_gan.config.command_line import parse
-from paddle_gan.datasets import decode, depth, fitting, load_dataset, load_held_out, zipped
+from paddle_gan.datasets import decode, depth, fitting, found, load_dataset, load_held_out, store, zipped
 from paddle_gan.datasets.check import check_folder
+from paddle_gan.datasets.duplicates import near_duplicates
 from paddle_gan.datasets.folder import FolderOptions, load_folder, open_folder, read_images, survey_folder
 from paddle_gan.datasets.found import find_in_folder
 from paddle_gan.datasets.image_set import DiskImages, in_class_order
 from paddle_gan.datasets.labels import natural
-from paddle_gan.datasets.report import near_duplicates
 from paddle_gan.errors import DataError, UsageError
 from paddle_gan.inference.images import grid, over_squares
 from paddle_gan.system import cache
@@ -64,7 +64,7 @@ def encoded(image: Image.Image, kind: str, **options) -> bytes:
 
 
 def hostile_files() -> dict[str, bytes]:
-    """Sixty files by their names: 47 that are images and can be read, 9 that cannot, 4 of other kinds."""
+    """61 files by their names: 47 that are images and can be read, 9 that cannot, 5 of other kinds."""
     plain = {f"plain/{i:02d}.png": encoded(Image.fromarray(noise(i, 70, 70, 3)), "PNG") for i in range(12)}
     photos = [Image.fromarray(noise(i, 5, 6, 3)).resize((90, 80), Image.Resampling.BICUBIC) for i in range(8)]
     turned = Image.Exif()
@@ -125,6 +125,7 @@ def hostile_files() -> dict[str, bytes]:
         "other/clip.MP4": b"\0\0\0 ftyp",
         "other/photo": files["photos/2.jpg"],
         "other/raw.dng": b"II*\0",
+        "other/IMG_1.HEIC": b"\0\0\0 ftypheic",
     }
 
 
@@ -148,9 +149,18 @@ def write_zip(path: Path, files: dict[str, bytes], prefix: str = "", more: list 
     return path
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _no_heif():
+    """As where pillow-heif is not installed."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (found, store):
+            patch.setattr(module, "reads_heif", lambda: False)
+        yield
+
+
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory) -> Path:
-    """The folder of the sixty files, with hidden files, a pipe, links and a circle of links."""
+    """The folder of these files, with hidden files, a pipe, links and a circle of links."""
     folder = tmp_path_factory.mktemp("hostile") / "pictures"
     for name, content in FILES.items():
         path = folder / name
@@ -182,9 +192,9 @@ def test_every_file_of_the_hostile_folder_is_counted(said):
     counts = {name: said[name] for name in ("files", "readable", "grey", "runs_left_out", "trainable")}
     assert counts == {"files": 56, "readable": 47, "grey": 6, "runs_left_out": 0, "trainable": True}
     assert said["unreadable_kinds"] == {"corrupt": 3, "truncated": 2, "empty": 2, "not finite": 1, "too large": 1}
-    assert said["not_read"] == {".svg": 1, ".mp4": 1, ".dng": 1, "without an extension": 1}
+    assert said["not_read"] == {".svg": 1, ".mp4": 1, ".dng": 1, ".heic": 1, "without an extension": 1}
     assert said["formats"] == {"PNG": 25, "JPEG": 10, "TIFF": 5, "GIF": 2, "WEBP": 2, "BMP": 1, "PPM": 1, "ICO": 1}
-    assert sum(said["modes"].values()) == 47 and said["modes"]["CMYK"] == 2 and said["modes"]["I;16"] == 2
+    assert sum(said["modes"].values()) == 47 and said["modes"]["CMYK"] == 2
     assert said["bits"] == {"8": 41, "16": 3, "32": 2, "1": 1}
 
 
@@ -240,7 +250,11 @@ def test_names_are_written_on_any_terminal(hostile, tmp_path, capsys):
     with pytest.raises(DataError, match=r"9 images cannot be read: .*and 4 more \(--skip-unreadable 9 goes on"):
         command.run(command.parse(arguments))
     shown = capsys.readouterr().out
-    assert "56 image files: " in shown and "9 of 56 cannot be read:" in shown and "'bad/\\udcb9.png'" in shown
+    assert (
+        "56 image files; format PNG (25), JPEG (10), " in shown
+        and "9 of 56 cannot be read:" in shown
+        and "'bad/\\udcb9.png'" in shown
+    )
     assert "1 images of more than 8 bits hold floats from 0 to 1.001: 0 is black and 1 is white" in shown
     assert Image.open(sheet).width > 8 * 64
     command.run(command.parse([*arguments, "--json", "--skip-unreadable", "all"]))
@@ -266,14 +280,14 @@ def test_warnings_of_libraries_do_not_reach_the_user(tmp_path):
         [sys.executable, "-W", "default", "-c", code, *arguments], capture_output=True, text=True, cwd=ROOT
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    assert "broken.tif" in done.stdout and "2 PNG" not in done.stdout and "1 PNG" in done.stdout
+    assert "broken.tif" in done.stdout and "format JPEG (1), PNG (1);" in done.stdout
 
 
 # --- Unreadable files ---------------------------------------------------------------------------------------------
 
 
 def many(folder: Path, count: int, bad: int) -> Path:
-    folder.mkdir()
+    folder.mkdir(parents=True)
     for number in range(count):
         content = b"junk" if number < bad else encoded(Image.fromarray(noise(number, 6, 6, 3)), "PNG")
         (folder / f"{number:03d}.png").write_bytes(content)
@@ -363,8 +377,8 @@ def test_outputs_of_runs_are_no_data_wherever_they_lie(tmp_path):
     (data / "own").mkdir()
     (data / "own" / "x.png").write_bytes(FILES["plain/00.png"])
     for run, count in ((None, 5), (data / "own", 4), (data / "later", 5), (tmp_path / "elsewhere", 5)):
-        found = find_in_folder(data, run)
-        assert len(found.entries) == count and found.left_out.runs == (3 if count == 4 else 2)
+        there = find_in_folder(data, run)
+        assert len(there.entries) == count and there.left_out.runs == (3 if count == 4 else 2)
     make_run(data)  # a run whose folder is the data folder itself
     assert len(find_in_folder(data).entries) == 5 == len(find_in_folder(data, data).entries)
     assert list(find_in_folder(data / "own").entries) == ["x.png"]  # a data folder inside a run folder
@@ -652,8 +666,11 @@ def test_held_out_images_depend_on_seed_and_name_alone(tmp_path):
     assert fewer < rows
     other = load_held_out(str(folder), 6, 3, folder=FolderOptions(val_fraction=0.25, seed=4))
     assert {image.tobytes() for image in other.images[:]} != fewer
-    with pytest.raises(DataError, match="leaves no images to measure"):
-        load_held_out(str(folder), 6, 3, folder=FolderOptions(val_fraction=1e-9))
+    for fraction, count in ((1e-9, 0), (1 - 1e-9, 30)):
+        with pytest.raises(DataError, match=f"holds out {count} of 30 images; at least 6 are needed to measure"):
+            open_folder(folder, 6, 3, options=FolderOptions(val_fraction=fraction))
+    said = f"{len(held_out)} of 60 images are held out from training, and the measures compare with them"
+    assert said in training.notices
 
 
 # --- The cache ----------------------------------------------------------------------------------------------------
@@ -780,9 +797,26 @@ def test_near_duplicates_are_pictures_and_not_mere_colours(tmp_path):
     assert near_duplicates(facts) == [["a.png", "b.jpg", "c.png"]]
 
 
+def test_photos_of_phones_are_read_with_pillow_heif(tmp_path, monkeypatch):
+    pytest.importorskip("pillow_heif")
+    for module in (found, store):
+        monkeypatch.setattr(module, "reads_heif", decode.reads_heif)
+    assert decode.reads_heif()
+    (tmp_path / "IMG_1.HEIC").write_bytes(encoded(Image.new("RGB", (64, 48), (200, 0, 0)), "HEIF"))
+    np.testing.assert_allclose(load_folder(tmp_path, 8, 3).images[0, :, 4, 4], (200, 0, 0), atol=3)
+
+
 def test_samples_with_alpha_are_read_as_they_are(tmp_path):
     Image.fromarray(noise(1, 8, 8, 4)).save(tmp_path / "a.png")
     assert read_images(tmp_path).shape == (1, 8, 8, 4)
+
+
+def test_features_of_samples_with_alpha_are_those_over_white():
+    from paddle_gan.features.extractors import over_white, to_grey_28
+
+    image = np.zeros((1, 28, 28, 4), np.uint8)
+    image[..., 3] = 51  # a fifth
+    assert (over_white(image) == 204).all() and (to_grey_28(image) == 204).all()
 
 
 def test_options_of_the_check_are_those_of_training():
@@ -793,3 +827,80 @@ def test_options_of_the_check_are_those_of_training():
         kinds = [kind.__dataclass_fields__[name].type for kind in (CheckConfig, TrainConfig)]
         assert kinds[0] == kinds[1]
     assert parse(CheckConfig, "", argv=["--json", "--fit", "pad"]).options == CheckConfig(json=True, fit="pad")
+
+
+# --- Whole runs ---------------------------------------------------------------------------------------------------
+
+
+def run(out: Path, data: Path, **others) -> list[str]:
+    from paddle_gan.config.train import TrainConfig
+    from paddle_gan.runs import experiment
+
+    lines: list[str] = []
+    tiny = {"width": 4, "discriminator_width": 4, "batch_size": 8, "image_size": 16, "steps": 2, "recipe": "paper"}
+    tiny |= {"dataset": str(data), "out": str(out), "device": "cpu", "log_every": 1, "evaluate_every": 0}
+    experiment.run(TrainConfig(**tiny | others), lines.append)
+    return lines
+
+
+def test_a_run_on_a_zip_with_alpha_labels_and_held_out_images(tmp_path, own_cache, counted, monkeypatch):
+    from paddle_gan.inference.sampling import generate, read_npz, write_npz, write_pngs
+    from paddle_gan.runs import experiment
+    from paddle_gan.runs.generators import load_generator
+    from paddle_gan.training.log import read_metrics
+
+    monkeypatch.setattr(experiment, "EVALUATION_SAMPLES", 12)
+    names = [f"{number:02d}.png" for number in range(40)]
+    files = {name: encoded(Image.fromarray(noise(number, 20, 24, 4)), "PNG") for number, name in enumerate(names)}
+    data = write_zip(tmp_path / "data.zip", files, prefix="data/")
+    labels = csv(tmp_path, "".join(f"{name},{number % 2 * 9 + 1}\n" for number, name in enumerate(names))).labels
+    options = {"channels": 4, "fit": "pad", "labels": str(labels), "conditional": True, "val_fraction": 0.3}
+    lines = run(tmp_path / "run", data, evaluate_every=2, **options)
+    assert sum(counted.values()) == 40
+    assert "notice: classes by number and name, with their images: 0 1 (20), 1 10 (20)" in lines
+    held_out = next(int(line.split()[1]) for line in lines if "held out" in line)
+    assert any(line.startswith(f"{40 - held_out} images of data.zip in 2 classes, 16x16x4; ") for line in lines)
+    assert read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]["evaluation/frechet_distance"] > 0
+    assert "going on from step 2 of 3" in run(tmp_path / "run", data, steps=3, **options)
+    assert sum(counted.values()) == 40, "the second start decodes nothing"
+    trained = load_generator(tmp_path / "run")
+    batches = list(generate(trained.network, 6, 0, len(trained.classes)))
+    write_pngs(tmp_path / "pngs", batches)
+    write_npz(tmp_path / "samples.npz", 6, batches)
+    np.testing.assert_array_equal(read_npz(tmp_path / "samples.npz"), read_images(tmp_path / "pngs"))
+    assert read_images(tmp_path / "pngs").shape == (6, 16, 16, 4)
+    assert Image.open(next((tmp_path / "run" / "samples").glob("step-*.png"))).mode == "RGB"
+
+
+def test_a_grey_folder_that_holds_its_own_run_is_trained_in_grey(tmp_path):
+    """The run folder is the data folder itself; a resume finds the same images, and no sheets among them."""
+    data = tmp_path / "data"
+    data.mkdir()
+    for number in range(8):
+        Image.fromarray(noise(number, 20, 20)).convert("RGB").save(data / f"{number}.png")
+    first = run(data, data)
+    again = run(data, data, steps=3)
+    assert (data / "samples.gif").exists()
+    for lines in (first, again):
+        assert any(line.startswith("8 images of data, 16x16x1; ") for line in lines)
+    assert not any("not what this run was trained on" in line for line in again)
+    run(tmp_path / "older", data, channels=3)  # before, colour was the default
+    assert any(line.startswith("8 images of data, 16x16x3; ") for line in run(tmp_path / "older", data, steps=3))
+
+
+def test_an_older_run_keeps_the_numbers_of_its_classes(tmp_path, monkeypatch):
+    from conftest import newest_manifest
+
+    from paddle_gan.datasets import labels
+
+    for name in ("1", "2", "10"):
+        many(tmp_path / "data" / name, 4, 0)
+    with monkeypatch.context() as older:
+        older.setattr(labels, "natural", lambda name: name)
+        run(tmp_path / "whole", tmp_path / "data", conditional=True, steps=4)
+        run(tmp_path / "parts", tmp_path / "data", conditional=True, steps=2)
+    lines = run(tmp_path / "parts", tmp_path / "data", conditional=True, steps=4)
+    assert "notice: this run goes on with its own numbers of the classes: 0 1, 1 10, 2 2" in lines
+    manifests = [newest_manifest(tmp_path / name) for name in ("whole", "parts")]
+    assert manifests[0]["classes"] == manifests[1]["classes"] == ["1", "10", "2"]
+    assert manifests[0]["sha256"] == manifests[1]["sha256"]

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 from paddle_gan.config import shared
 from paddle_gan.config.options import option, settle
+from paddle_gan.config.sizes import ImageSize
 
 
 @dataclass(frozen=True)
 class CheckConfig:
     """Options of `tools/check_data.py`; those that training has too mean the same there."""
 
-    image_size: int | None = shared.image_size("data", unset="64")
+    image_size: ImageSize | None = shared.image_size("data", unset="64")
     channels: int | None = shared.channels("data", unset="1 if all images are grey, else 3")
     fit: str = shared.fit("data")
     labels: str | None = shared.labels("data")

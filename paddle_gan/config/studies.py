@@ -22,7 +22,7 @@ class CompareConfig:
 
     dataset: str = shared.dataset("equal for all")
     image_size: ImageSize | None = shared.image_size("equal for all", unset="the network's or the data's")
-    channels: int | None = shared.channels("equal for all", unset="1 for mnist, 3 for a folder")
+    channels: int | None = shared.channels("equal for all", unset="as of a training run")
     data_dir: str | None = shared.data_dir("equal for all")
     download: bool = shared.download("equal for all")
     generator: str | None = shared.generator("equal for all", "the generator, with its partner", unset="the preset's")

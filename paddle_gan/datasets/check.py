@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from paddle_gan.config.sizes import ImageSize
+from paddle_gan.datasets.fitting import Sides
 from paddle_gan.datasets.folder import (
     FolderOptions,
     Opened,
@@ -42,7 +44,7 @@ class Checked:
 
 
 def check_folder(
-    path: Path, size: int | tuple[int, int], channels: int | None, options: FolderOptions, *, with_images: bool
+    path: Path, size: ImageSize | Sides, channels: int | None, options: FolderOptions, *, with_images: bool
 ) -> Checked:
     """Open every image file in a folder or a zip file and say what training would do with it.
 

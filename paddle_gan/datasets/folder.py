@@ -29,6 +29,8 @@ from paddle_gan.errors import DataError
 
 # Share of the files that are skipped without a word from the user if they cannot be read.
 _SKIPPED = 0.01
+# Images that measures need.
+LEAST_HELD_OUT = 6
 
 
 @dataclass(frozen=True)
@@ -163,16 +165,19 @@ def open_folder(
     check_unreadable(opened, options)
     names = [one.name for one in opened.readable]
     labels = labels_of(found, names, options) if labelled else None
-    rows = np.arange(len(names))
+    rows, held = np.arange(len(names)), []
     if labels:
         rows = rows[[name in labels.of_name for name in names]]
     if options.val_fraction:
         kept_back = np.array([_is_held_out(names[row], options) for row in rows], bool)
-        rows = rows[kept_back if held_out else ~kept_back]
-        if not len(rows):
+        count = int(kept_back.sum())
+        if count < LEAST_HELD_OUT or count == len(rows):
             raise DataError(
-                f"--val-fraction {options.val_fraction}: leaves no images to {'measure' if held_out else 'train on'}"
+                f"--val-fraction {options.val_fraction}: holds out {count} of {len(rows)} images; at least "
+                f"{LEAST_HELD_OUT} are needed to measure, and one to train on"
             )
+        held = [f"{count} of {len(rows)} images are held out from training, and the measures compare with them"]
+        rows = rows[kept_back if held_out else ~kept_back]
     chosen = [names[row] for row in rows]
     text = "".join(f"{name}\0{found.entries[name].size}\0" for name in chosen)
     notices = notices_of(found, opened.stored, opened.form, labels)
@@ -182,7 +187,7 @@ def open_folder(
         labels=as_array(labels, chosen) if labels else None,
         classes=labels.classes if labels else (),
         fingerprint=hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest(),
-        notices=tuple(notices),
+        notices=(*notices, *held),
         names=tuple(chosen),
     )
 

@@ -30,7 +30,9 @@ _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", 
 MOST_BYTES = 1 << 30
 # What a training run writes into its folder.
 _RUN_FOLDERS = {"best", "checkpoints", "exported", "samples", "visualdl"}
-_RUN_SHEET, _RUN_NEIGHBOURS = "samples.gif", ".neighbours.png"
+_RUN_SHEET = "samples.gif"
+# What an evaluation writes beside the samples that it measures.
+_NEIGHBOURS = ".neighbours.png"
 # What tells the folder of a study with pictures.
 _OF_A_STUDY = ({"comparison.json", "samples.png"}, {"results.json", "samples.png"})
 
@@ -63,8 +65,8 @@ class LeftOut:
             counts = ", ".join(f"{count} {kind}" for kind, count in sorted(self.not_read.items()))
             heif = "" if reads_heif() or not _HEIF & set(self.not_read) else " (pip install pillow-heif reads HEIC)"
             found.append(
-                f"left out, since these formats are not read: {counts}{heif}; convert them to PNG or JPEG to train on "
-                "them"
+                f"left out, since these formats are not read: {counts}; convert them to PNG or JPEG to train on "
+                f"them{heif}"
             )
         if self.runs:
             found.append(f"left out: the pictures in {self.runs} folder(s) of training runs")
@@ -98,7 +100,8 @@ def in_order(entries: dict[str, Entry]) -> dict[str, Entry]:
 
 def is_image(name: str) -> bool:
     """Whether a file of this name is read as an image."""
-    extension = os.path.splitext(name)[1].lower()
+    _, dot, last = name.rpartition(".")
+    extension = dot + last.lower()
     return extension in EXTENSIONS or (extension in _HEIF and reads_heif())
 
 
@@ -151,7 +154,8 @@ def find_in_folder(folder: Path, run: Path | None = None) -> Found:
                 left_out.runs += 1
                 continue
             for entry in here:
-                if entry.name.startswith(".") or entry.name == "__MACOSX" or (is_run and _is_output(entry.name)):
+                hidden = entry.name.startswith(".") or entry.name == "__MACOSX"
+                if hidden or entry.name.endswith(_NEIGHBOURS) or (is_run and _is_output(entry.name)):
                     continue
                 name = prefix + entry.name
                 if entry.is_dir():
@@ -211,7 +215,7 @@ def _is_run(names: set[str]) -> bool:
 
 def _is_output(name: str) -> bool:
     """Whether a run writes what has this name into its folder."""
-    return name in _RUN_FOLDERS or name == _RUN_SHEET or name.endswith(_RUN_NEIGHBOURS)
+    return name in _RUN_FOLDERS or name == _RUN_SHEET
 
 
 def _refuse_outputs(folder: Path) -> None:

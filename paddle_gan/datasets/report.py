@@ -4,17 +4,18 @@ Not about how the facts come about: see `survey`.
 """
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from paddle_gan.datasets import depth
+from paddle_gan.datasets.duplicates import copies, near_duplicates
 from paddle_gan.datasets.found import Found
 from paddle_gan.datasets.labels import Labels
 from paddle_gan.datasets.store import Form, Stored
-from paddle_gan.datasets.survey import Facts, alike, extremes_of, ranges_of
+from paddle_gan.datasets.survey import Facts, extremes_of, ranges_of
 
 _SHOWN = 5
 _MOST_CLASSES_SHOWN = 20
@@ -22,10 +23,8 @@ _MOST_CLASSES_SHOWN = 20
 _IMBALANCE = 10
 # An image of more pixels takes long to decode.
 _LARGE = 16_000_000
-# Parts of `Facts.look` by which near duplicates are looked for: one of four is equal if at most three bits differ.
-_BANDS = (slice(0, 4), slice(4, 8), slice(8, 12), slice(12, 16))
-# In a larger group of equal bands not every pair is compared.
-_MOST_COMPARED = 200
+# Lines of a report for one kind of thing; JSON has all.
+_MOST_LINES = 50
 
 # The form of the pixels and the facts of an image to whether it is odd in one way, by the name of the way.
 ODDITIES: dict[str, Callable[[Form, Facts], bool]] = {
@@ -36,7 +35,7 @@ ODDITIES: dict[str, Callable[[Form, Facts], bool]] = {
     "deep": lambda form, one: bool(one.kind),
     "enlarged": lambda form, one: _scale(form, one) > 1,
     "large": lambda form, one: one.width * one.height > _LARGE,
-    "wrong_extension": lambda form, one: _is_misnamed(one),
+    "wrong_extension": lambda form, one: one.misnamed,
 }
 # What training does with them; the form says how.
 _TREATMENT: dict[str, Callable[[Form], str]] = {
@@ -67,7 +66,6 @@ def report(found: Found, stored: Stored, form: Form, labels: Labels | None, skip
     facts = stored.facts
     readable = [one for one in facts if not one.problem]
     unreadable = [one for one in facts if one.problem]
-    exact = _groups([(one.digest, one.name) for one in readable])
     return {
         "path": str(found.path),
         "files": len(facts),
@@ -85,10 +83,10 @@ def report(found: Found, stored: Stored, form: Form, labels: Labels | None, skip
         "ranges": {kind: list(chosen) for kind, chosen in ranges_of(facts).items()},
         "grey": sum(one.grey for one in readable),
         **{name: [one.name for one in readable if is_odd(form, one)] for name, is_odd in ODDITIES.items()},
-        "duplicates": exact,
+        "duplicates": copies(readable),
         "near_duplicates": near_duplicates(readable),
         "classes": _class_counts(labels) if labels else {},
-        "notices": list(labels.notices) if labels else [],
+        "notices": [*labels.notices, *_imbalance(labels)] if labels else [],
         "trained_with": {
             "height": form.size[0],
             "width": form.size[1],
@@ -109,11 +107,9 @@ def lines(said: dict[str, Any], form: Form, found: Found, stored: Stored) -> lis
     ]
     if said["unreadable"]:
         result.append(f"{len(said['unreadable'])} of {said['files']} cannot be read:")
-        result += [f"  {shown(one['file'])}: {one['reason']}" for one in said["unreadable"]]
-    for group in said["duplicates"]:
-        result.append(f"the same file: {_named(group)}")
-    for group in said["near_duplicates"]:
-        result.append(f"nearly the same picture: {_named(group)}")
+        result += _first([f"  {shown(one['file'])}: {one['reason']}" for one in said["unreadable"]])
+    result += _first([f"the same file: {_named(group)}" for group in said["duplicates"]])
+    result += _first([f"nearly the same picture: {_named(group)}" for group in said["near_duplicates"]])
     result += said["notices"]
     result.append(
         f"training sees {trained['images']} images of {trained['width']}x{trained['height']}x{trained['channels']} "
@@ -132,11 +128,11 @@ def notices_of(found: Found, stored: Stored, form: Form, labels: Labels | None) 
         kinds = ", ".join(f"{count} {kind}" for kind, count in _counts(one.problem for one in failed).items())
         result.append(f"skipped, since they cannot be read: {_named([one.name for one in failed])} ({kinds})")
     result += oddities(found, stored, form)
-    same = _groups([(one.digest, one.name) for one in stored.facts if not one.problem])
+    same = copies([one for one in stored.facts if not one.problem])
     if same:
         more = f"; and {len(same) - 1} more groups" if len(same) > 1 else ""
-        copies = sum(map(len, same)) - len(same)
-        result.append(f"{copies} images are copies of others, byte by byte: {_named(same[0])}{more}")
+        surplus = sum(map(len, same)) - len(same)
+        result.append(f"{surplus} images are copies of others, byte by byte: {_named(same[0])}{more}")
     if stored.refusal:
         result.append(f"the decoded images are not kept ({stored.refusal}), so each start decodes them again")
     return result
@@ -160,58 +156,20 @@ def summary(facts: Sequence[Facts]) -> str:
     """The counts of a set in one line."""
     readable = [one for one in facts if not one.problem]
     sizes = _sizes(readable)
-    parts = [f"{count} {name}" for name, count in _counts(one.format for one in readable).items()]
-    parts += [" ".join(f"{count} {name}" for name, count in _counts(one.mode for one in readable).items())]
-    parts += [" ".join(f"{count} of {bits} bits" for bits, count in _counts(one.bits for one in readable).items())]
+    parts = [f"{len(facts)} image files"]
+    for title in ("format", "mode", "bits"):
+        counts = _counts(getattr(one, title) for one in readable)
+        parts.append(f"{title} {', '.join(f'{name} ({count})' for name, count in counts.items())}")
     if sizes:
         least, greatest = ("x".join(map(str, sizes[name])) for name in ("smallest", "largest"))
-        parts.append(f"all {least}" if least == greatest else f"{least} to {greatest}")
-    return f"{len(facts)} image files: {', '.join(parts)}"
-
-
-def near_duplicates(facts: Sequence[Facts]) -> list[list[str]]:
-    """Names of pictures that look the same without being the same file, in groups."""
-    first = {one.digest: one for one in reversed(facts)}  # of the same files one is enough
-    leader: dict[str, str] = {}
-
-    def root(name: str) -> str:
-        while leader.get(name, name) != name:
-            name = leader[name]
-        return name
-
-    for band in _BANDS:
-        buckets = defaultdict(list)
-        for one in first.values():
-            buckets[one.look[band]].append(one)
-        for bucket in buckets.values():
-            for place, one in enumerate(bucket):
-                for other in bucket[place + 1 : place + _MOST_COMPARED]:
-                    if root(one.name) != root(other.name) and alike(one.look, other.look):
-                        leader[root(other.name)] = root(one.name)
-    return _groups([(root(one.name), one.name) for one in first.values()])
-
-
-def _groups(pairs: Sequence[tuple[str, str]]) -> list[list[str]]:
-    """Names that have the same key, where several have it, in order."""
-    groups = defaultdict(list)
-    for key, name in pairs:
-        groups[key].append(name)
-    return sorted(sorted(names) for names in groups.values() if len(names) > 1)
+        parts.append(f"all {least} pixels" if least == greatest else f"{least} to {greatest} pixels")
+    return "; ".join(parts)
 
 
 def _scale(form: Form, one: Facts) -> float:
     """How far an image is enlarged in one direction or both; below 1 if it is made smaller."""
-    ratios = (form.size[0] / one.height, form.size[1] / one.width)
-    return min(ratios) if form.fit == "pad" else max(ratios)
-
-
-def _is_misnamed(one: Facts) -> bool:
-    from PIL import Image
-
-    extension = "." + one.name.rsplit(".", 1)[-1].lower()
-    meant = Image.registered_extensions().get(extension)
-    # Several formats share an extension, or are written under the extension of another on purpose.
-    return meant is not None and meant != one.format and {meant, one.format} not in ({"JPEG2000", "JPEG"},)
+    height, width = form.size[0] / one.height, form.size[1] / one.width
+    return min(height, width) if form.fit == "pad" else max(height, width)
 
 
 def _sizes(facts: Sequence[Facts]) -> dict[str, Any]:
@@ -251,6 +209,12 @@ def _imbalance(labels: Labels) -> list[str]:
         return []
     name = min(counts, key=lambda name: counts[name])
     return [f"the largest class has {most} images and the smallest, {name}, {least}: it is seen that rarely"]
+
+
+def _first(lines: list[str]) -> list[str]:
+    """As many lines as a reader takes in."""
+    more = [f"  and {len(lines) - _MOST_LINES} more, which --json lists"] if len(lines) > _MOST_LINES else []
+    return lines[:_MOST_LINES] + more
 
 
 def shown(name: str) -> str:

@@ -4,7 +4,9 @@ The facts do not depend on the size or the colours that the networks take, so th
 Not about what is made of the facts: see `report` and `folder`.
 """
 
+import base64
 import hashlib
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +29,7 @@ _DELAY = 1.0
 _LOOK = (9, 8)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What is to be known of one file.
 
@@ -39,9 +41,10 @@ class Facts:
         format, mode, bits, rotated, frames: see `decode.Picture`.
         height, width: in pixels, the right way up.
         transparent, grey: see `decode`.
+        misnamed: whether the extension is that of another format.
         kind: of the values of a picture of more than 8 bits, see `depth.kind_of`; empty for any other.
         low, high: the least and the greatest of these values.
-        look: hexadecimal digits that are nearly the same for pictures that look the same, see `alike`.
+        look: a small copy, see `duplicates`.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Facts:
     width: int = 0
     transparent: bool = False
     grey: bool = False
+    misnamed: bool = False
     kind: str = ""
     low: float = 0.0
     high: float = 0.0
@@ -128,13 +132,6 @@ def extremes_of(facts: Sequence[Facts]) -> dict[str, list[tuple[float, float]]]:
     return {kind: [(one.low, one.high) for one in facts if one.kind == kind] for kind in kinds}
 
 
-def alike(first: str, second: str) -> bool:
-    """Whether two pictures look the same, by `Facts.look`: brightness and shapes agree, and so do the colours."""
-    one, other = (np.frombuffer(bytes.fromhex(look), np.uint8) for look in (first, second))
-    different = int(np.unpackbits(one[:8] ^ other[:8]).sum())
-    return different <= 3 and bool((abs(one[8:].astype(int) - other[8:]) <= 6).all())
-
-
 def _in_chunks(work: Callable, names: Sequence[str], title: str) -> Iterator[list]:
     """Results of `work` for all names in their order, by threads; only those of one chunk are held at a time."""
     shown = sys.stderr.isatty()
@@ -164,6 +161,7 @@ def _facts(name: str, content: bytes, picture: Picture) -> Facts:
             width=width,
             transparent=decode.is_transparent(picture),
             grey=decode.is_grey(picture),
+            misnamed=_is_misnamed(name, picture.format),
             kind="" if deep is None else depth.kind_of(deep),
             low=0.0 if deep is None else float(deep.min()),
             high=0.0 if deep is None else float(deep.max()),
@@ -171,8 +169,13 @@ def _facts(name: str, content: bytes, picture: Picture) -> Facts:
         )
 
 
+def _is_misnamed(name: str, format: str) -> bool:
+    meant = Image.registered_extensions().get(os.path.splitext(name)[1].lower())
+    return meant not in (None, format)
+
+
 def _look(picture: Picture) -> str:
-    """8 bytes that say where a small grey copy becomes brighter to the right, and the colours of its 2×3 parts."""
+    """A small copy in base64: 8 bytes that say where it becomes brighter to the right, its colours as 8×9 RGB."""
     if picture.image is not None:
         image = decode.over_white(picture.image).convert("RGB")
     else:
@@ -183,5 +186,4 @@ def _look(picture: Picture) -> str:
     small = np.asarray(image.resize(_LOOK, Image.Resampling.BOX, reducing_gap=8.0))
     brightness = small.astype(int).sum(axis=2)
     brighter = np.packbits(brightness[:, 1:] > brightness[:, :-1])
-    colours = small.reshape(2, 4, 3, 3, 3).mean(axis=(1, 3)).astype(np.uint8)
-    return (brighter.tobytes() + colours.tobytes()).hex()
+    return base64.b64encode(brighter.tobytes() + small.tobytes()).decode()

@@ -35,7 +35,7 @@ class Extractor:
         name: for people.
         sha256: of its weights.
         resize: how images are brought to the size that it takes, in words.
-        extract: takes images, uint8 [N, H, W, C] of one or three channels.
+        extract: takes images, uint8 [N, H, W, C] of one, three or four channels.
     """
 
     name: str
@@ -69,7 +69,7 @@ def inception_extractor(path: Path) -> Extractor:
         name="inception-2015-12-05",
         sha256=WEIGHTS_SHA256,
         resize="bilinear to 299x299, as the network itself does it",
-        extract=lambda images: Extracted(network.features(images), None),
+        extract=lambda images: Extracted(network.features(over_white(images)), None),
     )
 
 
@@ -81,7 +81,7 @@ def random_extractor(channels: int) -> Extractor:
     compared with each other for one data set. The value of a single distance says nothing.
 
     Args:
-        channels: of the images, 1 or 3.
+        channels: of the images.
     """
     network = random_convolutions(channels)
 
@@ -97,6 +97,14 @@ def random_extractor(channels: int) -> Extractor:
     return Extractor(name="random convolutions", sha256=network.sha256, resize="none", extract=extract)
 
 
+def over_white(images: np.ndarray) -> np.ndarray:
+    """Images, uint8 [N, H, W, C], of which those with alpha are blended with white: C 1 or 3."""
+    if images.shape[3] != 4:
+        return images
+    alpha = images[..., 3:].astype(np.float32) / 255
+    return (images[..., :3] * alpha + 255 * (1 - alpha)).round().astype(np.uint8)
+
+
 def to_grey_28(images: np.ndarray) -> np.ndarray:
     """Images, uint8 [N, H, W, C], in the form that the classifiers of the package take: uint8 [N, 28, 28].
 
@@ -105,6 +113,7 @@ def to_grey_28(images: np.ndarray) -> np.ndarray:
     Raises:
         DataError: the images are no squares.
     """
+    images = over_white(images)
     _, height, width, channels = images.shape
     if height != width:
         raise DataError(

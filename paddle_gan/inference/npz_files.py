@@ -45,11 +45,12 @@ def read_npz(path: Path) -> np.ndarray:
 
     - [N, C, H, W], [N, H, W] and Fortran order;
     - floats in [0, 1], [-1, 1] or [0, 255], booleans, whole numbers up to 255, and uint16 whose greatest value is in
-      the upper half of its range;
-    - a fourth channel, which is taken for opacity: transparent pixels are blended with white, as in image files.
+      the upper half of its range.
+
+    A fourth channel is opacity, as in image files.
 
     Returns:
-        uint8 [N, H, W, C] with C 1 or 3.
+        uint8 [N, H, W, C] with C 1, 3 or 4.
 
     Raises:
         UsageError: there is no such file.
@@ -60,8 +61,7 @@ def read_npz(path: Path) -> np.ndarray:
     images = _channels_last(_read_array(path))
     if images is None:
         raise DataError(f"{path}: the images are not [N, H, W, C], grey or colour")
-    values = _as_bytes(images, path)
-    return _opaque(values) if values.shape[3] == 4 else np.ascontiguousarray(values)
+    return np.ascontiguousarray(_as_bytes(images, path))
 
 
 def _read_array(path: Path) -> np.ndarray:
@@ -117,9 +117,3 @@ def _as_bytes(images: np.ndarray, path: Path) -> np.ndarray:
             precise = images if images.dtype.itemsize >= 4 and kind == "f" else images.astype(np.float32)
             return ((precise - low) * (_BYTE / (high - low))).round().astype(np.uint8)
     raise DataError(f"{path}: the images have values from {least:.4g} to {greatest:.4g}; scale them to 0 ... 255")
-
-
-def _opaque(images: np.ndarray) -> np.ndarray:
-    """RGBA [N, H, W, 4] blended with white: RGB [N, H, W, 3], uint8."""
-    opacity = images[..., 3:].astype(np.float32) / _BYTE
-    return (images[..., :3] * opacity + _BYTE * (1 - opacity)).round().astype(np.uint8)

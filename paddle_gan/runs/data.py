@@ -5,12 +5,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from paddle_gan.config.paths import RUNS
 from paddle_gan.config.shared import most_unreadable
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.datasets import DATASETS, ImageSet, data_path
 from paddle_gan.datasets.folder import FolderOptions, survey_folder
 from paddle_gan.datasets.image_set import all_alike, in_class_order
 from paddle_gan.errors import CheckpointError
+from paddle_gan.runs.folder import read_config, run_name
 from paddle_gan.runs.resolve import RunOptions
 from paddle_gan.system import parallel
 from paddle_gan.training import checkpoint
@@ -31,12 +33,17 @@ def folder_options(config: TrainConfig) -> FolderOptions:
 def with_channels(given: TrainConfig, config: RunOptions) -> TrainConfig:
     """The options with the channels that the images have, if they are not given: 1 if all images are grey, else 3.
 
+    A run that exists goes on with its own: before, colour was the default.
+
     Args:
         given: as the user wrote them.
         config: the same, filled in.
     """
     if given.channels or given.dataset in DATASETS:
         return given
+    folder = Path(config.out).expanduser() if config.out else RUNS / run_name(config)
+    if (folder / "config.json").exists():
+        return replace(given, channels=read_config(folder).channels)
     options, stored = folder_options(given), given.workers is None
     opened = survey_folder(data_path(given.dataset), config.image_size, None, options, with_pixels=stored)
     return replace(given, channels=opened.stored.channels)

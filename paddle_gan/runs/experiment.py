@@ -88,9 +88,9 @@ def run(given: TrainConfig, say: Say = print) -> Path:
 
 def _run(given: TrainConfig, device: str, say: Say) -> Path:
     given = completed(given)
-    check_before_data(resolve(given, device).config, device)
-    given = with_channels(given, resolve(given, device).config)
-    config, notices = resolve(given, device)
+    without_data = resolve(given, device).config
+    check_before_data(without_data, device)
+    config, notices = resolve(with_channels(given, without_data), device)
     folder = Path(config.out) if config.out else RUNS / run_name(config)
     refuse_other_run(config, folder)
     data = _load(config)

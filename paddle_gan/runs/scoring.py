@@ -17,6 +17,7 @@ from paddle_gan.datasets.folder import DEFAULTS, FolderOptions, read_images
 from paddle_gan.errors import UsageError
 from paddle_gan.evaluation.real_images import real_images
 from paddle_gan.evaluation.score import Baseline, Evaluation, baseline, evaluate, extractor_for
+from paddle_gan.features.extractors import over_white
 from paddle_gan.inference.export import Exported, is_exported
 from paddle_gan.inference.npz_files import read_npz
 from paddle_gan.inference.sampling import generate
@@ -78,7 +79,7 @@ def score(
 
         step("samples")
         samples = _samples(source, config, say)
-        against = _baseline(samples, config, known, step)
+        against = _baseline(samples, config, known, step, say)
         protocol = {
             "dataset": samples.dataset if samples.dataset in DATASETS else Path(samples.dataset).name,
             "image_size": written(*samples.images.shape[1:3]),
@@ -153,9 +154,10 @@ def _of_file(source: Path, config: EvaluateConfig, say: Callable[[str], None]) -
             size = shown(*images.shape[1:])
             raise UsageError(f"{source}: name the images that these samples of {size} imitate with --dataset")
         say("notice: the samples are measured against mnist; --dataset names another set")
+    dataset = config.dataset or "mnist"
     return Samples(
-        images=images,
-        dataset=config.dataset or "mnist",
+        images=over_white(images) if dataset in DATASETS else images,  # these have no transparency
+        dataset=dataset,
         data_dir=config.data_dir,
         weights="of a file",
         subject={"name": source.name, "sha256": hashlib.sha256(images.tobytes()).hexdigest()},
@@ -168,7 +170,13 @@ def _unusual(folder: FolderOptions) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value != getattr(DEFAULTS, name)}
 
 
-def _baseline(samples: Samples, config: EvaluateConfig, known: Baselines, step: Callable[[str], None]) -> Baseline:
+def _baseline(
+    samples: Samples,
+    config: EvaluateConfig,
+    known: Baselines,
+    step: Callable[[str], None],
+    say: Callable[[str], None],
+) -> Baseline:
     _, height, width, channels = samples.images.shape
     size = written(height, width)
     dataset, data_dir = samples.dataset, samples.data_dir
@@ -180,6 +188,8 @@ def _baseline(samples: Samples, config: EvaluateConfig, known: Baselines, step: 
             for load in (load_dataset, load_held_out)
         )
         assert training is not None, "only a held-out set may be missing"
+        for notice in training.notices:
+            say(f"notice: {notice}")
         real = real_images(training, held_out, count=config.num, seed=config.seed)
         known[key] = baseline(real, extractor_for(dataset, size, channels, config.inception), step)
     return known[key]

@@ -93,9 +93,10 @@ def touch(path: Path) -> None:
 
 def _limit() -> float:
     try:
-        return float(os.environ[LIMIT]) * 2**30
+        given = float(os.environ[LIMIT])
     except (KeyError, ValueError):
-        return _DEFAULT_GIB * 2**30
+        given = _DEFAULT_GIB
+    return (given if given >= 0 else _DEFAULT_GIB) * 2**30
 
 
 def _candidates() -> Iterator[Path]:
