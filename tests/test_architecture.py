@@ -20,7 +20,7 @@ ROOMS = {
     "computation contraction differentiable kernels compiled precision environment",
     "networks": "sizes layers spectral packing blocks generators mixture style discriminators residual",
     "features": "classifier inception extractors clusters",
-    "objectives": "losses optimizers penalties objective",
+    "objectives": "losses optimizers penalties path_length objective",
     "inference": "images sampling folding export",
     "training": "pickle_operations pdparams weights task update batch_parts state loop "
     "log callbacks visualdl progress checkpoint diagnosis noise_to_image schedule",

@@ -179,12 +179,21 @@ class StyleGenerator(nn.Layer):
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         w = self.mapping(latents, labels)
-        styles = [w] * len(self.synthesis.layers)
+        styles = [w] * self.layers
         if self.training:
             if not self.synthesis.constant.stop_gradient:  # a frozen network stays as it is
                 with paddle.no_grad():
                     self.average_style.lerp_(w.mean(0), paddle.full([], 1 - _AVERAGE_MOMENTUM))
             styles = self._mixed(styles, labels)
+        return self.draw(styles)
+
+    @property
+    def layers(self) -> int:
+        """Number of layers that take a style, from the smallest size to the full one."""
+        return len(self.synthesis.layers)
+
+    def draw(self, styles: list[Tensor]) -> Tensor:
+        """The images of the styles of all layers, each [N, latent_dim]."""
         return F.tanh(cropped(self.synthesis(styles), self.image_size))
 
     def _mixed(self, styles: list[Tensor], labels: Tensor | None) -> list[Tensor]:

@@ -24,6 +24,7 @@ from paddle_gan.networks.spectral import normalise_spectrally
 from paddle_gan.objectives import OBJECTIVES, r1_penalty
 from paddle_gan.objectives.objective import Objective, with_penalty_weight
 from paddle_gan.objectives.optimizers import OPTIMIZERS
+from paddle_gan.objectives.path_length import PathLength
 from paddle_gan.runs.resolve import RunOptions
 from paddle_gan.system.randomness import seeded
 from paddle_gan.training.noise_to_image import NoiseToImage, assemble
@@ -57,6 +58,7 @@ def build(config: RunOptions, classes: int, shares: np.ndarray | None = None) ->
             precision=precision_of(config, paddle.get_device()),
             accumulate=config.accumulate,
             lecam=config.lecam,
+            path_length=PathLength(config.path_length, config.path_length_every) if config.path_length else None,
         )
 
 

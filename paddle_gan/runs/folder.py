@@ -51,9 +51,18 @@ _FREE = {
 _BEFORE = {"recipe": "paper", "clusters": 0, "r1": 0.0, "penalty_every": 1, "schedule": "constant"}
 
 
+# Options that runs of older versions do not have, with the values at which they change nothing: a run has the name that
+# it had before there was the option.
+_LATER = {"path_length": 0.0, "path_length_every": 4}
+
+
 def identity(config: TrainConfig) -> dict[str, Any]:
     """The options that the numbers of a run depend on."""
-    return {name: value for name, value in asdict(config).items() if name not in _FREE}
+    return {
+        name: value
+        for name, value in asdict(config).items()
+        if name not in _FREE and not (name in _LATER and value == _LATER[name])
+    }
 
 
 def run_name(config: TrainConfig) -> str:
@@ -105,7 +114,11 @@ def refuse_other_run(config: TrainConfig, folder: Path) -> None:
         return
     # A data folder may have moved since.
     mine, theirs = (identity(replace(c, dataset=Path(c.dataset).name)) for c in (config, read_config(folder)))
-    different = [f"{name} {theirs[name]} -> {mine[name]}" for name in mine if theirs[name] != mine[name]]
+    different = [
+        f"{name} {theirs.get(name)} -> {mine.get(name)}"
+        for name in {**mine, **theirs}
+        if theirs.get(name) != mine.get(name)
+    ]
     if different:
         raise UsageError(f"{folder} holds another run ({', '.join(different)}); name another folder with --out")
 

@@ -6,6 +6,7 @@ One round is `objective.discriminator_steps` discriminator steps, each on its ow
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import cast
 
 import numpy as np
 import paddle
@@ -18,8 +19,10 @@ from paddle_gan.backend.precision import Precision
 from paddle_gan.inference.images import grid, grid_columns
 from paddle_gan.inference.sampling import generate
 from paddle_gan.networks.mixture import Mixture
+from paddle_gan.networks.style import StyleGenerator
 from paddle_gan.objectives.losses.lecam import lecam_regulariser
 from paddle_gan.objectives.objective import Objective
+from paddle_gan.objectives.path_length import PathLength, path_lengths, update_mean_length
 from paddle_gan.objectives.penalties import Role, StepBatch
 from paddle_gan.system import parallel
 from paddle_gan.system.randomness import seeded
@@ -51,9 +54,10 @@ class NoiseToImage:
         lecam: weight of LeCam regularisation, 0 for none.
         best_share: share of the generated images of a batch, those with the largest logits, that the generator learns
             from.
+        path_length: regularisation of a style generator, or None.
         step: rounds played.
         buffers: `shares`, P(cluster | class), float32 [C, K], if both networks take clusters as labels; `anchors` [2]
-            of LeCam.
+            of LeCam; `path_length` [1], the moving average of the lengths.
     """
 
     generator: Player
@@ -64,6 +68,7 @@ class NoiseToImage:
     accumulate: int = 1
     lecam: float = 0.0
     best_share: float = 1.0
+    path_length: PathLength | None = None
     step: int = 0
     buffers: dict[str, Tensor] = field(default_factory=dict)
 
@@ -114,6 +119,7 @@ def assemble(
     precision: Precision | None = None,
     accumulate: int = 1,
     lecam: float = 0.0,
+    path_length: PathLength | None = None,
 ) -> NoiseToImage:
     """A task at step 0. Weights are drawn from Paddle's generator as it stands, in the order of the arguments.
 
@@ -128,11 +134,14 @@ def assemble(
         precision: float32 if None.
         accumulate: parts of a batch.
         lecam: weight of LeCam regularisation.
+        path_length: regularisation of the generator, which is a `StyleGenerator` then.
     """
     precision = precision or Precision()
     buffers = {} if shares is None else {"shares": paddle.to_tensor(shares, "float32")}
     if lecam:
         buffers["anchors"] = paddle.zeros([2])
+    if path_length:
+        buffers["path_length"] = paddle.zeros([1])
     with unique_name.guard():  # names of parameters do not depend on what was made before
         generator, average, discriminator = make_generator(), make_generator(), make_discriminator()
         return NoiseToImage(
@@ -143,6 +152,7 @@ def assemble(
             precision=precision,
             accumulate=accumulate,
             lecam=lecam,
+            path_length=path_length,
             buffers=buffers,
         )
 
@@ -213,6 +223,8 @@ def generator_step(
         loss_of = partial(generator_loss, task)
         scalars = add_gradients_of_parts(task, "generator", loss_of, labels=labels, latents=latents, real=real)
         scalars |= apply_gradients({"generator": player}, measure)
+    if "path_length" in scalars:
+        update_mean_length(task.buffers["path_length"], scalars["path_length"])
     update_average(player, task.step)
     return scalars
 
@@ -254,8 +266,23 @@ def generator_loss(
     else:
         loss = objective.generator_loss(best(fake_logits, task.best_share))
     scalars = {"loss/generator": loss}
+    if task.path_length and task.step % task.path_length.every == 0:
+        loss = loss + path_length_penalty(task, task.path_length, labels, latents, scalars)
     batch = StepBatch(real=None, fake=fake, latents=latents, labels=labels)
     return add_penalties(objective, Role.GENERATOR, network, batch, task.step, loss, scalars), scalars
+
+
+def path_length_penalty(
+    task: NoiseToImage, path: PathLength, labels: Tensor | None, latents: Tensor, scalars: dict[str, Tensor]
+) -> Tensor:
+    """The penalty on path lengths in a step in which it is due, as it is added to the loss.
+
+    Their mean goes into `scalars` as "path_length", and the penalty, with its weight, as "loss/path_length".
+    """
+    lengths = path_lengths(cast(StyleGenerator, task.generator.network), latents, labels)
+    value = path.weight * (lengths - task.buffers["path_length"]).square().mean()
+    scalars["path_length"], scalars["loss/path_length"] = lengths.mean(), value
+    return value * path.every  # it also stands for the steps in which it is left out
 
 
 def draw_latents(task: NoiseToImage, count: int) -> Tensor:
