@@ -97,8 +97,8 @@ class ResidualGenerator(nn.Layer):
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         x = self.blocks[0](self.project(with_labels(latents, labels, self.classes)).reshape(self.shape))
-        for transition, block in zip(self.transitions, self.blocks[1:], strict=True):
-            x = block(doubled(transition(x)))  # up-sampling after the 1x1 convolution is the same for less
+        for i, transition in enumerate(self.transitions, 1):  # an export cannot follow zip(..., strict=True)
+            x = self.blocks[i](doubled(transition(x)))  # up-sampling after the 1x1 convolution is the same for less
         return F.tanh(cropped(self.to_image(x), self.image_size))
 
 
