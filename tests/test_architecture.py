@@ -21,14 +21,14 @@ ROOMS = {
     "networks": "sizes layers spectral packing blocks generators mixture style discriminators residual",
     "features": "classifier inception extractors clusters",
     "objectives": "losses optimizers penalties path_length objective",
-    "inference": "images sampling folding export",
+    "inference": "images animations sampling steering walks folding export",
     "training": "pickle_operations pdparams weights task update batch_parts state loop "
     "log callbacks visualdl progress checkpoint diagnosis noise_to_image schedule",
     "evaluation": "real_images records score",
-    "runs": "recipes resolve building folder generators clusters session experiment scoring board",
+    "runs": "recipes resolve building folder generators clusters session experiment scoring nearest board",
     "studies": "points stacked modes comparison report theory theory_figure",
     "bench": "machine processes counting cases tables workers",
-    "commands": "command train sample evaluate export board compare modes bench theory train_classifier",
+    "commands": "command train sample walk evaluate export board compare modes bench theory train_classifier",
     "__main__": "",
 }
 RANK = {

@@ -19,8 +19,9 @@ from paddle_gan.commands.sample import SAMPLE
 from paddle_gan.commands.theory import THEORY
 from paddle_gan.commands.train import TRAIN
 from paddle_gan.commands.train_classifier import TRAIN_CLASSIFIER
+from paddle_gan.commands.walk import WALK
 
-_ALL = (TRAIN, SAMPLE, EVALUATE, EXPORT, BOARD, COMPARE, MODES, BENCH, THEORY, TRAIN_CLASSIFIER)
+_ALL = (TRAIN, SAMPLE, WALK, EVALUATE, EXPORT, BOARD, COMPARE, MODES, BENCH, THEORY, TRAIN_CLASSIFIER)
 COMMANDS: dict[str, Command] = {command.name: command for command in _ALL}
 PROGRAM = "paddle-gan"
 

@@ -52,14 +52,17 @@ class Mapping(nn.Layer):
         x = _unit_mean_square(latents)
         if self.embedding is not None:
             assert labels is not None, "a generator that was made with classes needs labels"
-            x = paddle.concat([x, _unit_mean_square(self.embedding(labels))], axis=1)
+            shares = labels.ndim == 2  # of the classes
+            embedded = paddle.matmul(labels, self.embedding.weight) if shares else self.embedding(labels)
+            x = paddle.concat([x, _unit_mean_square(embedded)], axis=1)
         for layer in self.layers:
             x = self.activation(layer(x))
         return x
 
 
 def _unit_mean_square(x: Tensor) -> Tensor:
-    return x * paddle.rsqrt(x.square().sum(1, keepdim=True) / x.shape[1] + 1e-8)
+    # Not x.square(): after a slice, in an exported program with oneDNN, that overwrites x itself (Paddle 3.3.1).
+    return x * paddle.rsqrt((x * x).sum(1, keepdim=True) / x.shape[1] + 1e-8)
 
 
 class ModulatedConv2D(nn.Layer):
