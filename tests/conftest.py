@@ -40,6 +40,13 @@ def command_line(tool: str, *arguments: object, **options: object) -> subprocess
     )
 
 
+def command_here(tool: str, *arguments: object) -> None:
+    """Run a command in this process; its errors are raised."""
+    from paddle_gan.commands import COMMANDS
+
+    COMMANDS[tool].run(COMMANDS[tool].parse([str(argument) for argument in arguments]))
+
+
 def train(out: Path, *arguments: object, expect: int = 0) -> subprocess.CompletedProcess:
     """Run a tiny training into `out`."""
     done = command_line("train", "--out", out, *TINY, *arguments)

@@ -22,19 +22,19 @@ ROOMS = {
     "networks": "sizes layers instance_norm spectral freezing packing blocks generators mixture style "
     "discriminators residual translation",
     "features": "classifier maps inception extractors clusters",
-    "objectives": "losses optimizers penalties objective reconstruction contrastive",
-    "inference": "images contact_sheet sampling npz_files translation folding programs export truncation "
-    "onnx_graph onnx_file web_runtime web_page",
+    "objectives": "losses optimizers penalties path_length objective reconstruction contrastive",
+    "inference": "images animations contact_sheet sampling npz_files translation truncation steering walks "
+    "folding programs export onnx_graph onnx_file web_runtime web_page",
     "training": "pickle_operations pdparams weights transfer task update batch_parts state loop "
     "log callbacks visualdl progress checkpoint diagnosis augmentation noise_to_image schedule "
     "adversary paired unpaired contrast",
     "evaluation": "real_images records score monitoring translations",
     "runs": "augmentation recipes resolve building folder generators card shipping clusters branch starting session "
     "data execution experiment scoring translation_options translation_data translation_building translation "
-    "translators translation_scoring curves run overview board",
+    "translators translation_scoring nearest curves run overview board",
     "studies": "points stacked modes comparison report theory theory_figure",
     "bench": "machine processes counting cases tables workers",
-    "commands": "command outputs check_data train translate sample evaluate export board runs compare modes "
+    "commands": "command outputs check_data train translate sample walk evaluate export board runs compare modes "
     "bench theory train_classifier",
     "__main__": "",
 }

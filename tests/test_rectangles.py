@@ -6,10 +6,9 @@ import math
 import numpy as np
 import paddle
 import pytest
-from conftest import TINY
+from conftest import TINY, command_here
 from PIL import Image
 
-from paddle_gan.commands import COMMANDS
 from paddle_gan.config.sizes import read_size, sides, written
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.datasets.folder import load_folder, read_images
@@ -115,11 +114,6 @@ def test_a_sheet_has_images_of_their_own_proportions():
     assert (sheet[2:66, 2:162] == 9).all() and (sheet[:, 162:164] == 128).all()
 
 
-def command(name: str, *arguments: object) -> None:
-    """A command in this process."""
-    COMMANDS[name].run(COMMANDS[name].parse([str(argument) for argument in arguments]))
-
-
 def test_a_run_on_wide_pictures_through_the_commands(tmp_path, capsys):
     pictures, run = tmp_path / "pictures", tmp_path / "run"
     pictures.mkdir()
@@ -127,20 +121,20 @@ def test_a_run_on_wide_pictures_through_the_commands(tmp_path, capsys):
     for i in range(24):
         Image.fromarray(random.integers(0, 256, (30, 44, 3), np.uint8)).save(pictures / f"{i}.png")
     options = ("--dataset", pictures, "--image-size", "32x20", "--clusters", 2, "--loss", "wgan-gp", *TINY)
-    command("train", "--out", run, *options, "--steps", 2, "--log-every", 1, "--evaluate-every", 0)
+    command_here("train", "--out", run, *options, "--steps", 2, "--log-every", 1, "--evaluate-every", 0)
     assert "24 images of pictures in 2 clusters, 32x20x3; " in capsys.readouterr().out
     assert json.loads((run / "config.json").read_text())["image_size"] == "32x20"
-    command("train", "--resume", run, "--steps", 3)
+    command_here("train", "--resume", run, "--steps", 3)
     assert identity(read_config(run))["image_size"] == "32x20"
-    command("sample", run, "--num", 14, "--npz", tmp_path / "s.npz", "--png-dir", tmp_path / "s")
+    command_here("sample", run, "--num", 14, "--npz", tmp_path / "s.npz", "--png-dir", tmp_path / "s")
     samples = read_npz(tmp_path / "s.npz")
     assert samples.shape == (14, 20, 32, 3)
     np.testing.assert_array_equal(read_images(tmp_path / "s"), samples)
-    command("export", run)
+    command_here("export", run)
     assert json.loads((run / "exported" / "manifest.json").read_text())["image_size"] == "32x20"
     for source in (run, run / "exported", tmp_path / "s.npz", tmp_path / "s"):
         out = tmp_path / f"{source.name}.json"
-        command("evaluate", source, "--num", 14, "--dataset", pictures, "--out", out)
+        command_here("evaluate", source, "--num", 14, "--dataset", pictures, "--out", out)
         assert json.loads(out.read_text())["protocol"]["image_size"] == "32x20"
 
 

@@ -1,15 +1,24 @@
-"""The style generator and the residual discriminator, against explicit forms; runs with them."""
+"""The style generator with path lengths, and the residual networks, against explicit forms; runs with them."""
 
 import numpy as np
 import paddle
 import paddle.nn.functional as F
 import pytest
 from conftest import command_line, train
+from safetensors.numpy import load_file
+from states import tiny_task
+from test_objectives import check_along_a_direction
 
+from paddle_gan.config.train import TrainConfig
+from paddle_gan.errors import UsageError
 from paddle_gan.networks import DISCRIMINATORS
-from paddle_gan.networks.residual import ResidualBlock
-from paddle_gan.networks.sizes import doubled
+from paddle_gan.networks.residual import BottleneckBlock, ResidualBlock, ResidualGenerator
+from paddle_gan.networks.sizes import cropped, doubled
 from paddle_gan.networks.style import ModulatedConv2D, SlowLinear, StyleGenerator
+from paddle_gan.objectives.path_length import path_lengths, update_mean_length
+from paddle_gan.runs.folder import identity, run_name
+from paddle_gan.runs.resolve import resolve
+from paddle_gan.training import noise_to_image
 from paddle_gan.training.update import frozen
 
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
@@ -109,15 +118,116 @@ def test_the_residual_discriminator_sees_differences_unless_told_otherwise():
     assert not make(28, 1, width=4).samples_apart and make(28, 1, width=4, minibatch_deviation=False).samples_apart
 
 
+class LinearStyles:
+    """Two layers that each add their map of the style to the image; the style is the latent itself."""
+
+    layers = 2
+
+    def __init__(self, maps):
+        self.maps = maps
+
+    def mapping(self, latents, labels):
+        style = latents * 1
+        style.stop_gradient = False
+        return style
+
+    def draw(self, styles):
+        return paddle.add_n([paddle.matmul(style, one) for style, one in zip(styles, self.maps, strict=True)])
+
+
+def test_path_lengths_are_those_of_the_sum_of_all_layers_jacobians():
+    """For G(w) = w (A + B) with P values: E ‖J_wᵀ y‖² / P = ‖A + B‖² / P."""
+    a, b = np.random.default_rng(0).normal(size=(2, 5, 12))
+    paddle.seed(0)
+    generator = LinearStyles([paddle.to_tensor(a), paddle.to_tensor(b)])
+    lengths = path_lengths(generator, paddle.randn([20_000, 5], "float64"), None)  # type: ignore[arg-type]
+    assert lengths.square().mean().item() == pytest.approx(((a + b) ** 2).sum() / 12, rel=0.03)
+
+
+def test_the_second_gradient_of_path_lengths_agrees_with_finite_differences():
+    """In float64, for parameters of every kind, those of the mapping included."""
+    paddle.seed(0)
+    generator = StyleGenerator(16, 1, latent_dim=6, width=4, classes=3)
+    generator.to(dtype="float64")
+    generator.eval()  # constant noise
+    for layer in generator.synthesis.layers:
+        layer.strength.set_value(paddle.ones([1], "float64"))
+    latents, labels = paddle.randn([3, 6], "float64"), paddle.to_tensor([0, 1, 2])
+    random = np.random.default_rng(0)
+
+    def value():
+        paddle.seed(1)  # the same directions
+        return (path_lengths(generator, latents, labels) - 0.3).square().mean()
+
+    value().backward()
+    mapping, synthesis = generator.mapping.parameters(), generator.synthesis.parameters()
+    for parameter in [*mapping[:2], *synthesis[:1], *synthesis[6:11], *synthesis[-3:]]:  # one styled layer, one image
+        check_along_a_direction(parameter, lambda: value().item(), random)
+
+
+def test_the_mean_length_moves_by_a_hundredth():
+    mean = paddle.to_tensor([2.0])
+    update_mean_length(mean, paddle.to_tensor(5.0))
+    assert mean.item() == pytest.approx(2.03)
+
+
+def test_path_lengths_are_regularised_lazily_towards_their_mean(monkeypatch):
+    """The loss that is logged is W E[(length − a)²], at every second step, and a follows."""
+    monkeypatch.setattr(noise_to_image, "path_lengths", lambda generator, latents, labels: paddle.to_tensor([1.0, 4.0]))
+    task = tiny_task(generator="style", path_length=2.0, path_length_every=2, image_size=16)
+    batches = lambda number: (paddle.zeros([2, 1, 16, 16]), None)  # noqa: E731
+    logged = [task.round(batches, seed=0) for _ in range(3)]
+    assert "loss/path_length" not in logged[1]
+    values = [logged[i]["loss/path_length"].item() for i in (0, 2)]
+    a = 0.01 * 2.5
+    assert values == pytest.approx([2 * (1 + 16) / 2, 2 * ((1 - a) ** 2 + (4 - a) ** 2) / 2])
+    assert task.buffers["path_length"].item() == pytest.approx(a + 0.01 * (2.5 - a))
+
+
+def test_path_length_needs_styles_and_changes_no_other_run():
+    with pytest.raises(UsageError, match="--path-length with the pixelshuffle generator: it has no styles"):
+        resolve(TrainConfig(path_length=2.0), "cpu")
+    plain, regularised = (resolve(TrainConfig(generator="style", path_length=w), "cpu").config for w in (0.0, 2.0))
+    assert "path_length" not in identity(plain) and identity(regularised)["path_length"] == 2
+    assert run_name(plain) != run_name(regularised)
+
+
+def test_the_residual_generator_starts_as_its_linear_maps():
+    """With fix-up each block is the identity; the image has 0.3 of the latents' deviation, up to tanh."""
+    paddle.seed(0)
+    generator = ResidualGenerator("20x12", 1, width=8)
+    latents = paddle.randn([64, 64])
+    x = generator.project(latents).reshape(generator.shape)
+    for transition in generator.transitions:
+        x = doubled(transition(x))
+    expected = F.tanh(cropped(generator.to_image(x), "20x12"))
+    np.testing.assert_allclose(generator(latents).numpy(), expected.numpy(), **TOLERANCE)
+    assert paddle.atanh(expected).square().mean().sqrt().item() == pytest.approx(0.3, rel=0.35)
+    first = generator.blocks[0].first.conv.weight
+    assert first.square().mean().sqrt().item() == pytest.approx((2 / 1.04 / first.shape[1]) ** 0.5 * 3**-0.25, rel=0.1)
+
+
+def test_a_bottleneck_block_is_the_sum_of_its_two_paths():
+    block = BottleneckBlock(4, blocks=2)
+    x = paddle.randn([2, 4, 5, 6])
+    expected = x.numpy() + block.last(block.second(block.first(x))).numpy()
+    np.testing.assert_allclose(block(x).numpy(), expected, **TOLERANCE)
+    assert np.abs(block(x).numpy() - x.numpy()).max() > 0  # Paddle's initialisation, before `initialise`
+    block.initialise()
+    np.testing.assert_array_equal(block(x).numpy(), x.numpy())
+
+
 @pytest.mark.parametrize("labels", [[], ["--conditional"]], ids=["unconditional", "conditional"])
 def test_a_run_with_styles_resumes_exports_and_samples(tmp_path, labels):
-    options = ["--generator", "style", *labels, "--clusters", 0, "--evaluate-every", 0]
+    path = ["--path-length", 2, "--path-length-every", 2]
+    options = ["--generator", "style", *labels, *path, "--clusters", 0, "--evaluate-every", 0]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     train(whole, *options, "--steps", 3)
     train(parts, *options, "--steps", 2)
     assert command_line("train", "--resume", parts, "--steps", 3).returncode == 0
     states = [run / "checkpoints" / "step-00000003" / "state.safetensors" for run in (whole, parts)]
     assert states[0].read_bytes() == states[1].read_bytes()
+    assert load_file(states[0])["buffers/path_length"][0] > 0
     done = command_line("export", whole)
     assert done.returncode == 0, done.stderr
     for source, out in ((whole, "a.npz"), (whole / "exported", "b.npz")):

@@ -22,12 +22,14 @@ from paddle_gan.commands.theory import THEORY
 from paddle_gan.commands.train import TRAIN
 from paddle_gan.commands.train_classifier import TRAIN_CLASSIFIER
 from paddle_gan.commands.translate import TRANSLATE
+from paddle_gan.commands.walk import WALK
 
 _ALL = (
     TRAIN,
     TRANSLATE,
     CHECK_DATA,
     SAMPLE,
+    WALK,
     EVALUATE,
     EXPORT,
     BOARD,

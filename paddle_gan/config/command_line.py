@@ -143,7 +143,7 @@ def _help(field: Field) -> str:
         help += f": {' '.join(shown)}"
     if aliases:
         help += f" (also {' '.join(aliases)})"
-    default = " ".join(field.default) if isinstance(field.default, tuple) else field.default
+    default = " ".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
     if field.metadata["unset"] or default not in (None, False):
         help += f" (default: {field.metadata['unset'] or default})"
     return help.replace("%", "%%")  # argparse fills in what follows a percent sign
@@ -153,6 +153,8 @@ def _kind(field: Field) -> tuple[type, bool]:
     """The type of an option's value, or of each of its values, and whether it takes several."""
     if field.metadata["read"]:  # it takes the text
         return str, False
+    if field.type == tuple[int, ...]:
+        return int, True
     for kind in (bool, int, float, str):
         if field.type in (kind, kind | None):
             return kind, False
@@ -206,7 +208,11 @@ def _converted(field: Field, value: Any) -> Any:
     """
     kind, several = _kind(field)
     if several:
-        return tuple(value) if isinstance(value, list) else (value,)
+        return tuple(_of_kind(kind, one) for one in (value if isinstance(value, list) else [value]))
+    return _of_kind(kind, value)
+
+
+def _of_kind(kind: type, value: Any) -> Any:
     if not isinstance(value, str) or kind is str:
         return value
     if kind is bool:

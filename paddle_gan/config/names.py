@@ -24,7 +24,7 @@ OBJECTIVES = (
 )
 LOSS_ALIASES = {"bce": "gan", "mse": "lsgan", "wgan_gp": "wgan-gp", "r3gan": "rpgan-r1-r2"}
 
-GENERATORS = ("pixelshuffle", "upsample", "dcgan", "style", "tutorial", "mlp", "mlp-plain", "mlp-shallow")
+GENERATORS = ("pixelshuffle", "upsample", "dcgan", "residual", "style", "tutorial", "mlp", "mlp-plain", "mlp-shallow")
 GENERATOR_ALIASES = {"writeup": "tutorial"}
 DISCRIMINATORS = ("strided", "residual", "tutorial", "mlp", "mlp-shallow")
 DISCRIMINATOR_ALIASES = {"writeup": "tutorial"}

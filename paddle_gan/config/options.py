@@ -25,6 +25,7 @@ _KINDS = {
     float: "must be a finite number",
     str: "must be a string",
     tuple[str, ...]: "must be a list of strings",
+    tuple[int, ...]: "must be whole numbers",
 }
 
 
@@ -134,7 +135,7 @@ def settle(config: Any) -> None:
         own = tuple(aliases.get(one, one) for one in given) if isinstance(given, tuple) else aliases.get(given, given)
         if isinstance(own, str):
             own = at_home(own)
-        if isinstance(own, tuple) and len(set(own)) < len(own):
+        if isinstance(own, tuple) and item.metadata["choices"] and len(set(own)) < len(own):
             raise UsageError(f"{flag(item.name)} {' '.join(given)}: the same twice")
         object.__setattr__(config, item.name, own)  # the dataclass is frozen for everyone else
 
@@ -177,8 +178,8 @@ def _listed(metadata: Mapping[str, Any]) -> str:
 def _is(value: Any, kind: Any) -> bool:
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         return -sys.float_info.max <= value <= sys.float_info.max
-    if kind == tuple[str, ...]:
-        return isinstance(value, tuple) and all(_is(one, str) for one in value)
+    if kind in (tuple[str, ...], tuple[int, ...]):
+        return isinstance(value, tuple) and all(_is(one, get_args(kind)[0]) for one in value)
     if kind is str and isinstance(value, str):
         try:
             return b"\0" not in os.fsencode(value)  # no path and no name has one

@@ -1,6 +1,7 @@
-"""The options of the commands that use a finished run: sample, export, evaluate, board, runs."""
+"""The options of the commands that use a finished run: sample, walk, export, evaluate, board, runs."""
 
 import ipaddress
+import re
 from dataclasses import dataclass
 
 from paddle_gan.config import names, shared
@@ -15,6 +16,13 @@ class SampleConfig:
     num: int = option(64, "what", "number of samples", more_than=0)
     label: int | None = option(None, "what", "the class of all samples; conditional runs only")
     seed: int = shared.seed("what", "of the noise")
+    truncation: float = shared.truncation("what")
+    mix_from: int | None = option(
+        None, "what", "a seed, whose first sample gives its styles to all; --generator style only", at_least=0
+    )
+    mix_layers: str | None = option(
+        None, "what", "layers with these styles: 0 (coarse) to the last (fine), as 0-3 or 2", unset="0-3"
+    )
     raw: bool = shared.raw("what")
     best: bool = shared.best("what")
     weights: str | None = shared.weights("what")
@@ -22,6 +30,41 @@ class SampleConfig:
     npz: str | None = option(None, "where", "write uint8 images [N,H,W,C] (and labels) to this .npz file")
     png_dir: str | None = option(None, "where", "write one PNG for each sample to this folder")
     grid: str | None = option(None, "where", "write all samples as one sheet to this .png file")
+    nearest: bool = option(
+        False, "where", "show in the sheet, beside each sample, the training image with the nearest features"
+    )
+
+    def __post_init__(self) -> None:
+        settle(self)
+        _refuse_two_weights(self)
+        if self.nearest and not self.grid:
+            raise UsageError("--nearest is shown in the sheet of --grid FILE")
+        if self.mix_layers is not None:
+            if self.mix_from is None:
+                raise UsageError("--mix-layers: name the seed that the styles come from with --mix-from")
+            layer_range(self.mix_layers)
+
+
+@dataclass(frozen=True)
+class WalkConfig:
+    """Options of `tools/walk.py`."""
+
+    between: tuple[int, ...] = option(
+        (0, 1, 2, 3, 4), "what", "seeds of the keyframes, each a sample of tools/sample.py --seed", at_least=0
+    )
+    labels: tuple[int, ...] = option(
+        (), "what", "classes of the keyframes; conditional runs only", unset="those of the samples", at_least=0
+    )
+    num: int = option(1, "what", "walks side by side, from sample 0, 1, ... of each seed", more_than=0, at_most=250)
+    frames: int = option(24, "what", "frames from one keyframe to the next", more_than=0, at_most=1000)
+    open: bool = option(False, "what", "end with the last keyframe instead of going back to the first")
+    truncation: float = shared.truncation("what")
+    raw: bool = shared.raw("what")
+    best: bool = shared.best("what")
+    weights: str | None = shared.weights("what")
+    device: str = shared.device("what")
+    out: str | None = option(None, "where", "file to write, .gif, .apng or .mp4", unset="walk.gif in the run")
+    fps: int = option(24, "where", "frames in a second", more_than=0, at_most=60)
 
     def __post_init__(self) -> None:
         settle(self)
@@ -121,6 +164,19 @@ class RunsConfig:
             raise UsageError("--yes without --remove: there is no question to answer")
 
 
-def _refuse_two_weights(config: SampleConfig | ExportConfig) -> None:
+def _refuse_two_weights(config: SampleConfig | WalkConfig | ExportConfig) -> None:
     if config.weights and (config.raw or config.best):
         raise UsageError("--weights names a file; --raw and --best choose among the weights of the run")
+
+
+def layer_range(text: str) -> range:
+    """The layers that "2" or "0-3" names, both ends included.
+
+    Raises:
+        UsageError: it names none.
+    """
+    found = re.fullmatch(r"([0-9]{1,3})(?:-([0-9]{1,3}))?", text)
+    layers = range(int(found[1]), int(found[2] or found[1]) + 1) if found else range(0)
+    if not layers:
+        raise UsageError(f"--mix-layers {legible(text)}: must be a layer or a range of them, as 2 or 0-3")
+    return layers

@@ -114,6 +114,11 @@ def inception(group: str) -> Any:
     return option(None, group, "file of the FID Inception network, to measure in its features")
 
 
+def truncation(group: str) -> Any:
+    help = "draw samples towards the mean: 1 changes nothing, 0.7 fewer odd ones, 0 all the same"
+    return option(1.0, group, help, at_least=0, at_most=1)
+
+
 def raw(group: str) -> Any:
     return option(False, group, "use the weights as trained instead of their average")
 

@@ -84,6 +84,16 @@ class TrainConfig:
         more_than=-1,
         less_than=1,
     )
+    path_length: float = option(
+        0.0, "objective", "weight of path length regularisation of the style generator (in its paper 2)", at_least=0
+    )
+    path_length_every: int = option(
+        4,
+        "objective",
+        "generator steps between these, each with so many times the weight",
+        more_than=0,
+        at_most=1000,
+    )
     recipe: str | None = shared.recipe("objective")
     label_smoothing: float | None = option(
         None, "objective", "one-sided: the real target is 1 - this value; gan only", at_least=0, less_than=1

@@ -52,7 +52,7 @@ def generate(
         # Always a whole chunk: otherwise `count` would change the last bits of the last samples.
         labels, tensor = None, None
         if classes:
-            labels = (np.arange(start, start + CHUNK) % classes) if label is None else np.full(CHUNK, label)
+            labels = labels_of(np.arange(start, start + CHUNK), classes, label)
             tensor = paddle.to_tensor(labels, "int64")
         with paddle.no_grad():
             images = generator(latents_of(generator.latent_dim, seed, start // CHUNK), tensor).numpy()
@@ -61,8 +61,13 @@ def generate(
         yield SampleBatch(pixels, None if labels is None else labels[:end])
 
 
-def latents_of(latent_dim: int, seed: int, chunk: int) -> Tensor:
-    """The latents of a whole chunk of the samples of a seed, [CHUNK, latent_dim]."""
+def labels_of(numbers: np.ndarray, classes: int, label: int | None = None) -> np.ndarray:
+    """The labels of the samples with these numbers, int64 [n]: every class in turn, or `label` for all."""
+    return numbers % classes if label is None else np.full(len(numbers), label)
+
+
+def latents_of(latent_dim: int, seed: int, chunk: int = 0) -> Tensor:
+    """The latents of a whole chunk of samples, [CHUNK, latent_dim]."""
     with seeded("samples", seed, chunk):
         return paddle.randn([CHUNK, latent_dim])
 

@@ -30,7 +30,7 @@ class Truncated(nn.Layer):
         self.generator = generator
         parts = generator.parts if isinstance(generator, Mixture) else generator
         if isinstance(parts, StyleGenerator):
-            self.register_buffer("averages", _average_styles(parts), persistable=False)
+            self.register_buffer("averages", average_styles(parts), persistable=False)
 
     def forward(self, latents: Tensor, truncation: Tensor, labels: Tensor | None = None) -> Tensor:
         """Latents [N, latent_dim], truncation [1], labels int64 [N], to images."""
@@ -41,11 +41,11 @@ class Truncated(nn.Layer):
         if isinstance(generator, StyleGenerator):
             average = self.averages if labels is None else F.embedding(labels, self.averages)
             style = average + truncation * (generator.mapping(latents, labels) - average)
-            return generator.image([style] * len(generator.synthesis.layers))
+            return generator.draw([style] * generator.layers)
         return generator(latents * truncation, labels)
 
 
-def _average_styles(generator: StyleGenerator) -> Tensor:
+def average_styles(generator: StyleGenerator) -> Tensor:
     """The average style of each label, [classes, latent_dim]; [1, latent_dim] without labels."""
     if not generator.classes:
         return generator.average_style.unsqueeze(0)

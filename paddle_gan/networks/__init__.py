@@ -24,13 +24,14 @@ from paddle_gan.networks.generators import (
     upsample_stage,
 )
 from paddle_gan.networks.layers import BatchNorm
-from paddle_gan.networks.residual import ResidualDiscriminator
+from paddle_gan.networks.residual import ResidualDiscriminator, ResidualGenerator
 from paddle_gan.networks.style import StyleGenerator
 
 GENERATORS: dict[str, Callable[..., nn.Layer]] = {
     "pixelshuffle": partial(UpsamplingGenerator, pixel_shuffle_stage),
     "upsample": partial(UpsamplingGenerator, upsample_stage),
     "dcgan": partial(UpsamplingGenerator, transposed_stage, latent_dim=100),
+    "residual": ResidualGenerator,
     "style": StyleGenerator,
     "tutorial": TutorialGenerator,
     # The widths of the WGAN script that most tutorials share. It writes BatchNorm1d(n, 0.8), which sets
@@ -68,6 +69,7 @@ PARTNERS: dict[str, Partner] = {
     "pixelshuffle": Partner("strided", init="dcgan"),
     "upsample": Partner("strided", init="dcgan"),
     "dcgan": Partner("strided", init="dcgan"),
+    "residual": Partner("residual", init="paddle"),
     "style": Partner("residual", init="paddle"),
     "tutorial": Partner("tutorial", init="paddle"),
     "mlp": Partner("mlp", init="paddle"),

@@ -1,8 +1,9 @@
 """Generators: latents to images. Sizes, channels and widths are arguments, never part of a class name.
 
 Every generator is called as `generator(latents, labels=None)` with latents float32 [N, latent_dim] and
-labels int64 [N] where it was made with `classes > 0`; it returns [N, channels, *sides(image_size)]
-in `value_range`. Labels enter as one-hot values beside the latents (Mirza and Osindero 2014).
+labels where it was made with `classes > 0`: int64 [N], or shares of the classes, float32 [N, classes].
+It returns [N, channels, *sides(image_size)] in `value_range`. Labels enter as one-hot values beside
+the latents (Mirza and Osindero 2014).
 """
 
 import math
@@ -29,9 +30,9 @@ def with_labels(latents: Tensor, labels: Tensor | None, classes: int) -> Tensor:
 
 
 def one_hot(labels: Tensor | None, classes: int) -> Tensor:
-    """Labels int64 [N] as float32 [N, classes]."""
+    """Labels int64 [N] as float32 [N, classes]; shares of the classes, [N, classes] already, stay as they are."""
     assert labels is not None, "a generator that was made with classes needs labels"
-    return F.one_hot(labels, classes)
+    return labels if labels.ndim == 2 else F.one_hot(labels, classes)
 
 
 class Projection(nn.Layer):

@@ -52,7 +52,9 @@ class Mapping(nn.Layer):
         x = _unit_mean_square(latents)
         if self.embedding is not None:
             assert labels is not None, "a generator that was made with classes needs labels"
-            x = paddle.concat([x, _unit_mean_square(self.embedding(labels))], axis=1)
+            shares = labels.ndim == 2  # of the classes
+            embedded = paddle.matmul(labels, self.embedding.weight) if shares else self.embedding(labels)
+            x = paddle.concat([x, _unit_mean_square(embedded)], axis=1)
         for layer in self.layers:
             x = self.activation(layer(x))
         return x
@@ -184,16 +186,21 @@ class StyleGenerator(nn.Layer):
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         w = self.mapping(latents, labels)
-        styles = [w] * len(self.synthesis.layers)
+        styles = [w] * self.layers
         if self.training:
             if not self.synthesis.constant.stop_gradient:  # a frozen network stays as it is
                 with paddle.no_grad():
                     self.average_style.lerp_(w.mean(0), paddle.full([], 1 - _AVERAGE_MOMENTUM))
             styles = self._mixed(styles, labels)
-        return self.image(styles)
+        return self.draw(styles)
 
-    def image(self, styles: list[Tensor]) -> Tensor:
-        """The image of the styles of the layers, each [N, latent_dim]."""
+    @property
+    def layers(self) -> int:
+        """Number of layers that take a style, from the smallest size to the full one."""
+        return len(self.synthesis.layers)
+
+    def draw(self, styles: list[Tensor]) -> Tensor:
+        """The images of the styles of all layers, each [N, latent_dim]."""
         return F.tanh(cropped(self.synthesis(styles), self.image_size))
 
     def _mixed(self, styles: list[Tensor], labels: Tensor | None) -> list[Tensor]:

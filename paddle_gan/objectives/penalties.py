@@ -152,12 +152,13 @@ def squared_gradient(
     return squares if pack == 1 else squares.reshape([-1, pack]).sum(1)
 
 
-def _along_random_directions(images: Tensor) -> Tensor:
+def along_random_directions(images: Tensor) -> Tensor:
+    """Σ ⟨image, y⟩ / √P over the images, with y ~ N(0, I) and P values in an image: 0-D."""
     directions = paddle.randn(images.shape, dtype=images.dtype) / (images.size // images.shape[0]) ** 0.5
     return (images * directions).sum()
 
 
 _SCALARS: dict[Role, Callable[[Tensor], Tensor]] = {
     Role.DISCRIMINATOR: paddle.sum,
-    Role.GENERATOR: _along_random_directions,
+    Role.GENERATOR: along_random_directions,
 }

@@ -25,6 +25,7 @@ from paddle_gan.networks.spectral import normalise_spectrally
 from paddle_gan.objectives import OBJECTIVES, r1_penalty
 from paddle_gan.objectives.objective import Objective, with_penalty_weight
 from paddle_gan.objectives.optimizers import OPTIMIZERS
+from paddle_gan.objectives.path_length import PathLength
 from paddle_gan.runs.augmentation import augmentation_of
 from paddle_gan.runs.resolve import RunOptions
 from paddle_gan.system.randomness import seeded
@@ -63,6 +64,7 @@ def build(
             accumulate=config.accumulate,
             lecam=config.lecam,
             augmentation=augmentation_of(config, images),
+            path_length=PathLength(config.path_length, config.path_length_every) if config.path_length else None,
         )
 
 

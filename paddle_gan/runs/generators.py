@@ -36,6 +36,24 @@ class TrainedGenerator:
     shares: np.ndarray | None = None
 
 
+def chosen_generator(
+    folder: Path, weights: str | None, *, raw: bool, best: bool, say: Callable[[str], None] = print
+) -> TrainedGenerator:
+    """The generator of a run with the weights that a command's options name: a file, or those of `load_generator`."""
+    if weights:
+        return generator_with(folder, Path(weights).expanduser(), say)
+    return load_generator(folder, say, raw=raw, best=best)
+
+
+def check_label(label: int, classes: tuple[str, ...], option: str = "--label") -> None:
+    """Raise a UsageError for a label that no class has; it names the classes."""
+    if not 0 <= label < len(classes):
+        known = ", ".join(f"{number} {name}" for number, name in enumerate(classes))
+        raise UsageError(
+            f"{option} {label}: the labels of this run are: {known or 'none, it was trained without --conditional'}"
+        )
+
+
 def load_generator(
     folder: Path | str, say: Callable[[str], None] = print, *, raw: bool = False, best: bool = False
 ) -> TrainedGenerator:

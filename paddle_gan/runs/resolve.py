@@ -17,6 +17,7 @@ from paddle_gan.datasets import DATASETS, default_size
 from paddle_gan.errors import UsageError
 from paddle_gan.networks import DISCRIMINATORS, GENERATORS, PARTNERS
 from paddle_gan.networks.layers import NORMS
+from paddle_gan.networks.style import StyleGenerator
 from paddle_gan.objectives import OBJECTIVES, Objective, r1_penalty
 from paddle_gan.objectives.optimizers import OPTIMIZERS, Adam, RMSProp
 from paddle_gan.objectives.penalties import Role, real
@@ -113,7 +114,7 @@ def resolve(given: TrainConfig, device: str) -> Resolved:
     recipe_name = given.recipe or ("tuned" if discriminator in _TUNED_FOR else "paper")
     recipe = TUNED.get(given.loss, PAPER) if recipe_name == "tuned" else PAPER
     norm = _norm(given, discriminator, recipe, notices)
-    _refuse_networks(given, discriminator)
+    _refuse_networks(given, generator, discriminator)
     augment, augment_target = augment_options(given, recipe.augment)
     _refuse_data(given)
     options = vars(given) | {
@@ -282,8 +283,10 @@ def _refuse_data(given: TrainConfig) -> None:
         raise UsageError(f"--fit with {given.dataset}: it is for folders of images; leave it out")
 
 
-def _refuse_networks(given: TrainConfig, discriminator: str) -> None:
-    """Raise a UsageError for options that the discriminator, or the loss, has no use for."""
+def _refuse_networks(given: TrainConfig, generator: str, discriminator: str) -> None:
+    """Raise a UsageError for options that a network, or the loss, has no use for."""
+    if given.path_length and GENERATORS[generator] is not StyleGenerator:
+        raise UsageError(f"--path-length with the {generator} generator: it has no styles; use --generator style")
     parts = given.accumulate * given.pack
     if given.accumulate > 1 and (given.batch_size % parts or given.batch_size // parts < 2):
         raise UsageError(

@@ -6,6 +6,7 @@ One round is `objective.discriminator_steps` discriminator steps, each on its ow
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import cast
 
 import numpy as np
 import paddle
@@ -18,8 +19,10 @@ from paddle_gan.backend.precision import Precision
 from paddle_gan.inference.images import grid, grid_columns
 from paddle_gan.inference.sampling import generate
 from paddle_gan.networks.mixture import Mixture
+from paddle_gan.networks.style import StyleGenerator
 from paddle_gan.objectives.losses.lecam import lecam_regulariser
 from paddle_gan.objectives.objective import Objective
+from paddle_gan.objectives.path_length import PathLength, path_lengths, update_mean_length
 from paddle_gan.objectives.penalties import Role, StepBatch
 from paddle_gan.system import parallel
 from paddle_gan.system.randomness import seeded
@@ -53,9 +56,11 @@ class NoiseToImage:
         augmentation: random changes of all images that the discriminator sees.
         best_share: share of the generated images of a batch, those with the largest logits, that the generator learns
             from.
+        path_length: regularisation of a style generator, or None.
         step: rounds played.
         buffers: `shares`, P(cluster | class), float32 [C, K], if both networks take clusters as labels; `anchors` [2]
-            of LeCam; `augmentation` [2], its probability and the sign of overfitting, if that probability is adaptive.
+            of LeCam; `augmentation` [2], its probability and the sign of overfitting, if that probability is adaptive;
+            `path_length` [1], the moving average of the lengths.
     """
 
     generator: Player
@@ -67,6 +72,7 @@ class NoiseToImage:
     lecam: float = 0.0
     augmentation: Augmentation = NO_AUGMENTATION
     best_share: float = 1.0
+    path_length: PathLength | None = None
     step: int = 0
     buffers: dict[str, Tensor] = field(default_factory=dict)
 
@@ -118,6 +124,7 @@ def assemble(
     accumulate: int = 1,
     lecam: float = 0.0,
     augmentation: Augmentation = NO_AUGMENTATION,
+    path_length: PathLength | None = None,
 ) -> NoiseToImage:
     """A task at step 0. Weights are drawn from Paddle's generator as it stands, in the order of the arguments.
 
@@ -133,6 +140,7 @@ def assemble(
         accumulate: parts of a batch.
         lecam: weight of LeCam regularisation.
         augmentation: random changes of all images that the discriminator sees.
+        path_length: regularisation of the generator, which is a `StyleGenerator` then.
     """
     precision = precision or Precision()
     buffers = {} if shares is None else {"shares": paddle.to_tensor(shares, "float32")}
@@ -140,6 +148,8 @@ def assemble(
         buffers["anchors"] = paddle.zeros([2])
     if augmentation.target is not None:  # also if no changes are applied yet: more or fewer images may come later
         buffers["augmentation"] = paddle.zeros([2])
+    if path_length:
+        buffers["path_length"] = paddle.zeros([1])
     with unique_name.guard():  # names of parameters do not depend on what was made before
         generator, average, discriminator = make_generator(), make_generator(), make_discriminator()
         return NoiseToImage(
@@ -151,6 +161,7 @@ def assemble(
             accumulate=accumulate,
             lecam=lecam,
             augmentation=augmentation,
+            path_length=path_length,
             buffers=buffers,
         )
 
@@ -233,6 +244,8 @@ def generator_step(
         loss_of = partial(generator_loss, task)
         scalars = add_gradients_of_parts(task, "generator", loss_of, labels=labels, latents=latents, real=real)
         scalars |= apply_gradients({"generator": player}, measure)
+    if "path_length" in scalars:
+        update_mean_length(task.buffers["path_length"], scalars["path_length"])
     update_average(player, task.step)
     return scalars
 
@@ -275,6 +288,8 @@ def generator_loss(
     else:
         loss = objective.generator_loss(best(fake_logits, task.best_share))
     scalars = {"loss/generator": loss}
+    if task.path_length and task.step % task.path_length.every == 0:
+        loss = loss + path_length_penalty(task, task.path_length, labels, latents, scalars)
     batch = StepBatch(real=None, fake=fake, latents=latents, labels=labels)
     return add_penalties(objective, Role.GENERATOR, network, batch, task.step, loss, scalars), scalars
 
@@ -282,6 +297,19 @@ def generator_loss(
 def draw_change_of(task: NoiseToImage, images: Tensor) -> Change:
     """The augmentation of a batch like `images`, [N, C, H, W]: the discriminator sees them only after it."""
     return draw_change(task.augmentation, images, task.generator.network.value_range, task.buffers.get("augmentation"))
+
+
+def path_length_penalty(
+    task: NoiseToImage, path: PathLength, labels: Tensor | None, latents: Tensor, scalars: dict[str, Tensor]
+) -> Tensor:
+    """The penalty on path lengths in a step in which it is due, as it is added to the loss.
+
+    Their mean goes into `scalars` as "path_length", and the penalty, with its weight, as "loss/path_length".
+    """
+    lengths = path_lengths(cast(StyleGenerator, task.generator.network), latents, labels)
+    value = path.weight * (lengths - task.buffers["path_length"]).square().mean()
+    scalars["path_length"], scalars["loss/path_length"] = lengths.mean(), value
+    return value * path.every  # it also stands for the steps in which it is left out
 
 
 def draw_latents(task: NoiseToImage, count: int) -> Tensor:

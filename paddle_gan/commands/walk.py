@@ -1,0 +1,49 @@
+"""Walk through the latents of a trained generator, as an animation."""
+
+from pathlib import Path
+
+from paddle_gan.commands.command import Command
+from paddle_gan.config.command_line import Parsed
+from paddle_gan.config.results import WalkConfig
+from paddle_gan.errors import UsageError
+
+
+def run(parsed: Parsed[WalkConfig]) -> None:
+    config, folder = parsed.options, Path(parsed.positional["run"])
+    out = Path(config.out) if config.out else folder / "walk.gif"
+    from paddle_gan.inference import animations, export, images, walks
+    from paddle_gan.runs.generators import check_label, chosen_generator
+    from paddle_gan.system.device import select_device
+
+    animations.check_format(out)
+    select_device(config.device)
+    if export.is_exported(folder):
+        raise UsageError(f"{folder}: an exported program gives images only; take the folder of the run that it is from")
+    trained = chosen_generator(folder, config.weights, raw=config.raw, best=config.best)
+    classes = len(trained.classes)
+    for label in config.labels:
+        check_label(label, trained.classes, "--labels")
+    keyframes = max(len(config.between), len(config.labels))
+    if keyframes < 2:
+        raise UsageError("a walk needs two keyframes: two seeds with --between, or two classes with --labels")
+    frames = walks.walk(
+        trained.network,
+        seeds=[config.between[k % len(config.between)] for k in range(keyframes)],
+        labels=walks.keyframe_labels(config.labels, keyframes, config.num, classes),
+        count=config.num,
+        between=config.frames,
+        closed=not config.open,
+        truncation=config.truncation,
+    )
+    columns = images.grid_columns(0 if config.labels else classes)
+    count = animations.save_animation(out, (images.grid(frame, columns) for frame in frames), config.fps)
+    print(f"{count} frames in {out}")
+
+
+WALK = Command(
+    name="walk",
+    description="Walk through the latents of a run's generator from sample to sample, as GIF, APNG or MP4.",
+    options=WalkConfig,
+    run=run,
+    positional={"run": "folder of the run"},
+)

@@ -1,0 +1,111 @@
+"""Walks through the latents of a generator: keyframes, which are ordinary samples, and the frames between them.
+
+Latents are interpolated on the sphere and labels linearly. A cluster belongs to its keyframe, as a label does: see
+`steering`. Not about files: see `images.save_animation`.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import paddle
+import paddle.nn as nn
+
+from paddle_gan.inference.images import to_uint8
+from paddle_gan.inference.sampling import labels_of, latents_of
+from paddle_gan.inference.steering import Steered, taken_apart
+
+# Two directions with a smaller sine are taken as one.
+_LEAST_SINE = 1e-4
+
+
+def slerp(a: np.ndarray, b: np.ndarray, t: float) -> np.ndarray:
+    """Spherical interpolation: (sin((1−t)θ) a + sin(tθ) b) / sin θ, with the angle θ between a and b.
+
+    Normal latents of many dimensions lie near a sphere, and a straight line between two of them leaves it (White 2016).
+
+    Args:
+        a, b: float [..., D]; directions that are the same, or opposite, are interpolated linearly.
+        t: 0 for a, 1 for b.
+    """
+    lengths = np.linalg.norm(a, axis=-1, keepdims=True) * np.linalg.norm(b, axis=-1, keepdims=True)
+    cosine = (a * b).sum(axis=-1, keepdims=True) / np.maximum(lengths, np.finfo(a.dtype).tiny)
+    angle = np.arccos(cosine.clip(-1, 1))
+    sine = np.sin(angle)
+    straight = sine < _LEAST_SINE
+    safe = np.where(straight, 1, sine)
+    return np.where(straight, (1 - t) * a + t * b, (np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / safe).astype(
+        a.dtype
+    )
+
+
+def lerp(a: np.ndarray, b: np.ndarray, t: float) -> np.ndarray:
+    """(1−t) a + t b."""
+    return ((1 - t) * a + t * b).astype(a.dtype)
+
+
+def places(keyframes: int, between: int, closed: bool) -> list[tuple[int, int, float]]:
+    """Where each frame lies: the keyframes before and after it, and its share of the way, in [0, 1).
+
+    Args:
+        keyframes: number of them.
+        between: frames from one keyframe to the next, the first of which is the keyframe itself.
+        closed: whether the last keyframe leads back to the first; otherwise the walk ends with it.
+
+    Returns:
+        keyframes · between places if closed, else (keyframes − 1) · between + 1.
+    """
+    legs = keyframes if closed else keyframes - 1
+    found = [(leg, (leg + 1) % keyframes, i / between) for leg in range(legs) for i in range(between)]
+    return found if closed else [*found, (keyframes - 1, keyframes - 1, 0.0)]
+
+
+def keyframe_labels(labels: Sequence[int], keyframes: int, count: int, classes: int) -> list[np.ndarray] | None:
+    """The labels of `count` walks at each keyframe, int64 [count] each; None without classes.
+
+    Args:
+        labels: of the keyframes, in turn, for all walks; empty for those that the samples have.
+        keyframes, count: numbers of keyframes and of walks.
+        classes: number of labels, or 0.
+    """
+    if not classes:
+        return None
+    numbers = np.arange(count)
+    chosen = labels or [None]
+    return [labels_of(numbers, classes, chosen[k % len(chosen)]) for k in range(keyframes)]
+
+
+def walk(
+    generator: nn.Layer,
+    seeds: Sequence[int],
+    labels: Sequence[np.ndarray] | None,
+    count: int,
+    between: int,
+    closed: bool,
+    truncation: float = 1.0,
+) -> Iterator[np.ndarray]:
+    """The frames of several walks at once, uint8 [count, H, W, C] each.
+
+    Keyframe k of walk i is sample i of the seed k, as `sampling.generate` makes it.
+
+    Args:
+        generator: of a run; put into evaluation mode.
+        seeds: of the keyframes.
+        labels: of the keyframes, int64 [count] each; None without classes.
+        count: number of walks, at most `sampling.CHUNK`.
+        between, closed: see `places`.
+        truncation: see `steering.Steered`.
+    """
+    generator.eval()
+    network, latents, shares = generator, [], []
+    for k, seed in enumerate(seeds):
+        numbers = None if labels is None else paddle.to_tensor(labels[k])
+        network, z, share = taken_apart(generator, latents_of(generator.latent_dim, seed)[:count], numbers)
+        latents.append(z.numpy())
+        shares.append(None if share is None else share.numpy())
+    steered = Steered(network, truncation)
+    for before, after, t in places(len(seeds), between, closed):
+        z = paddle.to_tensor(slerp(latents[before], latents[after], t))
+        a, b = shares[before], shares[after]
+        share = None if a is None or b is None else paddle.to_tensor(lerp(a, b, t))
+        with paddle.no_grad():
+            yield to_uint8(steered(z, share).numpy(), network.value_range)
