@@ -49,20 +49,22 @@ class Mapping(nn.Layer):
         self.layers = nn.LayerList([SlowLinear(latent_dim * (2 if classes else 1), width), SlowLinear(width, width)])
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        x = _unit_mean_square(latents)
+        x = _unit_mean_square(latents, self.training)
         if self.embedding is not None:
             assert labels is not None, "a generator that was made with classes needs labels"
             shares = labels.ndim == 2  # of the classes
             embedded = paddle.matmul(labels, self.embedding.weight) if shares else self.embedding(labels)
-            x = paddle.concat([x, _unit_mean_square(embedded)], axis=1)
+            x = paddle.concat([x, _unit_mean_square(embedded, self.training)], axis=1)
         for layer in self.layers:
             x = self.activation(layer(x))
         return x
 
 
-def _unit_mean_square(x: Tensor) -> Tensor:
-    # Not x.square(): after a slice, in an exported program with oneDNN, that overwrites x itself (Paddle 3.3.1).
-    return x * paddle.rsqrt((x * x).sum(1, keepdim=True) / x.shape[1] + 1e-8)
+def _unit_mean_square(x: Tensor, training: bool) -> Tensor:
+    # After a slice, in an exported program with oneDNN, x.square() overwrites x itself (Paddle 3.3.1). In training it
+    # stays: the gradient of x * x is another one in the last bits.
+    squares = x.square() if training else x * x
+    return x * paddle.rsqrt(squares.sum(1, keepdim=True) / x.shape[1] + 1e-8)
 
 
 class ModulatedConv2D(nn.Layer):
