@@ -16,7 +16,7 @@ from paddle_gan.networks.residual import BottleneckBlock, ResidualBlock, Residua
 from paddle_gan.networks.sizes import cropped, doubled
 from paddle_gan.networks.style import ModulatedConv2D, SlowLinear, StyleGenerator
 from paddle_gan.objectives.path_length import path_lengths, update_mean_length
-from paddle_gan.runs.folder import identity, run_name
+from paddle_gan.runs.folder import run_name
 from paddle_gan.runs.resolve import resolve
 from paddle_gan.training import noise_to_image
 from paddle_gan.training.update import frozen
@@ -184,11 +184,10 @@ def test_path_lengths_are_regularised_lazily_towards_their_mean(monkeypatch):
     assert task.buffers["path_length"].item() == pytest.approx(a + 0.01 * (2.5 - a))
 
 
-def test_path_length_needs_styles_and_changes_no_other_run():
+def test_path_length_needs_styles_and_makes_another_run():
     with pytest.raises(UsageError, match="--path-length with the pixelshuffle generator: it has no styles"):
         resolve(TrainConfig(path_length=2.0), "cpu")
     plain, regularised = (resolve(TrainConfig(generator="style", path_length=w), "cpu").config for w in (0.0, 2.0))
-    assert "path_length" not in identity(plain) and identity(regularised)["path_length"] == 2
     assert run_name(plain) != run_name(regularised)
 
 

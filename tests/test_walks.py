@@ -211,7 +211,8 @@ def test_the_sample_command_steers(run, tmp_path):
         command_here("sample", run, "--num", 6, "--label", 1, "--npz", tmp_path / "s.npz", *options)
         with np.load(tmp_path / "s.npz") as file:
             sheets[name] = file["images"].astype(int)
-    assert np.ptp(sheets["truncated"], axis=0).max() == 0
+    assert len(np.unique(sheets["plain"], axis=0)) == 6
+    assert len(np.unique(sheets["truncated"], axis=0)) <= 2  # clusters of this class
     command_here("sample", run, "--num", 1, "--seed", 3, "--label", 1, "--npz", tmp_path / "s.npz")
     with np.load(tmp_path / "s.npz") as file:  # with the styles of sample 0 of seed 3 at all layers, it is that sample
         assert np.abs(sheets["all styles"] - file["images"]).max() <= 1

@@ -114,7 +114,7 @@ def test_the_folder_holds_all_that_the_page_needs(runtime, tmp_path):
     np.testing.assert_allclose(session.run(["images"], feeds)[0], expected, atol=1e-5)
     np.testing.assert_array_equal(latents[7], latents_of(101, 7, 0).numpy()[:SAMPLES])
     assert (model["classes"], model["valueRange"], model["data"]) == (list(CLASSES), [0, 1], "cats")
-    assert [model[name] for name in ("channels", "height", "width")] == [3, 28, 28]
+    assert [model[name] for name in ("channels", "height", "width")] == [3, 28, 36]
     assert unpacked(parts["wasm"]) == b"content of ort-wasm-simd-threaded.wasm"
     assert parts["loader"] == "content of ort-wasm-simd-threaded.mjs"
     assert (folder / "ort.wasm.min.js").read_text() == "content of ort.wasm.min.js"
@@ -191,16 +191,16 @@ def browser(tmp_path_factory):
     found.close()
 
 
-def drawn(browser: Browser, size: int = 28) -> np.ndarray:
+def drawn(browser: Browser, height: int = 28, width: int = 36) -> np.ndarray:
     """The images on the page: uint8 [16, H, W, 3]."""
     data = browser.evaluate(
         "(() => { const c = document.getElementById('images'); const d = c.getContext('2d').getImageData(0, 0, c.width,"
         " c.height).data; let s = ''; for (const v of d) s += String.fromCharCode(v); return btoa(s); })()"
     )
-    side = 4 * (size + 1) - 1
-    sheet = np.frombuffer(base64.b64decode(data), np.uint8).reshape(side, side, 4)[..., :3]
+    sheet = np.frombuffer(base64.b64decode(data), np.uint8)
+    sheet = sheet.reshape(4 * (height + 1) - 1, 4 * (width + 1) - 1, 4)[..., :3]
     places = [divmod(i, 4) for i in range(16)]
-    return np.stack([sheet[y * (size + 1) :, x * (size + 1) :][:size, :size] for y, x in places])
+    return np.stack([sheet[y * (height + 1) :, x * (width + 1) :][:height, :width] for y, x in places])
 
 
 def move(browser: Browser, **values: object) -> None:
