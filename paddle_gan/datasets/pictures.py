@@ -16,6 +16,10 @@ from paddle_gan.system.files import atomic_path
 _DEEP_GREY = ("I", "I;16", "I;16B", "I;16L", "F")
 _JPEG = {".jpg", ".jpeg", ".jpe", ".jfif"}
 _JPEG_QUALITY = 95
+# Formats that are meant when a folder is named; Pillow opens more, such as .h5 or .mpg.
+_EXTENSIONS = set(
+    ".avif .bmp .gif .ico .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()
+)
 
 
 class Picture(NamedTuple):
@@ -52,6 +56,15 @@ def read_picture(path: Path) -> Picture:
     # For a damaged file Pillow's decoders raise errors of many kinds: OSError, SyntaxError, ValueError, struct.error
     except Exception as error:
         raise DataError(f"{path}: not an image that can be read ({error})") from error
+
+
+def picture_names(folder: Path) -> list[Path]:
+    """The pictures below a folder, relative to it, in the order of their names; also those that cannot be read.
+
+    Names that begin with a dot are left out, with all that is below them.
+    """
+    names = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in _EXTENSIONS)
+    return sorted(name for name in names if not any(part.startswith(".") for part in name.parts))
 
 
 def write_picture(path: Path, picture: Picture) -> None:
