@@ -288,6 +288,8 @@ def test_outlines_are_black_where_the_values_jump_and_white_where_they_do_not():
     # By hand: smoothed to 0, 1/4, 3/4, 1; the Sobel gradients (/4) beside the jump are 3/4 · 1, black from 0.6 on.
     assert (lines[:, 3:5] == -1).all() and (lines[:, [0, 1, 6, 7]] == 1).all()
     np.testing.assert_allclose(lines[:, 2], 1 - 2 * (0.25 - 0.15) / 0.45, atol=1e-5)
+    step[:, :2] = 1  # yellow beside white: only blue jumps
+    np.testing.assert_allclose(edges(paddle.to_tensor(step)).numpy()[0, 0], lines, atol=1e-6)
 
 
 def test_disk_images_of_pairs_are_read_by_threads_as_well(folders):

@@ -19,7 +19,7 @@ from paddle_gan.backend.precision import Precision
 from paddle_gan.config.translate import TranslateConfig
 from paddle_gan.datasets.derived import grey
 from paddle_gan.datasets.pair_feed import Pair
-from paddle_gan.errors import UsageError
+from paddle_gan.errors import DataError, UsageError
 from paddle_gan.inference.images import side_by_side
 from paddle_gan.inference.translation import translate_batch, translate_picture
 from paddle_gan.networks.instance_norm import InstanceNorm, reflected
@@ -350,10 +350,22 @@ def test_the_command_line_applies_and_measures(run, images, tmp_path, monkeypatc
     Image.fromarray(odd[:, :, :3]).save(tmp_path / "photo.jpg")
     (tmp_path / "in" / "bad.png").write_bytes(b"no image")
     out = tmp_path / "out"
-    line = [str(run), str(tmp_path / "in"), str(tmp_path / "photo.jpg"), "--out", str(out), "--tile", "64", "--best"]
-    with pytest.raises(Exception, match="1 of 3 pictures were passed over"):
-        apply.run(apply.parse(line))
-    assert re.search(r"passed over: .*bad\.png: not an image that can be read", capsys.readouterr().out)
+    (tmp_path / "in" / "empty.jpg").touch()
+    (tmp_path / "in" / ".hidden.png").touch()
+    sources = [str(tmp_path / name) for name in ("none.png", "in", "photo.jpg")]
+    with pytest.raises(DataError, match="3 of 5 pictures were passed over"):
+        apply.run(apply.parse([str(run), *sources, "--out", str(out), "--tile", "64", "--best"]))
+    shown = capsys.readouterr().out
+    for name in (
+        "bad.png: not an image that can be read",
+        "empty.jpg: not an image",
+        "none.png: there is no such file",
+    ):
+        assert re.search(f"passed over: .*{re.escape(name)}", shown)
+    with pytest.raises(DataError, match="1 of 1 pictures were passed over"):
+        apply.run(apply.parse([str(run), str(tmp_path / "photo.jpg"), "--out", str(tmp_path)]))
+    assert "its translation would take its place" in capsys.readouterr().out
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "photo.jpg")).shape, (21, 75, 3))
     made = Image.open(out / "sub" / "odd.png")
     assert made.mode == "RGBA" and made.size == (75, 21)
     np.testing.assert_array_equal(np.asarray(made)[:, :, 3], odd[:, :, 3])

@@ -11,7 +11,7 @@ from paddle import Tensor
 
 # Luma of ITU-R BT.601, as Pillow's mode L has it.
 _LUMA = (0.299, 0.587, 0.114)
-# Norm of the Sobel gradient of grey values in [0, 1], smoothed, at which an outline begins and at which it is black.
+# Norm of the Sobel gradient of values in [0, 1], smoothed, at which an outline begins and at which it is black.
 _FAINT, _BLACK = 0.15, 0.6
 
 
@@ -22,18 +22,21 @@ def grey(images: Tensor) -> Tensor:
 
 
 def edges(images: Tensor) -> Tensor:
-    """Black outlines on white, as in a drawing: [N, 3, H, W] in [-1, 1] to [N, 1, H, W] in [-1, 1].
+    """Black outlines on white, as in a drawing: [N, C, H, W] in [-1, 1] to [N, 1, H, W] in [-1, 1].
 
-    The darkness is the norm of the Sobel gradient of the luma, smoothed by a 3×3 binomial filter, above a threshold.
+    The darkness is the norm of the Sobel gradient, smoothed by a 3×3 binomial filter, above a threshold; of the channel
+    in which it is largest, since yellow and white, for example, have nearly the same luma.
     """
     binomial = paddle.to_tensor([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]) / 16
     across = paddle.to_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]) / 4
+    count, channels, height, width = images.shape
+    each = images.reshape([count * channels, 1, height, width])
     # The border repeats, so that it is no outline itself.
-    padded = F.pad((grey(images) + 1) / 2, [2, 2, 2, 2], mode="replicate")
+    padded = F.pad((each + 1) / 2, [2, 2, 2, 2], mode="replicate")
     smooth = F.conv2d(padded, binomial.reshape([1, 1, 3, 3]))
     gradients = F.conv2d(smooth, paddle.stack([across, across.t()]).unsqueeze(1))
-    norm = paddle.sqrt(gradients.square().sum(1, keepdim=True))
-    return 1 - 2 * ((norm - _FAINT) / (_BLACK - _FAINT)).clip(0, 1)
+    norms = paddle.sqrt(gradients.square().sum(1)).reshape([count, channels, height, width])
+    return 1 - 2 * ((norms.max(1, keepdim=True) - _FAINT) / (_BLACK - _FAINT)).clip(0, 1)
 
 
 # What makes the inputs of the targets, by the names of the tasks.

@@ -13,6 +13,7 @@ from paddle_gan.datasets import decode
 from paddle_gan.datasets.decode import Unreadable, over_white, unreadable
 from paddle_gan.datasets.depth import kind_of, range_of
 from paddle_gan.datasets.fitting import eight_bits
+from paddle_gan.datasets.found import EXTENSIONS
 from paddle_gan.errors import DataError
 from paddle_gan.system.files import atomic_path
 
@@ -48,6 +49,15 @@ def read_picture(path: Path) -> Picture:
         return Picture(np.asarray(image.convert("RGB")), None)
     image = image.convert("RGBA")
     return Picture(np.asarray(over_white(image).convert("RGB")), np.asarray(image.getchannel("A")))
+
+
+def picture_names(folder: Path) -> list[Path]:
+    """The pictures below a folder, relative to it, in the order of their names; also those that cannot be read.
+
+    Names that begin with a dot are left out, with all that is below them.
+    """
+    names = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS)
+    return sorted(name for name in names if not any(part.startswith(".") for part in name.parts))
 
 
 def write_picture(path: Path, picture: Picture) -> None:

@@ -11,8 +11,7 @@ import paddle.nn as nn
 
 from paddle_gan.config.translate import ApplyConfig
 from paddle_gan.datasets.derived import DERIVATIONS, grey
-from paddle_gan.datasets.folder import find
-from paddle_gan.datasets.pictures import Picture, read_picture, write_picture, written_name
+from paddle_gan.datasets.pictures import Picture, picture_names, read_picture, write_picture, written_name
 from paddle_gan.errors import DataError, UsageError
 from paddle_gan.inference.translation import translate_picture
 from paddle_gan.runs.execution import Say
@@ -89,7 +88,7 @@ def translate_files(translator: Translator, sources: list[Path], config: ApplyCo
         The number of pictures that were written, and of those that were passed over.
 
     Raises:
-        UsageError: a source is not there. DiskError: a result cannot be written.
+        DiskError: a result cannot be written.
     """
     assert config.out is not None
     out, failed, written = Path(config.out).expanduser(), 0, set[Path]()
@@ -97,6 +96,8 @@ def translate_files(translator: Translator, sources: list[Path], config: ApplyCo
         try:
             picture = read_picture(path)
             target = out / written_name(name, picture.alpha is not None)
+            if target.resolve() == path.resolve():
+                raise DataError(f"{path}: its translation would take its place; name another folder with --out")
             if target in written:
                 raise DataError(f"{path}: another picture was already written to {target}; give them other names")
             write_picture(target, Picture(translated(translator, picture.colours, config.tile), picture.alpha))
@@ -120,8 +121,6 @@ def translated(translator: Translator, colours: np.ndarray, tile: int) -> np.nda
 def _files(sources: list[Path]) -> Iterator[Named]:
     for source in sources:
         if source.is_dir():
-            yield from (Named(source / name, Path(name)) for name in find(source).entries)
-        elif source.exists():
-            yield Named(source, Path(source.name))
+            yield from (Named(source / name, name) for name in picture_names(source))
         else:
-            raise UsageError(f"{source}: there is no such picture or folder")
+            yield Named(source, Path(source.name))
