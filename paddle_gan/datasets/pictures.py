@@ -39,6 +39,8 @@ def read_picture(path: Path) -> Picture:
     Raises:
         DataError: the file is not there, too large or damaged.
     """
+    if not path.exists():
+        raise DataError(f"{path}: there is no such file")
     try:
         with unreadable():
             content = path.read_bytes()
