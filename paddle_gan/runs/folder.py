@@ -74,8 +74,13 @@ def identity(config: Any) -> dict[str, Any]:
 
 
 def name_with_digest(name: str, config: Any) -> str:
-    """`name` with a few digits that differ where the numbers of runs with these options would."""
-    digest = hashlib.sha256(json.dumps(identity(config), sort_keys=True).encode()).hexdigest()[:6]
+    """`name` with a few digits that differ where the numbers of runs with these options would.
+
+    Options at their defaults are left out. So a run keeps its name when a later version has more options.
+    """
+    defaults = {field.name: field.default for field in fields(config)}
+    options = {option: value for option, value in identity(config).items() if value != defaults[option]}
+    digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:6]
     return f"{name}-{digest}"
 
 
