@@ -23,6 +23,17 @@ def test_samples_are_those_of_the_command(conditional_run, tmp_path):
         run.sample(1, label=10)
 
 
+def test_a_walk_goes_through_the_samples_of_its_seeds(conditional_run):
+    run = load(conditional_run)
+    frames = run.walk([0, 3], frames=2, label=7)
+    assert len(frames) == 4
+    for place, seed in ((0, 0), (2, 3)):
+        sample = run.sample(1, label=7, seed=seed)[0, ..., 0].astype(int)
+        assert np.abs(np.asarray(frames[place]) - sample).max() <= 1
+    with pytest.raises(UsageError, match="two seeds or more"):
+        run.walk([5])
+
+
 def test_pictures_of_a_run(conditional_run):
     """A column for each class; a panel for the losses and one for the mean logits."""
     run = load(conditional_run)

@@ -3,7 +3,7 @@
 In a notebook, the pictures of `Run.grid` and `Run.curves` are shown where they stand last in a cell.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ from PIL import Image
 
 from paddle_gan.config.results import EvaluateConfig
 from paddle_gan.errors import UsageError
-from paddle_gan.inference.images import grid, grid_columns
+from paddle_gan.inference.images import grid, grid_columns, to_pil
 from paddle_gan.inference.sampling import generate
+from paddle_gan.inference.walks import keyframe_labels, walk
 from paddle_gan.runs.curves import draw_curves
 from paddle_gan.runs.folder import read_config
 from paddle_gan.runs.generators import load_generator
@@ -54,15 +55,35 @@ class Run:
         Raises:
             UsageError: there is no such class.
         """
-        if label is not None and not 0 <= label < len(self.classes):
-            raise UsageError(f"label {label}: this run has {len(self.classes)} labels, from 0 on")
+        label = None if label is None else self._label(label)
         batches = generate(self.generator, count, seed, len(self.classes), label)
         return np.concatenate([batch.images for batch in batches])
+
+    def _label(self, label: int) -> int:
+        if not 0 <= label < len(self.classes):
+            raise UsageError(f"label {label}: this run has {len(self.classes)} labels, from 0 on")
+        return label
 
     def grid(self, count: int = 64, label: int | None = None, seed: int = 0) -> Image.Image:
         """Samples side by side as one picture, with a column for each class; arguments as for `sample`."""
         columns = grid_columns(len(self.classes) if label is None else 0)
         return Image.fromarray(grid(self.sample(count, label, seed), columns))
+
+    def walk(self, seeds: Sequence[int], frames: int = 24, label: int | None = None) -> list[Image.Image]:
+        """A closed walk through the samples of these seeds, as pictures; `tools/walk.py` writes such walks as files.
+
+        Args:
+            seeds: of the keyframes, two or more.
+            frames: from one keyframe to the next.
+            label: the class of all frames; None for the first class, or without classes.
+
+        Raises:
+            UsageError: fewer than two seeds, or there is no such class.
+        """
+        if len(seeds) < 2:
+            raise UsageError("a walk needs two keyframes: give two seeds or more")
+        labels = keyframe_labels([self._label(label or 0)] if self.classes else [], len(seeds), 1, len(self.classes))
+        return [to_pil(frame[0]) for frame in walk(self.generator, seeds, labels, 1, frames, closed=True)]
 
     def log(self) -> list[dict[str, Any]]:
         """The values of each logged step by name, as in `metrics.jsonl`."""
