@@ -15,7 +15,7 @@ ROOMS = {
     "system": "runtime installation memory device randomness files cache streams connections parallel signals web",
     "config": "names paths sizes options shared train translate results check studies bench command_line",
     "datasets": "decode depth fitting found zipped survey duplicates store labels report image_set resize idx "
-    "download batches feed folder check grey_sets mixtures pictures pairs derived pair_feed",
+    "download batches feed folder check grey_sets mixtures pictures pairs bicubic derived pair_feed",
     "metrics": "arrays classes frechet kernel neighbours sliced pairs",
     "backend": "values layout dnnl primitive onednn norm winograd "
     "computation contraction differentiable kernels compiled precision environment",
@@ -30,8 +30,8 @@ ROOMS = {
     "adversary paired unpaired contrast",
     "evaluation": "real_images records score monitoring translations",
     "runs": "augmentation recipes resolve building folder generators card shipping clusters branch starting session "
-    "data execution experiment scoring translation_options translation_data translation_building translation "
-    "translators translation_scoring nearest curves run overview board",
+    "data execution experiment scoring translation_options translation_data translation_building "
+    "translation_measures translation translators translation_scoring nearest curves run overview board",
     "studies": "points stacked modes comparison report theory theory_figure",
     "bench": "machine processes counting cases tables workers",
     "commands": "command outputs check_data train translate sample walk evaluate export board runs compare modes "

@@ -69,8 +69,13 @@ TRANSLATIONS = {
     "unpaired": "two sets of images from --unpaired",
     "colorize": "colours for the grey values of --images",
     "edges": "pictures from the outlines of --images",
+    "super-resolution": "larger pictures with the detail of --images",
 }
-TRANSLATORS = {"unet": "with skips, after pix2pix", "residual": "residual blocks, after CycleGAN"}
+TRANSLATORS = {
+    "unet": "with skips, after pix2pix",
+    "residual": "residual blocks, after CycleGAN",
+    "subpixel": "residual blocks at the small size, for super-resolution",
+}
 PATCH_LOSS_ALIASES = {"bce": "gan", "mse": "lsgan", "r3gan": "rpgan-r1-r2"}
 PATCH_OBJECTIVES = ("gan", "lsgan", "hinge", "gan-r1", "gan-r1-r2", "rpgan-r1-r2")
 METHODS = {

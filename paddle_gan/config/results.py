@@ -108,7 +108,10 @@ class EvaluateConfig:
     inception: str | None = shared.inception("what")
     device: str = shared.device("what")
     dataset: str | None = option(
-        None, "real images", "the data that the samples of an .npz file imitate, or the present place of a run's data"
+        None,
+        "real images",
+        "the data that the samples of an .npz file imitate, the present place of a run's data, or pictures to measure "
+        "super-resolution on",
     )
     data_dir: str | None = shared.data_dir("real images")
     download: bool = shared.download("real images")

@@ -20,6 +20,14 @@ class TranslateConfig:
     )
     unpaired: tuple[str, ...] | None = option(None, "data", "folders of the images to translate from and to")
     images: str | None = option(None, "data", "folder of the target images, of which the inputs are made")
+    scale: int | None = option(
+        None,
+        "data",
+        "how many times larger the pictures become; super-resolution only",
+        unset="2",
+        more_than=1,
+        at_most=4,
+    )
     reverse: bool = option(False, "data", "translate from the second side to the first")
     image_size: int = option(
         64, "data", "height and width of the crops in pixels, a multiple of 16", more_than=0, at_most=1024
@@ -28,7 +36,7 @@ class TranslateConfig:
         None,
         "data",
         "height and width to which images are brought before the crop",
-        unset="286/256 of --image-size",
+        unset="286/256 of --image-size, for super-resolution 4 times as much",
         more_than=0,
         at_most=2048,
     )
@@ -52,7 +60,20 @@ class TranslateConfig:
         None, "objective", "of the distance to the target; pairs only", unset="100", at_least=0
     )
     perceptual_weight: float | None = option(
-        None, "objective", "of the distance to the target in random features; pairs only", unset="0", at_least=0
+        None,
+        "objective",
+        "of the distance to the target in random features; pairs only",
+        unset="0, for super-resolution 10",
+        at_least=0,
+    )
+    warm_up: float | None = option(
+        None,
+        "objective",
+        "share of the run in which the distance to the target is learned alone, before the discriminator begins; "
+        "1: always alone; pairs only",
+        unset="0, for super-resolution 0.5",
+        at_least=0,
+        at_most=1,
     )
     method: str | None = option(
         None, "objective", "how images without pairs are learned from", names.METHODS, unset="cyclegan"
@@ -76,7 +97,11 @@ class TranslateConfig:
     )
 
     generator: str | None = option(
-        None, "networks", "the generator", names.TRANSLATORS, unset="unet for pairs, residual without pairs"
+        None,
+        "networks",
+        "the generator",
+        names.TRANSLATORS,
+        unset="unet for pairs, residual without pairs, subpixel for super-resolution",
     )
     width: int | None = option(
         None,
@@ -97,8 +122,8 @@ class TranslateConfig:
     blocks: int | None = option(
         None,
         "networks",
-        "blocks of the residual generator",
-        unset="9 from 256 pixels on, else 6",
+        "blocks of the residual and of the subpixel generator",
+        unset="9 from 256 pixels on, else 6; for super-resolution 4",
         more_than=0,
         at_most=64,
     )

@@ -1,4 +1,4 @@
-"""Inputs that are made of the target images themselves: their grey values, and their outlines.
+"""Inputs that are made of the target images themselves: their grey values, their outlines, a reduced image.
 
 Pure functions of tensors, so that they run on the device, after the crop.
 """
@@ -8,6 +8,8 @@ from collections.abc import Callable
 import paddle
 import paddle.nn.functional as F
 from paddle import Tensor
+
+from paddle_gan.datasets.bicubic import resampled
 
 # Luma of ITU-R BT.601, as Pillow's mode L has it.
 _LUMA = (0.299, 0.587, 0.114)
@@ -39,5 +41,18 @@ def edges(images: Tensor) -> Tensor:
     return 1 - 2 * ((norms.max(1, keepdim=True) - _FAINT) / (_BLACK - _FAINT)).clip(0, 1)
 
 
+def reduced(images: Tensor, scale: int) -> Tensor:
+    """Images whose height and width are divided by `scale`, in 256 levels, as a file has them.
+
+    Args:
+        images: [N, C, H, W] in [-1, 1]; H and W are multiples of `scale`.
+        scale: the factor.
+    """
+    small = resampled(images, images.shape[2] // scale, images.shape[3] // scale)
+    return ((small.clip(-1, 1) + 1) * 127.5).round() / 127.5 - 1
+
+
+# Tasks whose inputs are grey images.
+GREY_TASKS = ("colorize", "edges")
 # What makes the inputs of the targets, by the names of the tasks.
-DERIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"colorize": grey, "edges": edges}
+DERIVATIONS: dict[str, Callable[..., Tensor]] = {"colorize": grey, "edges": edges, "super-resolution": reduced}

@@ -40,6 +40,7 @@ class MeanAndError(NamedTuple):
 FLOORS: dict[str, str] = {
     "identity": "inputs as they are",
     "matched": "inputs, colours matched",
+    "bicubic": "bicubic",
     "real": "real images",
 }
 # The figures of samples by their names in a record, in the order in which they are shown.
@@ -63,6 +64,9 @@ PAIR_FIGURES: dict[str, Figure] = {
     "l1": Figure("L1 to the target", "lower"),
     "psnr": Figure("PSNR, dB", "higher"),
     "ssim": Figure("SSIM", "higher"),
+    "psnr_y": Figure("PSNR of Y, dB", "higher"),
+    "ssim_y": Figure("SSIM of Y", "higher"),
+    "perceptual": Figure("distance in random features", "lower"),
 }
 _KNOWN = FIGURES | PAIR_FIGURES
 

@@ -1,7 +1,8 @@
 """How good translations are: near their targets where there are pairs, and like target images as a set.
 
-Beside each figure stand the same figures of inputs that were not translated, the floor of every translation: as they
-are ("identity"), and with the colours of the target images ("matched").
+Beside each figure stand the same figures of what is had without learning, the floors of every translation: the inputs
+as they are ("identity") and with the colours of the target images ("matched"), or enlarged by interpolation
+("bicubic").
 """
 
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from paddle_gan.errors import DataError
 from paddle_gan.evaluation.records import FORMAT
 from paddle_gan.evaluation.score import diversity, extract
 from paddle_gan.features.extractors import Extractor
+from paddle_gan.features.maps import Maps
+from paddle_gan.objectives.reconstruction import perceptual_loss
 
 # Decibels that stand for images that are the same, whose ratio is infinite.
 _MOST_DECIBELS = 100.0
@@ -24,6 +27,10 @@ _LEAST_IMAGES = 2
 
 # The images of each column of the record, by its name.
 Columns = dict[str, np.ndarray]
+# The figures of some images, by their names.
+Measure = Callable[[np.ndarray], dict[str, float]]
+# By the name of a figure, its value in each column.
+Figures = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -31,19 +38,18 @@ class TranslatedImages:
     """What is measured; all images are uint8 [N, H, W, 3], and all of one size.
 
     Attributes:
-        inputs: in colour.
-        made: their translations.
+        made: translations.
+        floors: what is had without learning, by the names of `records.FLOORS`.
         targets: real images of the kind that `made` should be.
-        paired: whether target i belongs to input i.
-        training_inputs, training_targets: images that were trained on, for their colours, and as the real images whose
-            distance to `targets` a perfect translation would have.
+        against_targets: the figures of images of which image i belongs to target i; None for unpaired images.
+        training_targets: images that were trained on, as the real images whose distance to `targets` a perfect
+            translation would have.
     """
 
-    inputs: np.ndarray
     made: np.ndarray
+    floors: Columns
     targets: np.ndarray
-    paired: bool
-    training_inputs: np.ndarray
+    against_targets: Measure | None
     training_targets: np.ndarray
 
 
@@ -53,6 +59,29 @@ def pair_figures(made: np.ndarray, targets: np.ndarray) -> dict[str, float]:
         "l1": float(metrics.l1(made, targets).mean()),
         "psnr": float(metrics.psnr(made, targets).clip(max=_MOST_DECIBELS).mean()),
         "ssim": float(metrics.ssim(made, targets).mean()),
+    }
+
+
+def enlarged_figures(made: np.ndarray, targets: np.ndarray, scale: int, maps: Maps) -> dict[str, float]:
+    """The figures of super-resolution, the means over the pairs: L1, PSNR and SSIM of Y without a border of `scale`
+    pixels, and the distance in features, see `reconstruction.perceptual_loss`.
+
+    Args:
+        made, targets: uint8 [N, H, W, 3].
+        scale: the factor of the enlargement.
+        maps: of the features.
+    """
+    mine, real = (metrics.without_border(metrics.luma(images), scale) for images in (made, targets))
+    distances = []
+    with paddle.no_grad():
+        for pair in zip(made, targets, strict=True):
+            tensors = (paddle.to_tensor(image.transpose(2, 0, 1)[None] / np.float32(127.5) - 1) for image in pair)
+            distances.append(perceptual_loss(maps, *tensors).item())
+    return {
+        "l1": float(metrics.l1(made, targets).mean()),
+        "psnr_y": float(metrics.psnr(mine, real).clip(max=_MOST_DECIBELS).mean()),
+        "ssim_y": float(metrics.ssim(mine, real).mean()),
+        "perceptual": float(np.mean(distances)),
     }
 
 
@@ -98,22 +127,28 @@ def evaluate_translations(
     """
     if min(len(images.made), len(images.targets), len(images.training_targets)) < _LEAST_IMAGES:
         raise DataError(f"{len(images.made)} images are too few to measure; at least {_LEAST_IMAGES} are needed")
-    matched = colour_matched(images.inputs, images.training_inputs, images.training_targets)
-    columns: Columns = {"samples": images.made, "identity": images.inputs, "matched": matched}
-    figures: dict[str, dict[str, float]] = {}
-    if images.paired:
-        _collect(figures, columns, lambda made: pair_figures(made, images.targets))
+    columns: Columns = {"samples": images.made, **images.floors}
+    figures: Figures = {}
+    if images.against_targets:
+        collect(figures, columns, images.against_targets)
     columns["real"] = images.training_targets
-    _collect(figures, columns, lambda made: set_figures(made, images.targets, extractor))
+    collect(figures, columns, lambda made: set_figures(made, images.targets, extractor))
+    sizes = {
+        "extractor": extractor.name,
+        "extractor_sha256": extractor.sha256,
+        "resize": extractor.resize,
+        "samples": len(images.made),
+        "reference": len(images.targets),
+        "floor": len(images.training_targets),
+    }
+    return record_of(figures, sizes | protocol, subject)
+
+
+def record_of(figures: Figures, protocol: dict[str, Any], subject: dict[str, Any]) -> dict[str, Any]:
+    """A record of figures, see `records`; the versions are added to the protocol."""
     return {
         "format": FORMAT,
         "protocol": {
-            "extractor": extractor.name,
-            "extractor_sha256": extractor.sha256,
-            "resize": extractor.resize,
-            "samples": len(images.made),
-            "reference": len(images.targets),
-            "floor": len(images.training_targets),
             **protocol,
             "paddle_gan": paddle_gan.__version__,
             "paddle": paddle.__version__,
@@ -125,9 +160,7 @@ def evaluate_translations(
     }
 
 
-def _collect(
-    figures: dict[str, dict[str, float]], columns: Columns, measure: Callable[[np.ndarray], dict[str, float]]
-) -> None:
+def collect(figures: Figures, columns: Columns, measure: Measure) -> None:
     """Add the figures of every column."""
     for column, images in columns.items():
         for name, value in measure(images).items():

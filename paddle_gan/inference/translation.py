@@ -45,7 +45,7 @@ def with_translations(network: nn.Layer, images: Tensor) -> list[np.ndarray]:
 
 
 def translate_picture(
-    network: nn.Layer, pixels: np.ndarray, tile: int, inputs_of: Callable[[np.ndarray], Tensor]
+    network: nn.Layer, pixels: np.ndarray, tile: int, inputs_of: Callable[[np.ndarray], Tensor], scale: int = 1
 ) -> np.ndarray:
     """The translation of one picture of any size.
 
@@ -54,9 +54,10 @@ def translate_picture(
         pixels: uint8 [H, W, C].
         tile: the most pixels a side that are translated at once, at least the network's `multiple`.
         inputs_of: makes the network's inputs of a part of the picture, uint8 [1, C, h, w] to [1, C', h, w].
+        scale: how many times larger the network's outputs are than its inputs.
 
     Returns:
-        uint8 [H, W, C''].
+        uint8 [scale · H, scale · W, C''].
     """
     network.eval()
     height, width, _ = pixels.shape
@@ -65,13 +66,13 @@ def translate_picture(
     ends = [top for top, _ in rows[1:]] + [rows[-1][1]]
     made, rest = [], np.zeros((0, 0, 0), np.float32)
     for (top, bottom), end in zip(rows, ends, strict=True):
-        strip = _strip(network, whole[top:bottom], columns, _ramp(bottom - top, rows), inputs_of)
+        strip = _strip(network, whole[top:bottom], columns, _ramp(scale * (bottom - top), rows), inputs_of, scale)
         if rest.size:
             strip[:, : rest.shape[1]] += rest
         # No later strip has a part in the rows above the next one.
-        done, rest = strip[:, : end - top], strip[:, end - top :]
+        done, rest = np.split(strip, [scale * (end - top)], axis=1)
         made.append(to_uint8((done[:-1] / done[-1])[None], network.value_range)[0])
-    return np.concatenate(made)[:height, :width]
+    return np.concatenate(made)[: scale * height, : scale * width]
 
 
 def _strip(
@@ -80,27 +81,29 @@ def _strip(
     columns: list[tuple[int, int]],
     row_weights: np.ndarray,
     inputs_of: Callable[[np.ndarray], Tensor],
+    scale: int,
 ) -> np.ndarray:
     """The weighted sum of the translations of the tiles in one strip, and as the last channel the sum of the weights.
 
     Args:
-        network: as for `translate_picture`, as is `inputs_of`.
+        network: as for `translate_picture`, as are `inputs_of` and `scale`.
         pixels: uint8 [h, W, C].
         columns: starts and ends of the tiles.
-        row_weights: of each row, [h].
+        row_weights: of each row of the result, [scale · h].
 
     Returns:
-        float32 [C'' + 1, h, W].
+        float32 [C'' + 1, scale · h, scale · W].
     """
     total = np.zeros((0, 0, 0), np.float32)
     for left, right in columns:
         with paddle.no_grad():
             outputs = network(inputs_of(pixels[:, left:right].transpose(2, 0, 1)[None])).numpy()[0]
         if not total.size:
-            total = np.zeros((len(outputs) + 1, *pixels.shape[:2]), np.float32)
-        weights = np.outer(row_weights, _ramp(right - left, columns)).astype(np.float32)
-        total[:-1, :, left:right] += outputs * weights
-        total[-1, :, left:right] += weights
+            total = np.zeros((len(outputs) + 1, scale * pixels.shape[0], scale * pixels.shape[1]), np.float32)
+        weights = np.outer(row_weights, _ramp(scale * (right - left), columns)).astype(np.float32)
+        place = slice(scale * left, scale * right)
+        total[:-1, :, place] += outputs * weights
+        total[-1, :, place] += weights
     return total
 
 

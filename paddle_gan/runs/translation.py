@@ -12,9 +12,8 @@ from paddle_gan.config.translate import TranslateConfig
 from paddle_gan.datasets.feed import on_disk_notice
 from paddle_gan.datasets.image_set import DiskImages, all_alike
 from paddle_gan.errors import UsageError
-from paddle_gan.evaluation.translations import pair_figures, set_figures
+from paddle_gan.evaluation.translations import set_figures
 from paddle_gan.features.extractors import random_extractor
-from paddle_gan.inference.images import to_uint8
 from paddle_gan.inference.translation import translate_batch
 from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.runs.building import precision_of
@@ -38,6 +37,7 @@ from paddle_gan.runs.translation_data import (
     load_translation_data,
     translation_feed,
 )
+from paddle_gan.runs.translation_measures import against_targets, pixels
 from paddle_gan.runs.translation_options import (
     EPOCHS,
     MOST_IMAGES_ON_CPU,
@@ -56,7 +56,6 @@ from paddle_gan.training.unpaired import BUFFER_SIZE
 
 # Held-out images that are translated at each measure of a run.
 _MEASURED = 256
-_RANGE = (-1.0, 1.0)
 # What to try against faults, in options that a translation has.
 _ADVICE = {
     "discriminator_saturated": "try a smaller --discriminator-learning-rate, a smaller --discriminator-depth, or "
@@ -223,7 +222,7 @@ def _measures(
     if not steps or min(map(len, data.held_out)) < 2:
         return diagnoses
     of_pairs = data.pairs_of is not None
-    measure = _of_pairs(data) if of_pairs else _of_sets(data)
+    measure = _of_pairs(config, data) if of_pairs else _of_sets(data)
     chosen = "evaluation/l1" if of_pairs else callbacks.EVALUATED
     return [
         callbacks.evaluation(steps, lambda _: measure(task), total),
@@ -232,12 +231,12 @@ def _measures(
     ]
 
 
-def _of_pairs(data: TranslationData) -> Callable[[TranslationTask], Values]:
+def _of_pairs(config: TranslationOptions, data: TranslationData) -> Callable[[TranslationTask], Values]:
     pairs = held_out_pairs(data, _MEASURED)
-    inputs, targets = pairs.inputs.numpy(), to_uint8(pairs.targets.numpy(), _RANGE)
+    inputs, figures_of = pairs.inputs.numpy(), against_targets(config, pairs)
 
     def measure(task: TranslationTask) -> Values:
-        figures = pair_figures(translate_batch(task.sampler, inputs), targets)
+        figures = figures_of(translate_batch(task.sampler, inputs))
         return {f"evaluation/{name}": value for name, value in figures.items()}
 
     return measure
@@ -245,7 +244,7 @@ def _of_pairs(data: TranslationData) -> Callable[[TranslationTask], Values]:
 
 def _of_sets(data: TranslationData) -> Callable[[TranslationTask], Values]:
     inputs, targets = (held_out_images(data, side, _MEASURED).numpy() for side in range(2))
-    extractor, real = random_extractor(3), to_uint8(targets, _RANGE)
+    extractor, real = random_extractor(3), pixels(targets)
 
     def measure(task: TranslationTask) -> Values:
         figures = set_figures(translate_batch(task.sampler, inputs), real, extractor)

@@ -6,7 +6,7 @@ from typing import Any
 import paddle.nn as nn
 
 from paddle_gan.backend.precision import Precision
-from paddle_gan.datasets.derived import DERIVATIONS
+from paddle_gan.datasets.derived import GREY_TASKS
 from paddle_gan.datasets.pairs import CHANNELS
 from paddle_gan.features.maps import random_convolutions
 from paddle_gan.networks.translation import (
@@ -14,6 +14,7 @@ from paddle_gan.networks.translation import (
     PatchDiscriminator,
     PatchHeads,
     ResidualGenerator,
+    SubpixelGenerator,
     UNetGenerator,
     feature_channels,
 )
@@ -24,6 +25,7 @@ from paddle_gan.runs.translation_data import TranslationData, held_out_images, h
 from paddle_gan.runs.translation_options import TranslationOptions
 from paddle_gan.system.randomness import seeded
 from paddle_gan.training import contrast, paired, unpaired
+from paddle_gan.training.adversary import image_alone, stacked
 from paddle_gan.training.contrast import Contrast
 from paddle_gan.training.paired import Paired, Term
 from paddle_gan.training.unpaired import Cycle
@@ -54,9 +56,21 @@ def build_translation(config: TranslationOptions, data: TranslationData, precisi
     make_generator, objective = partial(new_translator, config), OBJECTIVES[config.loss]
     with seeded("weights", config.seed):
         if data.pairs_of is not None:
-            make_discriminator = partial(_new_discriminator, config, input_channels(config) + CHANNELS)
-            shown = held_out_pairs(data, _SHOWN)
-            return paired.assemble(make_generator, make_discriminator, objective, _terms(config), shown, **shared)
+            # The discriminator of super-resolution judges the image alone (Ledig et al. 2017, SRGAN).
+            enlarging = config.task == "super-resolution"
+            channels = CHANNELS if enlarging else input_channels(config) + CHANNELS
+            make_discriminator = partial(_new_discriminator, config, channels)
+            assert config.steps is not None and config.warm_up is not None
+            return paired.assemble(
+                make_generator,
+                make_discriminator,
+                objective,
+                _terms(config),
+                held_out_pairs(data, _SHOWN),
+                judged=image_alone if enlarging else stacked,
+                begins=round(config.warm_up * config.steps),
+                **shared,
+            )
         make_discriminator = partial(_new_discriminator, config, CHANNELS)
         first, second = (held_out_images(data, side, _SHOWN) for side in range(2))
         if config.method == "cyclegan":
@@ -82,12 +96,15 @@ def _generator(config: TranslationOptions, channels: int, out_channels: int) -> 
         assert config.depth is not None
         return UNetGenerator(channels, out_channels, config.width, config.depth)
     assert config.blocks is not None
+    if config.generator == "subpixel":
+        assert config.scale is not None
+        return SubpixelGenerator(config.scale, channels, config.width, config.blocks)
     return ResidualGenerator(channels, out_channels, config.width, config.blocks)
 
 
 def input_channels(config: TranslationOptions) -> int:
-    """Channels of the inputs: what a task makes of its targets is grey."""
-    return 1 if config.task in DERIVATIONS else CHANNELS
+    """Channels of the inputs: grey values and outlines have one."""
+    return 1 if config.task in GREY_TASKS else CHANNELS
 
 
 def _new_discriminator(config: TranslationOptions, channels: int) -> nn.Layer:
@@ -101,6 +118,6 @@ def _terms(config: TranslationOptions) -> dict[str, Term]:
         terms["l1"] = Term(config.l1_weight, l1_loss)
     if config.perceptual_weight:
         terms["perceptual"] = Term(
-            config.perceptual_weight, partial(perceptual_loss, random_convolutions(CHANNELS).maps)
+            config.perceptual_weight, partial(perceptual_loss, random_convolutions(CHANNELS).maps), late=True
         )
     return terms

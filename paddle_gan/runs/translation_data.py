@@ -41,8 +41,9 @@ class TranslationData:
     Attributes:
         training: the sets to train on, at the size before the crop: one set of pairs or of targets, or two sets of
             unpaired images, those to translate from first.
-        uncropped: the same images as `training` at the size of the crop, on the disk, to measure with.
-        held_out: images of the same sets that are not trained on, at the size of the crop.
+        uncropped: the same images as `training` at the size that is measured, on the disk.
+        held_out: images of the same sets that are not trained on, at the size that is measured: that of the crop, or
+            before the crop for super-resolution, since there a smaller image would have more detail.
         pairs_of: makes the pairs of images in [-1, 1] of the first set; None for unpaired images.
         fingerprint: of all images.
     """
@@ -65,7 +66,8 @@ def load_translation_data(config: TranslationOptions) -> TranslationData:
     Raises:
         DataError: a folder cannot be read, or has too few images.
     """
-    whole, small = (_sets(config, size) for size in (config.load_size, config.image_size))
+    measured_size = config.load_size if config.task == "super-resolution" else config.image_size
+    whole, small = (_sets(config, size) for size in (config.load_size, measured_size))
     splits = [held_out_split(data, config.held_out) for data in whole]
     for data in whole:
         if len(data) < 2:
@@ -78,7 +80,7 @@ def load_translation_data(config: TranslationOptions) -> TranslationData:
         training=tuple(loaded(data, config.workers) for data in training),
         uncropped=tuple(uncropped),
         held_out=tuple(loaded(data, None) for data in held_out),
-        pairs_of=_pairs_of(config.task),
+        pairs_of=_pairs_of(config),
         fingerprint=" ".join(fingerprint(data) for data in whole),
     )
 
@@ -128,10 +130,13 @@ def as_tensor(images: np.ndarray) -> Tensor:
     return paddle.to_tensor(images).astype("float32") * (2 / 255) - 1
 
 
-def _pairs_of(task: str) -> Callable[[Tensor], Pair] | None:
-    if task == "unpaired":
+def _pairs_of(config: TranslationOptions) -> Callable[[Tensor], Pair] | None:
+    if config.task == "unpaired":
         return None
-    return derived_from(DERIVATIONS[task]) if task in DERIVATIONS else both_sides
+    if config.task not in DERIVATIONS:
+        return both_sides
+    settings = {"scale": config.scale} if config.task == "super-resolution" else {}
+    return derived_from(partial(DERIVATIONS[config.task], **settings))
 
 
 def _sets(config: TranslationOptions, size: int) -> list[ImageSet]:

@@ -14,6 +14,8 @@ from paddle_gan.errors import UsageError
 EPOCHS, MOST_IMAGES_ON_CPU, MOST_UNPAIRED_ON_CPU = 200, 100_000, 20_000
 _LOAD, _CROP = 286, 256  # pix2pix (Isola et al. 2017, section 6.2)
 _MULTIPLE = 16
+# Super-resolution: images are loaded at so many times the size of a crop; blocks of the generator.
+_DETAILED, _SUBPIXEL_BLOCKS = 4, 4
 
 # A default only because the fields of the base class have one.
 _FILLED: Any = None
@@ -58,7 +60,7 @@ def resolve_translation(given: TranslateConfig, device: str) -> TranslationOptio
         "width": width,
         "discriminator_width": given.discriminator_width or width,
         "discriminator_learning_rate": given.discriminator_learning_rate or given.learning_rate,
-        **_sizes(given),
+        **_sizes(given, task),
         **_objective(given, task),
     }
     options |= _networks(given, task, options["method"])
@@ -86,26 +88,37 @@ def _task(given: TranslateConfig) -> str:
     return task
 
 
-def _sizes(given: TranslateConfig) -> dict[str, int]:
+def _sizes(given: TranslateConfig, task: str) -> dict[str, int | None]:
     size = given.image_size
     if size % _MULTIPLE:
         raise UsageError(f"--image-size {size}: must be a multiple of {_MULTIPLE}, since the networks halve it")
-    load_size = given.load_size or round(size * _LOAD / _CROP)
+    enlarging = task == "super-resolution"
+    if not enlarging:
+        _refuse(given, ("scale",), "is for --task super-resolution")
+    scale = given.scale or (2 if enlarging else None)
+    load_size = given.load_size or (_DETAILED * size if enlarging else round(size * _LOAD / _CROP))
+    if scale and (size % scale or load_size % scale):
+        raise UsageError(f"--scale {scale}: --image-size {size} and --load-size {load_size} must be multiples of it")
     if load_size < size:
         raise UsageError(f"--load-size {load_size}: smaller than --image-size, {size}")
     depth = given.discriminator_depth or (3 if size >= 128 else 2)
     if size // 2**depth < 3:
         raise UsageError(f"--discriminator-depth {depth} with --image-size {size}: too deep; take less")
-    return {"load_size": load_size, "discriminator_depth": depth}
+    return {"scale": scale, "load_size": load_size, "discriminator_depth": depth}
 
 
 def _objective(given: TranslateConfig, task: str) -> dict[str, Any]:
     """The weights of the losses that the task has; a refusal of others."""
     if task != "unpaired":
         _refuse(given, ("method", "cycle_weight", "identity_weight", "patch_weight"), "is for --unpaired")
-        weights = {"l1_weight": 100.0, "perceptual_weight": 0.0}
-        return {"method": None, **_with_defaults(given, weights)}
-    _refuse(given, ("l1_weight", "perceptual_weight"), "is for pairs, which --unpaired has not")
+        weights = {"l1_weight": 100.0, "perceptual_weight": 0.0, "warm_up": 0.0}
+        if task == "super-resolution":
+            weights |= {"perceptual_weight": 10.0, "warm_up": 0.5}
+        filled = _with_defaults(given, weights)
+        if filled["warm_up"] and not filled["l1_weight"]:
+            raise UsageError("--l1-weight 0 with --warm-up: nothing would be learned at first; give --warm-up 0")
+        return {"method": None, **filled}
+    _refuse(given, ("l1_weight", "perceptual_weight", "warm_up"), "is for pairs, which --unpaired has not")
     method = given.method or "cyclegan"
     if method == "cyclegan":
         _refuse(given, ("patch_weight",), "is for --method cut and fastcut")
@@ -120,11 +133,17 @@ def _objective(given: TranslateConfig, task: str) -> dict[str, Any]:
 
 
 def _networks(given: TranslateConfig, task: str, method: str | None) -> dict[str, Any]:
-    generator = given.generator or ("residual" if task == "unpaired" else "unet")
+    fitting = {"unpaired": "residual", "super-resolution": "subpixel"}
+    generator = given.generator or fitting.get(task, "unet")
+    if (generator == "subpixel") != (task == "super-resolution"):
+        raise UsageError(f"--generator {generator}: --task super-resolution has subpixel, and no other task has it")
+    if generator == "subpixel":
+        _refuse(given, ("depth",), "is for --generator unet")
+        return {"generator": generator, "blocks": given.blocks or _SUBPIXEL_BLOCKS}
     if generator == "unet":
         if method not in (None, "cyclegan"):
             raise UsageError(f"--generator unet with --method {method}: patches are compared in residual's maps")
-        _refuse(given, ("blocks",), "is for --generator residual")
+        _refuse(given, ("blocks",), "is for --generator residual and subpixel")
         depth = given.depth or _halvings(given.image_size)
         if given.image_size % 2**depth:
             raise UsageError(

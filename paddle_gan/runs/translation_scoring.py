@@ -1,16 +1,28 @@
 """The evaluation of a translation run, from its folder to the record; as `scoring` for samples."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from paddle_gan.config.results import EvaluateConfig
+from paddle_gan.datasets.derived import reduced
+from paddle_gan.datasets.folder import find
+from paddle_gan.datasets.pair_feed import Pair
 from paddle_gan.datasets.pairs import CHANNELS
-from paddle_gan.errors import UsageError
+from paddle_gan.datasets.pictures import read_picture
+from paddle_gan.errors import DataError, UsageError
 from paddle_gan.evaluation.score import extractor_for
-from paddle_gan.evaluation.translations import TranslatedImages, evaluate_translations
-from paddle_gan.inference.images import side_by_side, to_uint8
+from paddle_gan.evaluation.translations import (
+    Figures,
+    TranslatedImages,
+    collect,
+    evaluate_translations,
+    pair_figures,
+    record_of,
+)
+from paddle_gan.inference.images import side_by_side
 from paddle_gan.inference.translation import translate_batch
 from paddle_gan.runs.execution import Say
 from paddle_gan.runs.translation_data import (
@@ -21,9 +33,11 @@ from paddle_gan.runs.translation_data import (
     load_translation_data,
     spread,
 )
-from paddle_gan.runs.translators import Translator, load_translator
+from paddle_gan.runs.translation_measures import against_targets, floors, floors_of_pairs, pixels
+from paddle_gan.runs.translators import Translator, load_translator, translated
 
-_RANGE = (-1.0, 1.0)
+# Whole pictures: the largest tile, the least side that SSIM can be measured on, and the side that the sheet shows.
+_TILE, _LEAST_SIDE, _SHOWN_SIDE = 512, 24, 256
 # Groups in a row of the sheet of an evaluation, and the most of them.
 _ACROSS, _MOST_SHOWN = 3, 48
 
@@ -43,51 +57,108 @@ def evaluate_translator(folder: Path, config: EvaluateConfig, say: Say) -> tuple
         UsageError: options that do not go with a translation. DataError: too few images.
         CheckpointError: no checkpoint that fits.
     """
-    if config.dataset or config.data_dir or config.download:
-        raise UsageError("--dataset, --data-dir and --download are for samples; a translation is measured on its data")
+    if config.data_dir or config.download:
+        raise UsageError("--data-dir and --download are for samples; a translation is measured on its data")
     translator = load_translator(folder, say, raw=config.raw, best=config.best)
     run = translator.config
+    subject = {"name": folder.resolve().name, "step": translator.step, "best": config.best}
+    protocol: dict[str, Any] = {"task": run.task, "weights": "raw" if config.raw else "average"}
+    if run.scale:
+        protocol["scale"] = run.scale
+    if config.dataset and run.task != "super-resolution":
+        raise UsageError("--dataset is for samples and for super-resolution; this run is measured on its own data")
+    if config.dataset:
+        return evaluate_pictures(translator, Path(config.dataset).expanduser(), protocol, subject)
     data = load_translation_data(run)
     if not len(data.held_out[0]):
         say("notice: no images were held out, so these figures are of images that were trained on")
-    images = _measured(translator, data, config)
-    protocol = {
-        "task": run.task,
+    images, shown = _measured(translator, data, config)
+    protocol |= {
         "dataset": data.name,
-        "image_size": run.image_size,
+        "image_size": images.targets.shape[1],
         "channels": CHANNELS,
         "held_out": run.held_out,
         "seed": config.seed,
-        "weights": "raw" if config.raw else "average",
     }
-    subject = {"name": folder.resolve().name, "step": translator.step, "best": config.best}
-    record = evaluate_translations(
-        images, extractor_for("", run.image_size, CHANNELS, config.inception), protocol, subject
-    )
-    shown = [side[:_MOST_SHOWN] for side in (images.inputs, images.made, images.targets)]
-    return record, side_by_side(shown if images.paired else shown[:2], _ACROSS)
+    extractor = extractor_for("", images.targets.shape[1], CHANNELS, config.inception)
+    record = evaluate_translations(images, extractor, protocol, subject)
+    return record, side_by_side([side[:_MOST_SHOWN] for side in shown], _ACROSS)
 
 
-def _measured(translator: Translator, data: TranslationData, config: EvaluateConfig) -> TranslatedImages:
+def evaluate_pictures(
+    translator: Translator, folder: Path, protocol: dict[str, Any], subject: dict[str, Any]
+) -> tuple[dict[str, Any], np.ndarray]:
+    """Measure super-resolution on whole pictures, as on Set5: each is reduced, enlarged again and compared.
+
+    Args:
+        translator: in use.
+        folder: of the pictures; a picture is cut to multiples of the scale.
+        protocol, subject: see `evaluate_translations`.
+
+    Returns:
+        The record, whose figures are means over the pictures, and a sheet of the middles of the pictures.
+
+    Raises:
+        DataError: a picture cannot be read, or is too small to be measured.
+    """
+    config, scale, names = translator.config, translator.config.scale, list(find(folder).entries)
+    assert scale is not None
+    values: dict[str, dict[str, list[float]]] = {}
+    middles: list[list[np.ndarray]] = []
+    for name in names:
+        picture = read_picture(folder / name).colours
+        height, width = (size - size % scale for size in picture.shape[:2])
+        if min(height, width) < _LEAST_SIDE:
+            raise DataError(f"{folder / name}: {width}x{height} is too small to be measured; at least {_LEAST_SIDE}")
+        targets = as_tensor(picture[None, :height, :width].transpose(0, 3, 1, 2))
+        pair = Pair(reduced(targets, scale), targets)
+        small = pixels(pair.inputs.numpy())[0]
+        columns = {"samples": translated(translator, small, _TILE)[None], **floors_of_pairs(config, pair, pair)}
+        figures: Figures = {}
+        collect(figures, columns, against_targets(config, pair))
+        for figure, line in figures.items():
+            for column, value in line.items():
+                values.setdefault(figure, {}).setdefault(column, []).append(value)
+        middles.append(
+            [_middle(image[0]) for image in (columns["bicubic"], columns["samples"], pixels(targets.numpy()))]
+        )
+    means = {name: {key: float(np.mean(each)) for key, each in line.items()} for name, line in values.items()}
+    record = record_of(means, {**protocol, "dataset": folder.resolve().name, "samples": len(names)}, subject)
+    return record, side_by_side([np.stack(side) for side in zip(*middles[:_MOST_SHOWN], strict=True)], 1)
+
+
+def _middle(image: np.ndarray) -> np.ndarray:
+    """The middle of an image [H, W, C], as a square of a fixed size, with a grey border if it is smaller."""
+    height, width = (min(_SHOWN_SIDE, size) for size in image.shape[:2])
+    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+    shown = np.full((_SHOWN_SIDE, _SHOWN_SIDE, image.shape[2]), 128, np.uint8)
+    shown[:height, :width] = image[top : top + height, left : left + width]
+    return shown
+
+
+def _measured(
+    translator: Translator, data: TranslationData, config: EvaluateConfig
+) -> tuple[TranslatedImages, list[np.ndarray]]:
+    """What is measured, and what the sheet shows."""
+    run = translator.config
     if data.pairs_of is not None:
-        pairs = held_out_pairs(data, config.num)
-        inputs, targets, paired = pairs.inputs.numpy(), _pixels(pairs.targets.numpy()), True
+        pair = held_out_pairs(data, config.num)
+        inputs, targets, measure = pair.inputs.numpy(), pixels(pair.targets.numpy()), against_targets(run, pair)
         known = data.pairs_of(as_tensor(_trained_on(data, 0, len(targets), config.seed)))
-        own, wanted = (_pixels(side.numpy()) for side in known)
+        wanted, beside = pixels(known.targets.numpy()), floors_of_pairs(run, pair, known)
     else:
         inputs = held_out_images(data, 0, config.num).numpy()
         partners = _partners(data, config.num)
-        paired = partners is not None
-        targets = _pixels(held_out_images(data, 1, config.num).numpy()) if partners is None else partners
+        targets = pixels(held_out_images(data, 1, config.num).numpy()) if partners is None else partners
+        measure = None if partners is None else partial(pair_figures, targets=partners)
         own, wanted = (_trained_on(data, side, len(targets), config.seed).transpose(0, 2, 3, 1) for side in range(2))
-    return TranslatedImages(
-        inputs=_colours(_pixels(inputs)),
-        made=translate_batch(translator.network, inputs),
-        targets=targets,
-        paired=paired,
-        training_inputs=_colours(own),
-        training_targets=wanted,
+        beside = floors(pixels(inputs), own, wanted)
+    made = translate_batch(translator.network, inputs)
+    images = TranslatedImages(
+        made=made, floors=beside, targets=targets, against_targets=measure, training_targets=wanted
     )
+    shown = [pixels(inputs), made]
+    return images, [*shown, targets] if measure else shown
 
 
 def _partners(data: TranslationData, count: int) -> np.ndarray | None:
@@ -107,12 +178,3 @@ def _trained_on(data: TranslationData, side: int, count: int, seed: int) -> np.n
     """At most so many images that were trained on, as many as are measured: uint8 [n, C, H, W]."""
     images = data.uncropped[side]
     return images.images[np.random.default_rng(seed).permutation(len(images))[:count]]
-
-
-def _pixels(images: np.ndarray) -> np.ndarray:
-    return to_uint8(images, _RANGE)
-
-
-def _colours(images: np.ndarray) -> np.ndarray:
-    """Images [N, H, W, C] in colour."""
-    return images if images.shape[3] == CHANNELS else images.repeat(CHANNELS, axis=3)

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 import paddle.nn as nn
+from PIL import Image
 
 from paddle_gan.config.translate import ApplyConfig
-from paddle_gan.datasets.derived import DERIVATIONS, grey
+from paddle_gan.datasets.derived import GREY_TASKS, grey
 from paddle_gan.datasets.pictures import Picture, picture_names, read_picture, write_picture, written_name
 from paddle_gan.errors import DataError, UsageError
 from paddle_gan.inference.translation import translate_picture
@@ -100,7 +101,8 @@ def translate_files(translator: Translator, sources: list[Path], config: ApplyCo
                 raise DataError(f"{path}: its translation would take its place; name another folder with --out")
             if target in written:
                 raise DataError(f"{path}: another picture was already written to {target}; give them other names")
-            write_picture(target, Picture(translated(translator, picture.colours, config.tile), picture.alpha))
+            colours = translated(translator, picture.colours, config.tile)
+            write_picture(target, Picture(colours, _resized(picture.alpha, colours)))
             written.add(target)
         except DataError as error:
             say(f"passed over: {error}")
@@ -109,13 +111,20 @@ def translate_files(translator: Translator, sources: list[Path], config: ApplyCo
 
 
 def translated(translator: Translator, colours: np.ndarray, tile: int) -> np.ndarray:
-    """The translation of one picture, uint8 [H, W, 3].
+    """The translation of one picture, uint8 [H, W, 3], or that many times larger as the run's `--scale` says.
 
-    Where a run makes its inputs of its targets, the grey values are taken: of a photograph, or of a drawing.
+    Where the inputs of a run are grey, the grey values are taken: of a photograph, or of a drawing.
     """
-    of_grey = translator.config.task in DERIVATIONS
+    of_grey = translator.config.task in GREY_TASKS
     inputs_of = (lambda pixels: grey(as_tensor(pixels))) if of_grey else as_tensor
-    return translate_picture(translator.network, colours, tile, inputs_of)
+    return translate_picture(translator.network, colours, tile, inputs_of, translator.config.scale or 1)
+
+
+def _resized(alpha: np.ndarray | None, colours: np.ndarray) -> np.ndarray | None:
+    """The alpha [h, w] in the size of the colours [H, W, 3]."""
+    if alpha is None or alpha.shape == colours.shape[:2]:
+        return alpha
+    return np.asarray(Image.fromarray(alpha).resize(colours.shape[1::-1], Image.Resampling.BICUBIC))
 
 
 def _files(sources: list[Path]) -> Iterator[Named]:

@@ -19,6 +19,11 @@ def stacked(inputs: Tensor, images: Tensor) -> Tensor:
     return paddle.concat([inputs, images], 1)
 
 
+def image_alone(inputs: Tensor, images: Tensor) -> Tensor:
+    """The images without their inputs: what an unconditional discriminator judges."""
+    return images
+
+
 def discriminator_step(
     player: Player,
     objective: Objective,

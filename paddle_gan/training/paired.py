@@ -1,7 +1,7 @@
 """The paired task: each input image has a target, as in pix2pix (Isola et al. 2017).
 
-One round takes one batch. The generator makes images of the inputs; a discriminator of patches, which sees the input
-too, learns to tell them from the targets; the generator learns to fool it, and to come near the target.
+One round takes one batch. The generator makes images of the inputs; a discriminator of patches learns to tell them from
+the targets; the generator learns to fool it, and to come near the target. The discriminator may begin later.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+import paddle
 import paddle.nn as nn
 from paddle import Tensor
 from paddle.utils import unique_name
@@ -21,6 +22,7 @@ from paddle_gan.objectives.objective import Objective
 from paddle_gan.objectives.optimizers import Adam
 from paddle_gan.system.randomness import seeded
 from paddle_gan.training.adversary import adversarial_loss, discriminator_step, stacked
+from paddle_gan.training.state import create_accumulators_of
 from paddle_gan.training.task import BatchSource, Player, new_player
 from paddle_gan.training.update import frozen, update, update_average
 
@@ -33,10 +35,12 @@ class Term(NamedTuple):
     Attributes:
         weight: of the loss in the sum.
         loss: a function of (generated images, targets) to a scalar.
+        late: whether it begins only when the discriminator does.
     """
 
     weight: float
     loss: Callable[[Tensor, Tensor], Tensor]
+    late: bool = False
 
 
 @dataclass
@@ -48,6 +52,8 @@ class Paired:
         objective: the adversarial part of what they minimise.
         terms: the other parts of the generator's loss, by name.
         shown: the pairs of the sheet, in the value range of the generator.
+        judged: what the discriminator sees, of inputs and images.
+        begins: the round in which the discriminator begins; before it, only the terms that are not `late` are learned.
         precision: in which type the networks are computed.
         step: rounds played.
         buffers: none.
@@ -58,6 +64,8 @@ class Paired:
     objective: Objective
     terms: Mapping[str, Term]
     shown: Pair
+    judged: Callable[[Tensor, Tensor], Tensor] = stacked
+    begins: int = 0
     precision: Precision = field(default_factory=Precision)
     step: int = 0
     buffers: dict[str, Tensor] = field(default_factory=dict)
@@ -82,7 +90,9 @@ class Paired:
         with seeded("round", seed, self.step):
             inputs, targets = batches(self.step)
             fake = self.precision.forward(self.generator.network, inputs, None)
-            scalars = self._discriminator_step(inputs, targets, fake.detach(), measure)
+            scalars = {}
+            if self.step >= self.begins:
+                scalars = self._discriminator_step(inputs, targets, fake.detach(), measure)
             scalars |= self._generator_step(inputs, targets, fake, measure)
         self.step += 1
         return scalars
@@ -91,24 +101,29 @@ class Paired:
         return discriminator_step(
             self.discriminator,
             self.objective,
-            real=stacked(inputs, targets),
-            fake=stacked(inputs, fake),
+            real=self.judged(inputs, targets),
+            fake=self.judged(inputs, fake),
             number=self.step,
             precision=self.precision,
             measure=measure,
         )
 
     def _generator_step(self, inputs: Tensor, targets: Tensor, fake: Tensor, measure: bool) -> dict[str, Tensor]:
-        real = stacked(inputs, targets)
+        alone = self.step < self.begins
+        terms = {name: term for name, term in self.terms.items() if not (alone and term.late)}
         with frozen(self.discriminator.network):
-            fooling = adversarial_loss(self.discriminator, self.objective, real, stacked(inputs, fake), self.precision)
-            values = {name: term.loss(fake, targets) for name, term in self.terms.items()}
-            loss = fooling
-            for name, term in self.terms.items():
-                loss = loss + term.weight * values[name]
-            norms = update({"generator": self.generator}, loss, measure)
+            values = {} if alone else {"generator": self._fooling(inputs, targets, fake)}
+            parts = list(values.values())
+            for name, term in terms.items():
+                values[name] = term.loss(fake, targets)
+                parts.append(term.weight * values[name])
+            norms = update({"generator": self.generator}, paddle.add_n(parts), measure)
         update_average(self.generator, self.step)
-        return {"loss/generator": fooling, **{f"loss/{name}": value for name, value in values.items()}, **norms}
+        return {**{f"loss/{name}": value for name, value in values.items()}, **norms}
+
+    def _fooling(self, inputs: Tensor, targets: Tensor, fake: Tensor) -> Tensor:
+        real, made = self.judged(inputs, targets), self.judged(inputs, fake)
+        return adversarial_loss(self.discriminator, self.objective, real, made, self.precision)
 
     def sheet(self, seed: int) -> np.ndarray:
         """Inputs, outputs of the average, and targets, side by side."""
@@ -125,6 +140,8 @@ def assemble(
     *,
     generator_optimizer: Adam,
     discriminator_optimizer: Adam,
+    judged: Callable[[Tensor, Tensor], Tensor] = stacked,
+    begins: int = 0,
     average_decay: float = 0.999,
     precision: Precision | None = None,
 ) -> Paired:
@@ -132,8 +149,8 @@ def assemble(
 
     Args:
         make_generator: called twice, for the generator and its average.
-        make_discriminator: called once; its networks judge inputs and images stacked.
-        objective, terms, shown: see `Paired`.
+        make_discriminator: called once; it takes what `judged` makes of inputs and images.
+        objective, terms, shown, judged, begins: see `Paired`.
         generator_optimizer, discriminator_optimizer: each makes the optimiser of a list of parameters.
         average_decay: of the generator's average, in [0, 1).
         precision: float32 if None.
@@ -141,11 +158,16 @@ def assemble(
     precision = precision or Precision()
     with unique_name.guard():  # names of parameters do not depend on what was made before
         generator, average, discriminator = make_generator(), make_generator(), make_discriminator()
+        judge = new_player(discriminator, discriminator_optimizer.build, precision=precision)
+        if begins:  # a checkpoint holds the accumulators of every optimiser, also of one that has not begun
+            create_accumulators_of(judge)
         return Paired(
             generator=new_player(generator, generator_optimizer.build, average, average_decay, precision),
-            discriminator=new_player(discriminator, discriminator_optimizer.build, precision=precision),
+            discriminator=judge,
             objective=objective,
             terms=terms,
             shown=shown,
+            judged=judged,
+            begins=begins,
             precision=precision,
         )

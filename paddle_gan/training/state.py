@@ -55,12 +55,17 @@ def part(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
 
 
 def create_accumulators(task: Task) -> None:
-    """Let the optimisers make their accumulators, which they do in their first step: here with a gradient of zero."""
+    """Let the optimisers of all players make their accumulators."""
     for player in task.players.values():
-        trained = [parameter for parameter in player.network.parameters() if parameter.trainable]
-        paddle.add_n([0.0 * parameter.sum() for parameter in trained]).backward()
-        player.optimizer.step()
-        player.optimizer.clear_grad()
+        create_accumulators_of(player)
+
+
+def create_accumulators_of(player: Player) -> None:
+    """Let an optimiser make its accumulators, which it does in its first step: here with a gradient of zero."""
+    trained = [parameter for parameter in player.network.parameters() if parameter.trainable]
+    paddle.add_n([0.0 * parameter.sum() for parameter in trained]).backward()
+    player.optimizer.step()
+    player.optimizer.clear_grad()
 
 
 def share(task: Task) -> None:

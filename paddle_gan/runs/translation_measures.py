@@ -1,0 +1,48 @@
+"""How each task from images to images is measured: its figures, and the floors that stand beside them."""
+
+from functools import partial
+
+import numpy as np
+
+from paddle_gan.datasets.bicubic import resampled
+from paddle_gan.datasets.pair_feed import Pair
+from paddle_gan.datasets.pairs import CHANNELS
+from paddle_gan.evaluation.translations import Columns, Measure, colour_matched, enlarged_figures, pair_figures
+from paddle_gan.features.maps import random_convolutions
+from paddle_gan.inference.images import to_uint8
+from paddle_gan.runs.translation_options import TranslationOptions
+
+_RANGE = (-1.0, 1.0)
+
+
+def against_targets(config: TranslationOptions, pair: Pair) -> Measure:
+    """The figures of translations of the inputs of `pair`, uint8 [N, H, W, 3], beside its targets."""
+    targets = pixels(pair.targets.numpy())
+    if config.scale:
+        maps = random_convolutions(CHANNELS).maps
+        return partial(enlarged_figures, targets=targets, scale=config.scale, maps=maps)
+    return partial(pair_figures, targets=targets)
+
+
+def floors_of_pairs(config: TranslationOptions, pair: Pair, trained_on: Pair) -> Columns:
+    """What is had of the inputs of `pair` without learning; the colours are those of `trained_on`."""
+    if config.task == "super-resolution":
+        return {"bicubic": pixels(resampled(pair.inputs, *pair.targets.shape[2:]).numpy())}
+    own, wanted = (pixels(side.numpy()) for side in trained_on)
+    return floors(pixels(pair.inputs.numpy()), own, wanted)
+
+
+def floors(inputs: np.ndarray, own: np.ndarray, wanted: np.ndarray) -> Columns:
+    """Inputs as they are, and with other colours; the arguments are those of `colour_matched`, in grey or in colour."""
+    identity = colours(inputs)
+    return {"identity": identity, "matched": colour_matched(identity, colours(own), wanted)}
+
+
+def pixels(images: np.ndarray) -> np.ndarray:
+    """Images [N, C, H, W] in [-1, 1] as uint8 [N, H, W, C]."""
+    return to_uint8(images, _RANGE)
+
+
+def colours(images: np.ndarray) -> np.ndarray:
+    """Images [N, H, W, C] in colour."""
+    return images if images.shape[3] == CHANNELS else images.repeat(CHANNELS, axis=3)
