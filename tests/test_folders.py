@@ -844,7 +844,8 @@ def run(out: Path, data: Path, **others) -> list[str]:
 
 
 def test_a_run_on_a_zip_with_alpha_labels_and_held_out_images(tmp_path, own_cache, counted, monkeypatch):
-    from paddle_gan.inference.sampling import generate, read_npz, write_npz, write_pngs
+    from paddle_gan.inference.npz_files import read_npz, write_npz
+    from paddle_gan.inference.sampling import generate, write_pngs
     from paddle_gan.runs import experiment
     from paddle_gan.runs.generators import load_generator
     from paddle_gan.training.log import read_metrics

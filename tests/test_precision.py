@@ -19,7 +19,8 @@ from paddle_gan.backend import kernels, onednn, precision
 from paddle_gan.backend.precision import Precision, mixed
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.errors import NumericalError, UsageError
-from paddle_gan.inference.sampling import generate, read_npz
+from paddle_gan.inference.npz_files import read_npz
+from paddle_gan.inference.sampling import generate
 from paddle_gan.runs.building import precision_of
 from paddle_gan.runs.folder import read_config, refuse_other_run
 from paddle_gan.runs.generators import load_generator

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import paddle
@@ -196,7 +197,11 @@ def test_a_home_that_cannot_be_written_is_replaced_for_an_import(monkeypatch, tm
         1 / 0  # noqa: B018
     assert os.environ["HOME"] == "/proc/self" and not inside.exists()
     monkeypatch.delenv("HOME")
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
+
+    def refuse(dir):
+        raise PermissionError
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     with writable_home():
         assert "HOME" in os.environ
     assert "HOME" not in os.environ

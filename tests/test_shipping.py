@@ -41,7 +41,9 @@ RECORD = {
 def shipment(folder: Path, network: nn.Layer, *, record: dict | None = None, **options: object) -> Shipment:
     """A generator of a run in `folder` that was not trained."""
     folder.mkdir(exist_ok=True)
-    config = resolve(TrainConfig(image_size=28, channels=3, steps=5, **options), "cpu").config
+    inner = network.parts if isinstance(network, Mixture) else network
+    size = "36x28" if inner.classes else 28  # as `lively` makes them
+    config = resolve(TrainConfig(image_size=size, channels=3, steps=5, **options), "cpu").config
     (folder / "config.json").write_text(json.dumps(asdict(config)))
     if record:
         (folder / "evaluation.json").write_text(json.dumps(record))
@@ -74,7 +76,7 @@ def test_the_card_says_what_the_generator_is(shipped):
         "classes": ["a", "b", "c"],
         "clusters": 4,
     }
-    assert card["output"] == {"images": ["N", 3, 28, 28], "value_range": [-1, 1]}
+    assert card["output"] == {"images": ["N", 3, 28, 36], "value_range": [-1, 1]}
     assert card["measures"] == RECORD
     # Nothing of the user's machine.
     assert "secret" not in "".join(path.read_text() for path in shipped[1].glob("*.[jm][sd]*"))
@@ -102,7 +104,7 @@ def test_the_page_says_the_same_for_people(shipped):
         "| data | cats, whose licence is not stated |",
         "| steps | 5 |",
         "| labels | 0 a, 1 b, 2 c |",
-        "| images | 3 × 28 × 28 in [-1.0, 1.0] |",
+        "| images | 3 × 28 × 36 in [-1.0, 1.0] |",
         "Near-copies of training images: 1.00% of the samples, 0.20% of other real images.",
         "Protocol: dataset cats, samples 1000, weights average.",
     ):

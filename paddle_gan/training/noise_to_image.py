@@ -296,6 +296,8 @@ def generator_loss(
 
 def draw_change_of(task: NoiseToImage, images: Tensor) -> Change:
     """The augmentation of a batch like `images`, [N, C, H, W]: the discriminator sees them only after it."""
+    if not task.augmentation.transformations:
+        return lambda images: images
     return draw_change(task.augmentation, images, task.generator.network.value_range, task.buffers.get("augmentation"))
 
 
