@@ -15,12 +15,12 @@ ROOMS = {
     "system": "runtime installation memory device randomness files cache streams connections parallel signals web",
     "config": "names paths sizes options shared train translate results check studies bench command_line",
     "datasets": "decode depth fitting found zipped survey duplicates store labels report image_set resize idx "
-    "download batches feed folder check grey_sets mixtures pictures pairs bicubic derived pair_feed",
+    "download batches feed folder check grey_sets mixtures pictures pairs bicubic derived pair_feed holes",
     "metrics": "arrays classes frechet kernel neighbours sliced pairs",
     "backend": "values layout dnnl primitive onednn norm winograd "
     "computation contraction differentiable kernels compiled precision environment",
     "networks": "sizes layers instance_norm spectral freezing packing blocks generators mixture style "
-    "discriminators residual translation",
+    "discriminators residual filling translation",
     "features": "classifier maps inception extractors clusters",
     "objectives": "losses optimizers penalties path_length objective reconstruction contrastive",
     "inference": "images animations contact_sheet sampling npz_files translation truncation steering walks "

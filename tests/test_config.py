@@ -45,10 +45,12 @@ def test_names_are_the_keys_of_the_tables():
 
 def test_names_of_translations_are_those_that_there_are():
     """Objectives of a discriminator of patches are those with one step for each of the generator, without clipping."""
-    from paddle_gan.datasets.derived import DERIVATIONS
+    from paddle_gan.datasets.derived import GREY
+    from paddle_gan.datasets.holes import MASKS
     from paddle_gan.objectives import OBJECTIVES
 
-    assert tuple(names.TRANSLATIONS) == ("pairs", "unpaired", *DERIVATIONS)
+    assert tuple(names.TRANSLATIONS) == ("pairs", "unpaired", *names.DERIVED)
+    assert set(GREY) < set(names.DERIVED) and names.MASKS == tuple(MASKS)
     for name in names.PATCH_OBJECTIVES:
         assert OBJECTIVES[name].discriminator_steps == 1 and OBJECTIVES[name].weight_clip is None
 

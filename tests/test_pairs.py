@@ -275,7 +275,7 @@ def test_grey_is_the_luma_that_pillow_computes():
     first, _ = patterns()
     made = grey(paddle.to_tensor(first.transpose(0, 3, 1, 2)).astype("float32")).numpy()[0, 0]
     np.testing.assert_allclose(made, np.asarray(Image.fromarray(first[0]).convert("L"), np.float32), atol=1)
-    pair = derived_from(grey)(paddle.ones([1, 3, 4, 4]))
+    pair = derived_from(grey)(paddle.ones([1, 3, 4, 4]), [(0,)])
     assert pair.inputs.shape == [1, 1, 4, 4] and pair.targets.shape == [1, 3, 4, 4]
 
 

@@ -404,7 +404,10 @@ def test_the_floor_is_the_input_itself(images, tmp_path):
 BAD = {
     "no images": ({}, "name the images in one way"),
     "two kinds": ({"pairs": ("a",), "images": "b"}, "name the images in one way"),
-    "which task": ({"images": "a"}, "--images is for --task colorize or edges or super-resolution, so name one"),
+    "which task": (
+        {"images": "a"},
+        "--images is for --task colorize or edges or super-resolution or inpaint, so name one",
+    ),
     "another task": ({"pairs": ("a",), "task": "edges"}, "--pairs is for --task pairs, not edges"),
     "three folders": ({"pairs": ("a", "b", "c")}, "--pairs: two folders, or one"),
     "one set": ({"unpaired": ("a",)}, "--unpaired: two folders"),

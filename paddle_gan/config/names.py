@@ -70,7 +70,11 @@ TRANSLATIONS = {
     "colorize": "colours for the grey values of --images",
     "edges": "pictures from the outlines of --images",
     "super-resolution": "larger pictures with the detail of --images",
+    "inpaint": "what is missing in holes of --images",
 }
+# Those whose inputs are made of the targets.
+DERIVED = ("colorize", "edges", "super-resolution", "inpaint")
+MASKS = ("box", "brush")
 TRANSLATORS = {
     "unet": "with skips, after pix2pix",
     "residual": "residual blocks, after CycleGAN",

@@ -28,6 +28,12 @@ class TranslateConfig:
         more_than=1,
         at_most=4,
     )
+    mask: str | None = option(
+        None,
+        "data",
+        "holes to learn to fill: box, brush, or an image that is white in the hole; inpaint only",
+        unset="box",
+    )
     reverse: bool = option(False, "data", "translate from the second side to the first")
     image_size: int = option(
         64, "data", "height and width of the crops in pixels, a multiple of 16", more_than=0, at_most=1024
@@ -188,6 +194,12 @@ class ApplyConfig:
 
     out: str | None = option(None, "where", "folder for the results, which keep their names")
     reverse: bool = option(False, "what", "translate back, from the second set to the first; cyclegan only")
+    mask: str | None = option(
+        None,
+        "what",
+        "image that is white where pictures are to be filled; inpaint only",
+        unset="their transparent pixels",
+    )
     tile: int = option(
         512, "what", "most pixels a side that are translated at once; larger pictures in tiles", at_least=64
     )

@@ -52,7 +52,5 @@ def reduced(images: Tensor, scale: int) -> Tensor:
     return ((small.clip(-1, 1) + 1) * 127.5).round() / 127.5 - 1
 
 
-# Tasks whose inputs are grey images.
-GREY_TASKS = ("colorize", "edges")
-# What makes the inputs of the targets, by the names of the tasks.
-DERIVATIONS: dict[str, Callable[..., Tensor]] = {"colorize": grey, "edges": edges, "super-resolution": reduced}
+# What makes grey inputs of the targets, by the names of the tasks.
+GREY: dict[str, Callable[[Tensor], Tensor]] = {"colorize": grey, "edges": edges}

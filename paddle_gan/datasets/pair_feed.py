@@ -4,7 +4,7 @@ A crop is a function of (seed, number of the batch, row), and all channels of an
 stay aligned, and a resume gets the same crops.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, NamedTuple
 
@@ -20,6 +20,8 @@ from paddle_gan.system import parallel
 _CROPS = int.from_bytes(b"crops", "little")
 
 Source = Callable[[int], Any]
+# For each image of a batch, whole numbers that what is random in its making depends on.
+Keys = Sequence[tuple[int, ...]]
 
 
 class Pair(NamedTuple):
@@ -29,14 +31,14 @@ class Pair(NamedTuple):
     targets: Tensor
 
 
-def both_sides(images: Tensor) -> Pair:
+def both_sides(images: Tensor, keys: Keys = ()) -> Pair:
     """The pairs of a set of `pairs`: images [N, 6, H, W] as inputs and targets, [N, 3, H, W] each."""
     return Pair(images[:, :CHANNELS], images[:, CHANNELS:])
 
 
-def derived_from(derive: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Pair]:
-    """Makes a function of target images to pairs whose inputs `derive` makes of them."""
-    return lambda targets: Pair(derive(targets), targets)
+def derived_from(derive: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Keys], Pair]:
+    """Makes a function of target images to pairs whose inputs `derive` makes of them; nothing is random in it."""
+    return lambda targets, keys: Pair(derive(targets), targets)
 
 
 @contextmanager
@@ -45,7 +47,7 @@ def cropped(
     size: int,
     seed: int,
     mirror: bool,
-    made: Callable[[Tensor], Any] = lambda images: images,
+    made: Callable[[Tensor, Keys], Any] = lambda images, keys: images,
 ) -> Iterator[Source]:
     """Batches of random crops.
 
@@ -54,10 +56,16 @@ def cropped(
         size: height and width of a crop.
         seed: of the crops.
         mirror: mirror about half of the images.
-        made: makes what the task takes of the crops, [N, C, size, size].
+        made: makes what the task takes of the crops, [N, C, size, size], and their keys (seed, batch, row).
     """
     with feed as batches:
-        yield lambda number: made(random_crops(batches(number).images, size, seed, number, mirror))
+
+        def source(number: int) -> Any:
+            crops = random_crops(batches(number).images, size, seed, number, mirror)
+            rows = parallel.shard(np.arange(parallel.global_rows(len(crops))))
+            return made(crops, [(seed, number, row) for row in rows.tolist()])
+
+        yield source
 
 
 @contextmanager

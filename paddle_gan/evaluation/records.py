@@ -41,6 +41,7 @@ FLOORS: dict[str, str] = {
     "identity": "inputs as they are",
     "matched": "inputs, colours matched",
     "bicubic": "bicubic",
+    "harmonic": "harmonic fill",
     "real": "real images",
 }
 # The figures of samples by their names in a record, in the order in which they are shown.
@@ -66,6 +67,8 @@ PAIR_FIGURES: dict[str, Figure] = {
     "ssim": Figure("SSIM", "higher"),
     "psnr_y": Figure("PSNR of Y, dB", "higher"),
     "ssim_y": Figure("SSIM of Y", "higher"),
+    "psnr_hole": Figure("PSNR in the hole, dB", "higher"),
+    "ssim_hole": Figure("SSIM in the hole", "higher"),
     "perceptual": Figure("distance in random features", "lower"),
 }
 _KNOWN = FIGURES | PAIR_FIGURES

@@ -2,7 +2,7 @@
 
 Beside each figure stand the same figures of what is had without learning, the floors of every translation: the inputs
 as they are ("identity") and with the colours of the target images ("matched"), or enlarged by interpolation
-("bicubic").
+("bicubic"), or with holes that are filled smoothly ("harmonic").
 """
 
 from collections.abc import Callable
@@ -82,6 +82,21 @@ def enlarged_figures(made: np.ndarray, targets: np.ndarray, scale: int, maps: Ma
         "psnr_y": float(metrics.psnr(mine, real).clip(max=_MOST_DECIBELS).mean()),
         "ssim_y": float(metrics.ssim(mine, real).mean()),
         "perceptual": float(np.mean(distances)),
+    }
+
+
+def hole_figures(made: np.ndarray, targets: np.ndarray, holes: np.ndarray) -> dict[str, float]:
+    """The figures of in-painting, the means over the pairs: L1 of the whole image, PSNR and SSIM in the holes.
+
+    Args:
+        made, targets: uint8 [N, H, W, 3].
+        holes: bool [N, H, W].
+    """
+    similarity = metrics.within(metrics.ssim_map(made, targets), holes)
+    return {
+        "l1": float(metrics.l1(made, targets).mean()),
+        "psnr_hole": float(np.nanmean(metrics.psnr_within(made, targets, holes).clip(max=_MOST_DECIBELS))),
+        "ssim_hole": float(np.nanmean(similarity)),
     }
 
 

@@ -73,14 +73,15 @@ def side_by_side(columns: Sequence[np.ndarray], across: int) -> np.ndarray:
     """A sheet that shows image i of each column beside one another: uint8 [height, width, 3].
 
     Args:
-        columns: each uint8 [N, H, W, C]. Smaller images are enlarged to the largest ones, whose size is a multiple.
+        columns: each uint8 [N, H, W, C], of which three channels or one are shown. Smaller images are enlarged to
+            the largest ones, whose size is a multiple.
         across: such groups in a row.
     """
     size = max(images.shape[1] for images in columns)
     shown = []
     for images in columns:
         factor = size // images.shape[1]
-        colours = images if images.shape[3] == 3 else images.repeat(3, axis=3)
+        colours = images[..., :3] if images.shape[3] >= 3 else images.repeat(3, axis=3)
         shown.append(colours.repeat(factor, axis=1).repeat(factor, axis=2))
     cells = np.stack(shown, axis=1)
     return grid(cells.reshape(-1, *cells.shape[2:]), across * len(columns))

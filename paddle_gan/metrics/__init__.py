@@ -30,7 +30,7 @@ from paddle_gan.metrics.neighbours import (
     nearest,
     precision_recall,
 )
-from paddle_gan.metrics.pairs import l1, luma, psnr, ssim, without_border
+from paddle_gan.metrics.pairs import l1, luma, psnr, psnr_within, ssim, ssim_map, within, without_border
 from paddle_gan.metrics.sliced import sliced_wasserstein
 
 __all__ = [
@@ -53,7 +53,10 @@ __all__ = [
     "nearest",
     "precision_recall",
     "psnr",
+    "psnr_within",
     "sliced_wasserstein",
     "ssim",
+    "ssim_map",
+    "within",
     "without_border",
 ]

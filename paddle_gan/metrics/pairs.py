@@ -23,9 +23,12 @@ def l1(images: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 def psnr(images: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Peak signal-to-noise ratio 10 log₁₀(255² / MSE) in dB: float64 [N]; infinite for images that are the same."""
-    error = np.square(_difference(images, targets)).mean(axis=(1, 2, 3))
-    with np.errstate(divide="ignore"):
-        return 10 * np.log10(_PEAK**2 / error)
+    return _decibels(np.square(_difference(images, targets)).mean(axis=(1, 2, 3)))
+
+
+def psnr_within(images: np.ndarray, targets: np.ndarray, holes: np.ndarray) -> np.ndarray:
+    """The PSNR of the pixels in holes, bool [N, H, W], in dB: float64 [N]; NaN for an image without a hole."""
+    return _decibels(within(np.square(_difference(images, targets)), holes))
 
 
 def ssim(images: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -37,12 +40,17 @@ def ssim(images: np.ndarray, targets: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: the shapes differ, or the images are smaller than the window of 11 pixels.
     """
+    return ssim_map(images, targets).mean(axis=(1, 2, 3))
+
+
+def ssim_map(images: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """The structural similarity in each window that lies within the image: float64 [N, H-10, W-10, C]; see `ssim`."""
     _difference(images[:0], targets[:0])
     if min(images.shape[1:3]) < _WINDOW:
         raise ValueError(f"SSIM needs images of at least {_WINDOW} pixels a side, not {list(images.shape[1:3])}")
     starts = range(0, len(images), _CHUNK)
     values = [_ssim(images[start : start + _CHUNK], targets[start : start + _CHUNK]) for start in starts]
-    return np.concatenate(values) if values else np.zeros(0)
+    return np.concatenate(values) if values else np.zeros((0, 1, 1, 1))
 
 
 def luma(images: np.ndarray) -> np.ndarray:
@@ -56,6 +64,11 @@ def luma(images: np.ndarray) -> np.ndarray:
 def without_border(images: np.ndarray, border: int) -> np.ndarray:
     """Images without so many pixels at each side; super-resolution leaves out as many as its factor."""
     return images[:, border : images.shape[1] - border, border : images.shape[2] - border]
+
+
+def _decibels(error: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore"):
+        return 10 * np.log10(_PEAK**2 / error)
 
 
 def _difference(images: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -72,7 +85,20 @@ def _ssim(images: np.ndarray, targets: np.ndarray) -> np.ndarray:
     c1, c2 = (_K1 * _PEAK) ** 2, (_K2 * _PEAK) ** 2
     numerator = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
     denominator = (mean_x**2 + mean_y**2 + c1) * (variance_x + variance_y + c2)
-    return (numerator / denominator).mean(axis=(1, 2, 3))
+    return numerator / denominator
+
+
+def within(values: np.ndarray, holes: np.ndarray) -> np.ndarray:
+    """The mean over the pixels of the hole, and the channels: float64 [N]; NaN without such a pixel.
+
+    Args:
+        values: [N, H, W, C], or the map of SSIM, whose windows count by their middle pixels.
+        holes: bool [N, H, W].
+    """
+    border = (holes.shape[1] - values.shape[1]) // 2
+    chosen = without_border(holes, border)[..., None]
+    with np.errstate(invalid="ignore"):
+        return (values * chosen).sum((1, 2, 3)) / (chosen.sum((1, 2, 3)) * values.shape[3])
 
 
 def _smoothed(images: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from paddle import Tensor
 
 from paddle_gan.datasets.bicubic import resampled
 from paddle_gan.networks.blocks import ConvBN, dcgan, he
+from paddle_gan.networks.filling import smooth_fill
 from paddle_gan.networks.instance_norm import InstanceNorm, reflected
 from paddle_gan.networks.layers import Conv2D, Conv2DTranspose, Linear, Norm, PixelShuffle, leaky_relu, relu
 
@@ -18,6 +19,8 @@ _MOST_GROWTH = 8
 _WITH_DROPOUT = 3
 # Keeps a norm of 0 from being divided by.
 _TINY = 1e-12
+# Iterations of the smooth fill at each size.
+_SWEEPS = 2
 
 
 class UNetGenerator(nn.Layer):
@@ -205,6 +208,28 @@ class SubpixelGenerator(nn.Layer):
             x = block(x)
         height, width = (self.scale * size for size in images.shape[2:])
         return self.shuffle(self.last(reflected(x, 1))) + resampled(images, height, width)
+
+
+class FillingGenerator(nn.Layer):
+    """Fills holes: known pixels stay, and what a generator makes in the hole is moved so that it meets them.
+
+    The difference of the known pixels to what the generator makes is continued smoothly into the hole and added there
+    (the membrane of Pérez et al. 2003, Poisson image editing), so no border is seen. A generator that makes nothing
+    gives the smooth fill itself.
+
+    Args:
+        fill: makes colours [N, 3, H, W] of images with a hole and the hole, [N, 4, H, W], see `holes.with_holes`.
+    """
+
+    def __init__(self, fill: nn.Layer):
+        super().__init__()
+        self.fill = fill
+        self.value_range, self.multiple = fill.value_range, fill.multiple
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """[N, 4, H, W] to [N, 3, H, W], not clipped."""
+        made, colours, known = self.fill(images), images[:, :3], (1 - images[:, 3:]) / 2
+        return made + smooth_fill(colours - made, known, _SWEEPS)
 
 
 def feature_channels(channels: int, width: int) -> tuple[int, ...]:

@@ -156,7 +156,8 @@ def _run_name(config: TranslationOptions) -> str:
 def _moved(config: TranslationOptions) -> dict[str, Any]:
     """The options that the numbers depend on, with the names of the folders only, which may have moved since."""
     bare = {name: folders and [Path(folder).name for folder in folders] for name, folders in _folders(config).items()}
-    return identity(config) | bare
+    mask = {"mask": Path(config.mask).name} if config.mask else {}
+    return identity(config) | bare | mask
 
 
 def _folders(config: TranslationOptions) -> dict[str, tuple[str, ...] | None]:

@@ -6,11 +6,12 @@ from typing import Any
 import paddle.nn as nn
 
 from paddle_gan.backend.precision import Precision
-from paddle_gan.datasets.derived import GREY_TASKS
+from paddle_gan.datasets.derived import GREY
 from paddle_gan.datasets.pairs import CHANNELS
 from paddle_gan.features.maps import random_convolutions
 from paddle_gan.networks.translation import (
     ColourGenerator,
+    FillingGenerator,
     PatchDiscriminator,
     PatchHeads,
     ResidualGenerator,
@@ -88,6 +89,8 @@ def new_translator(config: TranslationOptions) -> nn.Layer:
     """The generator of a resolved configuration, with new weights."""
     if config.task == "colorize":
         return ColourGenerator(_generator(config, 1, 2))
+    if config.task == "inpaint":
+        return FillingGenerator(_generator(config, CHANNELS + 1, CHANNELS))
     return _generator(config, input_channels(config), CHANNELS)
 
 
@@ -103,8 +106,8 @@ def _generator(config: TranslationOptions, channels: int, out_channels: int) -> 
 
 
 def input_channels(config: TranslationOptions) -> int:
-    """Channels of the inputs: grey values and outlines have one."""
-    return 1 if config.task in GREY_TASKS else CHANNELS
+    """Channels of the inputs: grey values and outlines have one; a hole is one more."""
+    return 1 if config.task in GREY else CHANNELS + bool(config.mask)
 
 
 def _new_discriminator(config: TranslationOptions, channels: int) -> nn.Layer:

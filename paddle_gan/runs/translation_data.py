@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ import numpy as np
 import paddle
 from paddle import Tensor
 
-from paddle_gan.datasets.derived import DERIVATIONS
+from paddle_gan.datasets.derived import GREY, reduced
 from paddle_gan.datasets.feed import BatchFeed, thread_count
 from paddle_gan.datasets.folder import open_folder
+from paddle_gan.datasets.holes import drawn_from, with_drawn_holes
 from paddle_gan.datasets.image_set import ImageSet, fingerprint, subset
-from paddle_gan.datasets.pair_feed import Pair, both_sides, cropped, derived_from, independent
+from paddle_gan.datasets.pair_feed import Keys, Pair, both_sides, cropped, derived_from, independent
 from paddle_gan.datasets.pairs import (
     CHANNELS,
     held_out_split,
@@ -44,14 +46,14 @@ class TranslationData:
         uncropped: the same images as `training` at the size that is measured, on the disk.
         held_out: images of the same sets that are not trained on, at the size that is measured: that of the crop, or
             before the crop for super-resolution, since there a smaller image would have more detail.
-        pairs_of: makes the pairs of images in [-1, 1] of the first set; None for unpaired images.
+        pairs_of: makes the pairs of images in [-1, 1] of the first set and their keys; None for unpaired images.
         fingerprint: of all images.
     """
 
     training: tuple[ImageSet, ...]
     uncropped: tuple[ImageSet, ...]
     held_out: tuple[ImageSet, ...]
-    pairs_of: Callable[[Tensor], Pair] | None
+    pairs_of: Callable[[Tensor, Keys], Pair] | None
     fingerprint: str
 
     @property
@@ -108,7 +110,13 @@ def translation_feed(config: TranslationOptions, data: TranslationData) -> Abstr
 def held_out_pairs(data: TranslationData, count: int) -> Pair:
     """At most `count` pairs that are not trained on; if none are held out, pairs that are trained on."""
     assert data.pairs_of is not None
-    return data.pairs_of(held_out_images(data, 0, count))
+    names = _shown(data, 0).names
+    # A hole is the same in every measure, whatever other images there are.
+    keys = [
+        (int.from_bytes(sha256(Path(names[i]).stem.encode(errors="surrogateescape")).digest()[:8], "little"),)
+        for i in spread(len(names), count)
+    ]
+    return data.pairs_of(held_out_images(data, 0, count), keys)
 
 
 def held_out_images(data: TranslationData, side: int, count: int) -> Tensor:
@@ -116,8 +124,12 @@ def held_out_images(data: TranslationData, side: int, count: int) -> Tensor:
 
     If none are held out, they are images that are trained on.
     """
-    images = data.held_out[side] if len(data.held_out[side]) else data.uncropped[side]
+    images = _shown(data, side)
     return as_tensor(images.images[spread(len(images), count)])
+
+
+def _shown(data: TranslationData, side: int) -> ImageSet:
+    return data.held_out[side] if len(data.held_out[side]) else data.uncropped[side]
 
 
 def spread(count: int, most: int) -> np.ndarray:
@@ -130,13 +142,16 @@ def as_tensor(images: np.ndarray) -> Tensor:
     return paddle.to_tensor(images).astype("float32") * (2 / 255) - 1
 
 
-def _pairs_of(config: TranslationOptions) -> Callable[[Tensor], Pair] | None:
+def _pairs_of(config: TranslationOptions) -> Callable[[Tensor, Keys], Pair] | None:
     if config.task == "unpaired":
         return None
-    if config.task not in DERIVATIONS:
+    if not config.images:
         return both_sides
-    settings = {"scale": config.scale} if config.task == "super-resolution" else {}
-    return derived_from(partial(DERIVATIONS[config.task], **settings))
+    if config.mask:
+        return partial(with_drawn_holes, drawn_from(config.mask))
+    if config.scale:
+        return derived_from(partial(reduced, scale=config.scale))
+    return derived_from(GREY[config.task])
 
 
 def _sets(config: TranslationOptions, size: int) -> list[ImageSet]:

@@ -7,12 +7,22 @@ import numpy as np
 from paddle_gan.datasets.bicubic import resampled
 from paddle_gan.datasets.pair_feed import Pair
 from paddle_gan.datasets.pairs import CHANNELS
-from paddle_gan.evaluation.translations import Columns, Measure, colour_matched, enlarged_figures, pair_figures
+from paddle_gan.evaluation.translations import (
+    Columns,
+    Measure,
+    colour_matched,
+    enlarged_figures,
+    hole_figures,
+    pair_figures,
+)
 from paddle_gan.features.maps import random_convolutions
 from paddle_gan.inference.images import to_uint8
+from paddle_gan.networks.filling import smooth_fill
 from paddle_gan.runs.translation_options import TranslationOptions
 
 _RANGE = (-1.0, 1.0)
+# Iterations of the harmonic fill at each size.
+_SWEEPS = 200
 
 
 def against_targets(config: TranslationOptions, pair: Pair) -> Measure:
@@ -21,13 +31,18 @@ def against_targets(config: TranslationOptions, pair: Pair) -> Measure:
     if config.scale:
         maps = random_convolutions(CHANNELS).maps
         return partial(enlarged_figures, targets=targets, scale=config.scale, maps=maps)
+    if config.mask:
+        return partial(hole_figures, targets=targets, holes=pair.inputs.numpy()[:, CHANNELS] > 0)
     return partial(pair_figures, targets=targets)
 
 
 def floors_of_pairs(config: TranslationOptions, pair: Pair, trained_on: Pair) -> Columns:
     """What is had of the inputs of `pair` without learning; the colours are those of `trained_on`."""
-    if config.task == "super-resolution":
+    if config.scale:
         return {"bicubic": pixels(resampled(pair.inputs, *pair.targets.shape[2:]).numpy())}
+    if config.mask:
+        filled = smooth_fill(pair.inputs[:, :CHANNELS], (1 - pair.inputs[:, CHANNELS:]) / 2, _SWEEPS)
+        return {"harmonic": pixels(filled.numpy())}
     own, wanted = (pixels(side.numpy()) for side in trained_on)
     return floors(pixels(pair.inputs.numpy()), own, wanted)
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from paddle_gan.config import names
 from paddle_gan.config.options import flag
 from paddle_gan.config.translate import TranslateConfig
-from paddle_gan.datasets.derived import DERIVATIONS
 from paddle_gan.errors import UsageError
 
 # Length of a run that is not given, in passes over the data, and the most images on a CPU: with pairs, and without,
@@ -60,6 +60,7 @@ def resolve_translation(given: TranslateConfig, device: str) -> TranslationOptio
         "width": width,
         "discriminator_width": given.discriminator_width or width,
         "discriminator_learning_rate": given.discriminator_learning_rate or given.learning_rate,
+        "mask": _mask(given, task),
         **_sizes(given, task),
         **_objective(given, task),
     }
@@ -73,11 +74,11 @@ def _task(given: TranslateConfig) -> str:
     if len(named) != 1:
         raise UsageError(
             "name the images in one way: --pairs INPUTS TARGETS, --unpaired FROM TO, or --images FOLDER with "
-            f"--task {' or '.join(DERIVATIONS)}"
+            f"--task {' or '.join(names.DERIVED)}"
         )
     task = given.task or ("" if given.images else named[0])
-    if task not in (DERIVATIONS if given.images else named):
-        fitting = " or ".join(DERIVATIONS) if given.images else named[0]
+    if task not in (names.DERIVED if given.images else named):
+        fitting = " or ".join(names.DERIVED) if given.images else named[0]
         raise UsageError(f"{flag(named[0])} is for --task {fitting}{f', not {task}' if task else ', so name one'}")
     if given.pairs and len(given.pairs) > 2:
         raise UsageError("--pairs: two folders, or one whose images hold both sides")
@@ -86,6 +87,14 @@ def _task(given: TranslateConfig) -> str:
     if given.images and given.reverse:
         raise UsageError("--reverse is for --pairs and --unpaired; leave it out")
     return task
+
+
+def _mask(given: TranslateConfig, task: str) -> str | None:
+    if task != "inpaint":
+        _refuse(given, ("mask",), "is for --task inpaint")
+        return None
+    mask = given.mask or names.MASKS[0]
+    return mask if mask in names.MASKS else str(Path(mask).expanduser().resolve())
 
 
 def _sizes(given: TranslateConfig, task: str) -> dict[str, int | None]:

@@ -65,6 +65,8 @@ def evaluate_translator(folder: Path, config: EvaluateConfig, say: Say) -> tuple
     protocol: dict[str, Any] = {"task": run.task, "weights": "raw" if config.raw else "average"}
     if run.scale:
         protocol["scale"] = run.scale
+    if run.mask:
+        protocol["mask"] = Path(run.mask).name
     if config.dataset and run.task != "super-resolution":
         raise UsageError("--dataset is for samples and for super-resolution; this run is measured on its own data")
     if config.dataset:
@@ -144,7 +146,8 @@ def _measured(
     if data.pairs_of is not None:
         pair = held_out_pairs(data, config.num)
         inputs, targets, measure = pair.inputs.numpy(), pixels(pair.targets.numpy()), against_targets(run, pair)
-        known = data.pairs_of(as_tensor(_trained_on(data, 0, len(targets), config.seed)))
+        trained = as_tensor(_trained_on(data, 0, len(targets), config.seed))
+        known = data.pairs_of(trained, [(config.seed, row) for row in range(len(trained))])
         wanted, beside = pixels(known.targets.numpy()), floors_of_pairs(run, pair, known)
     else:
         inputs = held_out_images(data, 0, config.num).numpy()

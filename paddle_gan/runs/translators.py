@@ -8,10 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 import paddle.nn as nn
+from paddle import Tensor
 from PIL import Image
 
 from paddle_gan.config.translate import ApplyConfig
-from paddle_gan.datasets.derived import GREY_TASKS, grey
+from paddle_gan.datasets.derived import GREY, grey
+from paddle_gan.datasets.holes import read_mask, with_holes
+from paddle_gan.datasets.pairs import CHANNELS
 from paddle_gan.datasets.pictures import Picture, picture_names, read_picture, write_picture, written_name
 from paddle_gan.errors import DataError, UsageError
 from paddle_gan.inference.translation import translate_picture
@@ -23,6 +26,9 @@ from paddle_gan.runs.translation_options import TranslationOptions
 from paddle_gan.training.checkpoint import read_newest
 from paddle_gan.training.state import part
 from paddle_gan.training.weights import load_weights
+
+# Alpha from which on a pixel is not in the hole.
+_OPAQUE = 128
 
 
 @dataclass(frozen=True)
@@ -93,16 +99,19 @@ def translate_files(translator: Translator, sources: list[Path], config: ApplyCo
     """
     assert config.out is not None
     out, failed, written = Path(config.out).expanduser(), 0, set[Path]()
+    if config.mask and not translator.config.mask:
+        raise UsageError(f"--mask is for a run of the task inpaint, and this is one of {translator.config.task}")
+    mask = read_mask(Path(config.mask).expanduser()) if config.mask else None
     for path, name in _files(sources):
         try:
             picture = read_picture(path)
-            target = out / written_name(name, picture.alpha is not None)
+            made = translate_one(translator, path, picture, mask, config.tile)
+            target = out / written_name(name, made.alpha is not None)
             if target.resolve() == path.resolve():
                 raise DataError(f"{path}: its translation would take its place; name another folder with --out")
             if target in written:
                 raise DataError(f"{path}: another picture was already written to {target}; give them other names")
-            colours = translated(translator, picture.colours, config.tile)
-            write_picture(target, Picture(colours, _resized(picture.alpha, colours)))
+            write_picture(target, made)
             written.add(target)
         except DataError as error:
             say(f"passed over: {error}")
@@ -110,12 +119,50 @@ def translate_files(translator: Translator, sources: list[Path], config: ApplyCo
     return len(written), failed
 
 
+def translate_one(translator: Translator, path: Path, picture: Picture, mask: np.ndarray | None, tile: int) -> Picture:
+    """The translation of a picture, with its alpha; for in-painting its hole filled, without alpha.
+
+    Args:
+        translator: in use.
+        path: of the picture, for messages.
+        picture: what is translated.
+        mask: the hole, bool [H, W]; if None, the transparent pixels.
+        tile: see `translate_picture`.
+
+    Raises:
+        DataError: there is no hole, or the mask is of another size.
+    """
+    if not translator.config.mask:
+        colours = translated(translator, picture.colours, tile)
+        return Picture(colours, _resized(picture.alpha, colours))
+    if mask is None and picture.alpha is None:
+        raise DataError(f"{path}: no transparent pixels to fill; name the hole with --mask FILE")
+    hole = picture.alpha < _OPAQUE if mask is None and picture.alpha is not None else mask
+    assert hole is not None
+    if hole.shape != picture.colours.shape[:2]:
+        sizes = [f"{shape[1]}x{shape[0]}" for shape in (hole.shape, picture.colours.shape)]
+        raise DataError(f"{path}: the mask is {sizes[0]} pixels, the picture {sizes[1]}; they must be of one size")
+    return Picture(filled(translator, picture.colours, hole, tile), None)
+
+
+def filled(translator: Translator, colours: np.ndarray, hole: np.ndarray, tile: int) -> np.ndarray:
+    """A picture, uint8 [H, W, 3], whose hole, bool [H, W], is filled; all other pixels stay as they are."""
+
+    def inputs_of(part: np.ndarray) -> Tensor:
+        whole = as_tensor(part)
+        return with_holes(whole[:, :CHANNELS], whole[:, CHANNELS:])
+
+    both = np.dstack([colours, hole * np.uint8(255)])
+    made = translate_picture(translator.network, both, tile, inputs_of)
+    return np.where(hole[..., None], made, colours)
+
+
 def translated(translator: Translator, colours: np.ndarray, tile: int) -> np.ndarray:
     """The translation of one picture, uint8 [H, W, 3], or that many times larger as the run's `--scale` says.
 
     Where the inputs of a run are grey, the grey values are taken: of a photograph, or of a drawing.
     """
-    of_grey = translator.config.task in GREY_TASKS
+    of_grey = translator.config.task in GREY
     inputs_of = (lambda pixels: grey(as_tensor(pixels))) if of_grey else as_tensor
     return translate_picture(translator.network, colours, tile, inputs_of, translator.config.scale or 1)
 

@@ -1,0 +1,197 @@
+"""In-painting: masks, the smooth fill, the generator that keeps what is known, its run, its measures, and its use."""
+
+import json
+from itertools import product
+
+import numpy as np
+import paddle
+import paddle.nn as nn
+import pytest
+from conftest import newest_manifest
+from PIL import Image
+from translations import SMALL, assert_same_sheets, interrupt, make_images
+
+from paddle_gan.commands import COMMANDS
+from paddle_gan.config.translate import ApplyConfig, TranslateConfig
+from paddle_gan.datasets.holes import MASKS, drawn_from, with_drawn_holes
+from paddle_gan.errors import DataError, UsageError
+from paddle_gan.metrics import psnr, psnr_within, ssim, ssim_map, within
+from paddle_gan.networks.filling import smooth_fill
+from paddle_gan.networks.translation import FillingGenerator
+from paddle_gan.runs.translation import run_translation
+from paddle_gan.runs.translation_options import resolve_translation
+from paddle_gan.runs.translators import load_translator, translate_files
+
+# ---- Masks
+
+
+@pytest.mark.parametrize("mask", MASKS)
+def test_a_mask_depends_on_its_key_alone(mask):
+    images = paddle.rand([3, 3, 32, 32]) * 2 - 1
+    first = with_drawn_holes(MASKS[mask], images, [(0, 1), (0, 2), (0, 1)])
+    again = with_drawn_holes(MASKS[mask], images[:1], [(0, 2)])
+    holes = first.inputs.numpy()[:, 3] > 0
+    np.testing.assert_array_equal(holes[0], holes[2])
+    np.testing.assert_array_equal(holes[1], again.inputs.numpy()[0, 3] > 0)
+    assert (holes[0] != holes[1]).any() and 0.02 < holes.mean() < 0.6
+    inputs, outside = first.inputs.numpy()[:, :3], ~holes[:, None].repeat(3, 1)
+    np.testing.assert_array_equal(inputs[outside], images.numpy()[outside])
+    assert (inputs[~outside] == 0).all()
+
+
+def test_boxes_have_a_quarter_to_a_half_of_the_side():
+    seen = set()
+    for seed in range(60):
+        hole = MASKS["box"](np.random.default_rng(seed), 16)
+        rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
+        assert hole.sum() == len(rows) * len(columns)
+        seen |= {len(rows), len(columns)}
+    assert seen == {4, 5, 6, 7, 8}
+
+
+def test_a_mask_from_an_image(tmp_path):
+    Image.fromarray(np.array([[0, 255], [100, 200]], np.uint8)).save(tmp_path / "mask.png")
+    hole = drawn_from(str(tmp_path / "mask.png"))(np.random.default_rng(0), 4)
+    np.testing.assert_array_equal(hole, [[False, False, True, True]] * 4)
+    with pytest.raises(DataError, match=r"none\.png"):
+        drawn_from(str(tmp_path / "none.png"))
+
+
+# ---- The fill and the generator
+
+
+def test_many_sweeps_solve_laplaces_equation():
+    """Against the linear system of the hole, solved directly; a hole at the border too."""
+    random = np.random.default_rng(0)
+    values, hole = random.uniform(-1, 1, (16, 16)), np.zeros((16, 16), bool)
+    hole[3:10, 4:12] = hole[12:, 13:] = True
+    places = {place: i for i, place in enumerate(map(tuple, np.argwhere(hole).tolist()))}
+    matrix, right = np.zeros((len(places), len(places))), np.zeros(len(places))
+    for (row, column), i in places.items():
+        for dy, dx in product((-1, 0, 1), repeat=2):
+            other = (row + dy, column + dx)
+            if not (0 <= other[0] < 16 and 0 <= other[1] < 16):
+                continue  # no flux through the border
+            matrix[i, i] += 1
+            if other in places:
+                matrix[i, places[other]] -= 1
+            else:
+                right[i] += values[other]
+    expected = values.copy()
+    expected[hole] = np.linalg.solve(matrix, right)
+    tensors = [paddle.to_tensor(array.astype(np.float32))[None, None] for array in (values, 1.0 - hole)]
+    np.testing.assert_allclose(smooth_fill(*tensors, sweeps=300).numpy()[0, 0], expected, atol=1e-4)
+    nothing = smooth_fill(tensors[0], paddle.zeros([1, 1, 16, 16]), sweeps=2)
+    assert (nothing.numpy() == 0).all()
+
+
+class Constant(nn.Layer):
+    """Makes one colour everywhere, plus a pattern."""
+
+    value_range, multiple = (-1.0, 1.0), 4
+
+    def __init__(self, pattern):
+        super().__init__()
+        self.pattern = pattern
+
+    def forward(self, images):
+        return images[:, :3] * 0 + self.pattern
+
+
+def test_known_pixels_stay_and_the_fill_meets_them():
+    """A constant is removed by the membrane: what is left is the smooth fill of the known pixels."""
+    images = paddle.rand([2, 3, 16, 16]) * 2 - 1
+    pair = with_drawn_holes(MASKS["box"], images, [(0,), (1,)])
+    known = (1 - pair.inputs[:, 3:]) / 2
+    made = FillingGenerator(Constant(0.7))(pair.inputs)
+    np.testing.assert_allclose((made * known).numpy(), (images * known).numpy(), atol=1e-6)
+    expected = smooth_fill(images, known, sweeps=2)
+    np.testing.assert_allclose(made.numpy(), expected.numpy(), atol=1e-5)
+    noise = FillingGenerator(Constant(paddle.randn([2, 3, 16, 16])))(pair.inputs)
+    np.testing.assert_allclose((noise * known).numpy(), (images * known).numpy(), atol=1e-6)
+    assert np.abs(((noise - made) * (1 - known)).numpy()).max() > 0.1
+
+
+# ---- Measures
+
+
+def test_figures_of_holes():
+    random = np.random.default_rng(0)
+    first, second = random.integers(0, 256, (2, 2, 16, 18, 3), np.uint8)
+    everything = np.ones((2, 16, 18), bool)
+    np.testing.assert_allclose(psnr_within(first, second, everything), psnr(first, second))
+    similarity = ssim_map(first, second)
+    assert similarity.shape == (2, 6, 8, 3)
+    np.testing.assert_allclose(within(similarity, everything), ssim(first, second))
+    hole = np.zeros((2, 16, 18), bool)
+    hole[0, 7:9, 6] = True
+    error = ((first[0, 7:9, 6].astype(float) - second[0, 7:9, 6]) ** 2).mean()
+    made = psnr_within(first, second, hole)
+    assert made[0] == pytest.approx(10 * np.log10(255**2 / error)) and np.isnan(made[1])
+    assert within(similarity, hole)[0] == pytest.approx(similarity[0, 2:4, 1].mean())
+
+
+# ---- A run
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory):
+    images = make_images(tmp_path_factory.mktemp("images"))
+    return {**SMALL, "images": str(images / "a"), "task": "inpaint", "mask": "brush", "depth": 2, "steps": 8}
+
+
+@pytest.fixture(scope="module")
+def run(options, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "run"
+    return run_translation(TranslateConfig(**options, out=str(folder)), lambda line: None)
+
+
+def test_an_interrupted_run_comes_to_the_same_bits(run, options, tmp_path, monkeypatch):
+    given = TranslateConfig(**options, out=str(tmp_path / "run"))
+    interrupt(given, 7, monkeypatch)
+    assert newest_manifest(tmp_path / "run")["step"] == 4
+    run_translation(given, lambda line: None)
+    assert newest_manifest(tmp_path / "run")["sha256"] == newest_manifest(run)["sha256"]
+    assert_same_sheets(run, tmp_path / "run")
+
+
+def test_the_record_has_the_harmonic_fill_beside_the_result(run, tmp_path):
+    evaluate, records = COMMANDS["evaluate"], []
+    for name in ("first", "second"):
+        evaluate.run(evaluate.parse([str(run), "--device", "cpu", "--out", str(tmp_path / f"{name}.json")]))
+        records.append(json.loads((tmp_path / f"{name}.json").read_text()))
+    assert records[0]["figures"] == records[1]["figures"]  # the same holes
+    assert records[0]["protocol"]["mask"] == "brush"
+    for name in ("l1", "psnr_hole", "ssim_hole"):
+        assert set(records[0]["figures"][name]) == {"samples", "harmonic"}
+    assert np.isfinite([value for line in records[0]["figures"].values() for value in line.values()]).all()
+
+
+def test_holes_of_pictures_are_filled_and_all_else_stays(run, tmp_path, capsys):
+    pixels = np.random.default_rng(0).integers(0, 256, (70, 90, 4), np.uint8)
+    hole = np.zeros((70, 90), bool)
+    hole[20:40, 30:70] = True
+    pixels[:, :, 3] = np.where(hole, 0, 255)
+    Image.fromarray(pixels).save(tmp_path / "alpha.png")
+    Image.fromarray(pixels[:, :, :3]).save(tmp_path / "opaque.png")
+    Image.fromarray(hole).save(tmp_path / "mask.png")
+    translator = load_translator(run)
+    config = {"out": str(tmp_path / "out"), "tile": 64}
+    both = [tmp_path / "alpha.png", tmp_path / "opaque.png"]
+    assert translate_files(translator, both, ApplyConfig(**config), print) == (1, 1)
+    assert "opaque.png: no transparent pixels to fill; name the hole with --mask FILE" in capsys.readouterr().out
+    masked = ApplyConfig(**config, mask=str(tmp_path / "mask.png"))
+    assert translate_files(translator, both[1:], masked, print) == (1, 0)
+    first, second = (np.asarray(Image.open(tmp_path / "out" / path.name)) for path in both)
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(first[~hole], pixels[~hole, :3])
+    assert (first[hole] != pixels[hole, :3]).any()
+    Image.fromarray(pixels[:8]).save(tmp_path / "small.png")
+    assert translate_files(translator, [tmp_path / "small.png"], masked, print) == (0, 1)
+    assert "the mask is 90x70 pixels, the picture 90x8" in capsys.readouterr().out
+
+
+def test_what_is_refused():
+    with pytest.raises(UsageError, match="--mask is for --task inpaint"):
+        resolve_translation(TranslateConfig(images="a", task="edges", mask="box"), "cpu")
+    assert resolve_translation(TranslateConfig(images="a", task="inpaint"), "cpu").mask == "box"
