@@ -20,7 +20,7 @@ ROOMS = {
     "backend": "values layout dnnl primitive onednn norm winograd "
     "computation contraction differentiable kernels compiled precision environment",
     "networks": "sizes layers instance_norm spectral freezing packing blocks generators mixture style "
-    "discriminators residual filling translation",
+    "discriminators residual filling translation restoration",
     "features": "classifier maps inception extractors clusters",
     "objectives": "losses optimizers penalties path_length objective reconstruction contrastive",
     "inference": "images animations contact_sheet sampling npz_files translation truncation steering walks "

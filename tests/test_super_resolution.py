@@ -18,7 +18,8 @@ from paddle_gan.datasets.pair_feed import Pair
 from paddle_gan.errors import DataError, UsageError
 from paddle_gan.inference.translation import translate_picture
 from paddle_gan.metrics import luma, psnr, ssim, without_border
-from paddle_gan.networks.translation import PatchDiscriminator, SubpixelGenerator
+from paddle_gan.networks.restoration import SubpixelGenerator
+from paddle_gan.networks.translation import PatchDiscriminator
 from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.objectives.optimizers import Adam
 from paddle_gan.objectives.reconstruction import l1_loss
@@ -191,7 +192,7 @@ def test_defaults_and_what_is_refused():
     given = {"images": "a", "task": "super-resolution"}
     config = resolve_translation(TranslateConfig(**given), "cpu")
     assert (config.scale, config.load_size, config.generator, config.blocks) == (2, 256, "subpixel", 4)
-    assert (config.l1_weight, config.perceptual_weight, config.warm_up) == (100, 10, 0.5)
+    assert (config.l1_weight, config.perceptual_weight, config.warm_up) == (10, 10, 0.5)
     for changes, message in (
         ({"scale": 3}, "--scale 3: --image-size 64 and --load-size 256 must be multiples of it"),
         ({"generator": "unet"}, "--generator unet: --task super-resolution has subpixel"),

@@ -63,7 +63,7 @@ class TranslateConfig:
         "lsgan", "objective", "the adversarial part", names.PATCH_OBJECTIVES, aliases=names.PATCH_LOSS_ALIASES
     )
     l1_weight: float | None = option(
-        None, "objective", "of the distance to the target; pairs only", unset="100", at_least=0
+        None, "objective", "of the distance to the target; pairs only", unset="100, for super-resolution 10", at_least=0
     )
     perceptual_weight: float | None = option(
         None,

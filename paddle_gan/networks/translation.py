@@ -8,19 +8,15 @@ import paddle
 import paddle.nn as nn
 from paddle import Tensor
 
-from paddle_gan.datasets.bicubic import resampled
-from paddle_gan.networks.blocks import ConvBN, dcgan, he
-from paddle_gan.networks.filling import smooth_fill
+from paddle_gan.networks.blocks import ConvBN, dcgan
 from paddle_gan.networks.instance_norm import InstanceNorm, reflected
-from paddle_gan.networks.layers import Conv2D, Conv2DTranspose, Linear, Norm, PixelShuffle, leaky_relu, relu
+from paddle_gan.networks.layers import Conv2D, Conv2DTranspose, Linear, Norm, leaky_relu, relu
 
 _MOST_GROWTH = 8
 # Stages of the U-Net with dropout, from the bottom (Isola et al. 2017, section 6.1.1).
 _WITH_DROPOUT = 3
 # Keeps a norm of 0 from being divided by.
 _TINY = 1e-12
-# Iterations of the smooth fill at each size.
-_SWEEPS = 2
 
 
 class UNetGenerator(nn.Layer):
@@ -171,65 +167,6 @@ class ColourGenerator(nn.Layer):
         red, blue = images + 1.402 * red_difference, images + 1.772 * blue_difference
         green = images - (0.299 * 1.402 * red_difference + 0.114 * 1.772 * blue_difference) / 0.587
         return paddle.concat([red, green, blue], 1)
-
-
-class SubpixelGenerator(nn.Layer):
-    """Enlarges images: residual blocks at the small size, whose channels become pixels at the end (Shi et al. 2016).
-
-    What it makes is added to the bicubic enlargement. The last convolution begins at zero, so at the start the output
-    is that enlargement. There is no norm: it would remove the contrast that has to be kept (Lim et al. 2017, EDSR).
-
-    Args:
-        scale: how many times larger the outputs are.
-        channels: of the images.
-        width: channels of all maps.
-        blocks: residual blocks.
-    """
-
-    value_range = (-1.0, 1.0)
-    multiple = 1
-
-    def __init__(self, scale: int, channels: int = 3, width: int = 64, blocks: int = 6):
-        super().__init__()
-        self.scale = scale
-        self.first = Conv2D(channels, width, 3)
-        self.blocks = nn.LayerList([ResidualBlock(width, None) for _ in range(blocks)])
-        self.last = Conv2D(width, channels * scale**2, 3)
-        self.shuffle = PixelShuffle(scale)
-        he(self)
-        for block in self.blocks:  # so that the values do not grow from block to block
-            block.second.conv.weight.set_value(block.second.conv.weight / blocks**0.5)
-        self.last.weight.set_value(paddle.zeros_like(self.last.weight))
-
-    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """[N, channels, H, W] to [N, channels, scale · H, scale · W], H and W at least 2; not clipped."""
-        x = self.first(reflected(images, 1))
-        for block in self.blocks:
-            x = block(x)
-        height, width = (self.scale * size for size in images.shape[2:])
-        return self.shuffle(self.last(reflected(x, 1))) + resampled(images, height, width)
-
-
-class FillingGenerator(nn.Layer):
-    """Fills holes: known pixels stay, and what a generator makes in the hole is moved so that it meets them.
-
-    The difference of the known pixels to what the generator makes is continued smoothly into the hole and added there
-    (the membrane of Pérez et al. 2003, Poisson image editing), so no border is seen. A generator that makes nothing
-    gives the smooth fill itself.
-
-    Args:
-        fill: makes colours [N, 3, H, W] of images with a hole and the hole, [N, 4, H, W], see `holes.with_holes`.
-    """
-
-    def __init__(self, fill: nn.Layer):
-        super().__init__()
-        self.fill = fill
-        self.value_range, self.multiple = fill.value_range, fill.multiple
-
-    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """[N, 4, H, W] to [N, 3, H, W], not clipped."""
-        made, colours, known = self.fill(images), images[:, :3], (1 - images[:, 3:]) / 2
-        return made + smooth_fill(colours - made, known, _SWEEPS)
 
 
 def feature_channels(channels: int, width: int) -> tuple[int, ...]:

@@ -9,13 +9,12 @@ from paddle_gan.backend.precision import Precision
 from paddle_gan.datasets.derived import GREY
 from paddle_gan.datasets.pairs import CHANNELS
 from paddle_gan.features.maps import random_convolutions
+from paddle_gan.networks.restoration import FillingGenerator, SubpixelGenerator
 from paddle_gan.networks.translation import (
     ColourGenerator,
-    FillingGenerator,
     PatchDiscriminator,
     PatchHeads,
     ResidualGenerator,
-    SubpixelGenerator,
     UNetGenerator,
     feature_channels,
 )
@@ -91,17 +90,17 @@ def new_translator(config: TranslationOptions) -> nn.Layer:
         return ColourGenerator(_generator(config, 1, 2))
     if config.task == "inpaint":
         return FillingGenerator(_generator(config, CHANNELS + 1, CHANNELS))
+    if config.task == "super-resolution":
+        assert config.scale is not None and config.blocks is not None
+        return SubpixelGenerator(config.scale, CHANNELS, config.width, config.blocks)
     return _generator(config, input_channels(config), CHANNELS)
 
 
-def _generator(config: TranslationOptions, channels: int, out_channels: int) -> nn.Layer:
+def _generator(config: TranslationOptions, channels: int, out_channels: int) -> UNetGenerator | ResidualGenerator:
     if config.generator == "unet":
         assert config.depth is not None
         return UNetGenerator(channels, out_channels, config.width, config.depth)
     assert config.blocks is not None
-    if config.generator == "subpixel":
-        assert config.scale is not None
-        return SubpixelGenerator(config.scale, channels, config.width, config.blocks)
     return ResidualGenerator(channels, out_channels, config.width, config.blocks)
 
 

@@ -122,7 +122,7 @@ def _objective(given: TranslateConfig, task: str) -> dict[str, Any]:
         _refuse(given, ("method", "cycle_weight", "identity_weight", "patch_weight"), "is for --unpaired")
         weights = {"l1_weight": 100.0, "perceptual_weight": 0.0, "warm_up": 0.0}
         if task == "super-resolution":
-            weights |= {"perceptual_weight": 10.0, "warm_up": 0.5}
+            weights |= {"l1_weight": 10.0, "perceptual_weight": 10.0, "warm_up": 0.5}
         filled = _with_defaults(given, weights)
         if filled["warm_up"] and not filled["l1_weight"]:
             raise UsageError("--l1-weight 0 with --warm-up: nothing would be learned at first; give --warm-up 0")
