@@ -196,14 +196,23 @@ def test_layer_is_paddles(padding, kernel, stride):
 
 
 @pytest.mark.parametrize(
-    ("channels", "kernel", "stride", "padding", "more"), [(1, 6, 2, 2, 0), (5, 5, 2, 2, 1), (4, 3, 1, 0, 0)]
+    ("channels", "kernel", "stride", "padding", "more"),
+    [(1, 6, 2, 2, 0), (3, 6, 2, 2, 0), (2, 6, 3, 0, 0), (3, 3, 2, 1, 1), (5, 5, 2, 2, 1), (4, 3, 1, 0, 0)],
 )
 def test_transposed_layer_is_paddles(channels, kernel, stride, padding, more):
+    """Also the gradients in images, filters and bias."""
     ours = Conv2DTranspose(8, channels, kernel, stride, padding=padding, output_padding=more)
     theirs = nn.Conv2DTranspose(8, channels, kernel, stride, padding=padding, output_padding=more)
+    ours.bias.set_value(paddle.randn([channels]))
     theirs.set_state_dict(ours.state_dict())
-    x = paddle.randn([3, 8, 7, 7])
-    agree([ours(x)], [theirs(x)], 2 * rounding(8 * kernel**2 + 1))  # both round
+    x = paddle.randn([3, 8, 7, 9])
+    x.stop_gradient = False
+    values = []
+    for layer in (ours, theirs):
+        y = layer(x)
+        values.append([y, *paddle.grad(y.square().sum(), [x, layer.weight, layer.bias])])
+    longest = max(8 * kernel**2 + 1, 3 * y.shape[2] * y.shape[3])
+    agree(*values, 2 * rounding(longest, operations=2))  # both round
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.2])

@@ -23,8 +23,8 @@ def contract(given: Given, geometry: Geometry, computation: Computation) -> Tens
     """The gradient of ⟨conv(images, filters), outputs⟩ in the one of the three that is not given.
 
     Args:
-        given: two of images [N, C, H, W], filters [K, C, R, S] and outputs [N, K, P, Q]; with images and filters
-            there may be a bias [K].
+        given: two of images [N, C, H, W], filters [K, C, R, S] and outputs [N, K, P, Q]; with filters there may be a
+            bias of each channel of the result, [K] or [C], which is added to it.
         geometry: of the convolution.
         computation: of the layer.
     """
@@ -76,9 +76,17 @@ def contract_without_gradients(given: Given, geometry: Geometry, factors: str) -
         if _winograd_is_faster(geometry, factors):
             return winograd.filter_gradient(images, outputs, geometry)
         return onednn.filter_gradient(images, outputs, geometry, factors)
-    outputs, filters = given[Role.OUTPUTS], given[Role.FILTERS]
+    outputs, filters, bias = given[Role.OUTPUTS], given[Role.FILTERS], given.get(Role.BIAS)
+    images = _image_gradient(outputs, filters, geometry, factors)
+    # Paddle adds tensors of one shape much faster than it broadcasts.
+    return images if bias is None else images + bias.reshape([1, -1, 1, 1]).expand(images.shape)
+
+
+def _image_gradient(outputs: Tensor, filters: Tensor, geometry: Geometry, factors: str) -> Tensor:
+    """`onednn.image_gradient`, by the fastest algorithm for this geometry."""
     if geometry.images[1] <= FEW_CHANNELS:
         return _image_gradient_by_columns(outputs, filters, geometry)
+    rows = geometry.filters[2]
     if geometry.stride == 1 and max(geometry.padding) < rows and _winograd_is_faster(geometry.adjoint, factors):
         return winograd.image_gradient(outputs, filters, geometry)
     return onednn.image_gradient(outputs, filters, geometry, factors)
@@ -89,7 +97,7 @@ def _adjoint(given: Given, geometry: Geometry, factors: str) -> Tensor:
 
     For few channels at the images there are faster algorithms than for few at the outputs.
     """
-    exchanged = {}
+    exchanged = {Role.BIAS: given[Role.BIAS]} if Role.BIAS in given else {}
     if Role.IMAGES in given:
         exchanged[Role.OUTPUTS] = given[Role.IMAGES]
     if Role.OUTPUTS in given:
@@ -97,9 +105,7 @@ def _adjoint(given: Given, geometry: Geometry, factors: str) -> Tensor:
     if Role.FILTERS not in given:
         return _mirrored(contract_without_gradients(exchanged, geometry.adjoint, factors))
     exchanged[Role.FILTERS] = _mirrored(given[Role.FILTERS])
-    result = contract_without_gradients(exchanged, geometry.adjoint, factors)
-    bias = given.get(Role.BIAS)
-    return result if bias is None else result + bias.reshape([1, -1, 1, 1])
+    return contract_without_gradients(exchanged, geometry.adjoint, factors)
 
 
 def _winograd_is_faster(geometry: Geometry, factors: str) -> bool:

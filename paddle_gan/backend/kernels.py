@@ -95,9 +95,11 @@ def conv2d_transpose(
     _, c, r, s = filters.shape
     height = (p - 1) * stride + r - top - bottom + output_padding
     width = (q - 1) * stride + s - left - right + output_padding
+    given = {Role.OUTPUTS: inputs, Role.FILTERS: filters}
+    if bias is not None:
+        given[Role.BIAS] = bias
     geometry = Geometry((n, c, height, width), tuple(filters.shape), stride, padding)
-    images = contract({Role.OUTPUTS: inputs, Role.FILTERS: filters}, geometry, computation or Computation())
-    return images if bias is None else images + bias.reshape([1, -1, 1, 1])
+    return contract(given, geometry, computation or Computation())
 
 
 def leaky_relu(x: Tensor, slope: float) -> Tensor:
