@@ -6,9 +6,8 @@ from itertools import product
 import numpy as np
 import paddle
 import pytest
-from conftest import newest_manifest
 from PIL import Image
-from translations import SMALL, assert_same_sheets, interrupt, make_images
+from translations import SMALL, assert_resumes, make_images
 
 from paddle_gan.commands import COMMANDS
 from paddle_gan.config.translate import ApplyConfig, TranslateConfig
@@ -137,12 +136,7 @@ def run(options, tmp_path_factory):
 
 
 def test_an_interrupted_run_comes_to_the_same_bits(run, options, tmp_path, monkeypatch):
-    given = TranslateConfig(**options, out=str(tmp_path / "run"))
-    interrupt(given, 7, monkeypatch)
-    assert newest_manifest(tmp_path / "run")["step"] == 4
-    run_translation(given, lambda line: None)
-    assert newest_manifest(tmp_path / "run")["sha256"] == newest_manifest(run)["sha256"]
-    assert_same_sheets(run, tmp_path / "run")
+    assert_resumes(run, options, tmp_path / "run", monkeypatch)
 
 
 def test_the_record_has_the_harmonic_fill_beside_the_result(run, tmp_path):

@@ -6,9 +6,8 @@ import numpy as np
 import paddle
 import paddle.nn as nn
 import pytest
-from conftest import newest_manifest
 from PIL import Image
-from translations import SMALL, assert_same_sheets, interrupt, make_images
+from translations import SMALL, assert_resumes, make_images
 
 from paddle_gan.commands import COMMANDS
 from paddle_gan.config.translate import ApplyConfig, TranslateConfig
@@ -135,12 +134,7 @@ def run(options, tmp_path_factory):
 
 def test_an_interrupted_run_comes_to_the_same_bits(run, options, tmp_path, monkeypatch):
     """It goes on from step 4, before the discriminator begins in step 6."""
-    given = TranslateConfig(**options, out=str(tmp_path / "run"))
-    interrupt(given, 7, monkeypatch)
-    assert newest_manifest(tmp_path / "run")["step"] == 4
-    run_translation(given, lambda line: None)
-    assert newest_manifest(tmp_path / "run")["sha256"] == newest_manifest(run)["sha256"]
-    assert_same_sheets(run, tmp_path / "run")
+    assert_resumes(run, options, tmp_path / "run", monkeypatch)
     lines = {line["step"]: line for line in read_metrics(run / "metrics.jsonl")}
     assert "loss/discriminator" not in lines[6] and {"loss/discriminator", "loss/perceptual"} <= set(lines[8])
 

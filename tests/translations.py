@@ -1,9 +1,11 @@
 """Small runs of translations, for the tests of the tasks with and without pairs."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from conftest import newest_manifest
 from PIL import Image
 
 from paddle_gan.config.translate import TranslateConfig
@@ -57,6 +59,16 @@ def interrupt(given: TranslateConfig, step: int, patch: pytest.MonkeyPatch) -> N
         context.setattr(session, "train", killed)
         with pytest.raises(Killed):
             run_translation(given, lambda line: None)
+
+
+def assert_resumes(run: Path, options: dict[str, Any], folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """A run that is killed after step 7 goes on from its checkpoint at step 4 and ends as `run` of the same options."""
+    given = TranslateConfig(**options, out=str(folder))
+    interrupt(given, 7, patch)
+    assert newest_manifest(folder)["step"] == 4
+    run_translation(given, lambda line: None)
+    assert newest_manifest(folder)["sha256"] == newest_manifest(run)["sha256"]
+    assert_same_sheets(run, folder)
 
 
 def assert_same_sheets(first: Path, second: Path) -> None:

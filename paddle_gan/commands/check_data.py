@@ -18,14 +18,14 @@ def run(parsed: Parsed[CheckConfig]) -> None:
     from paddle_gan.inference.contact_sheet import contact_sheet
     from paddle_gan.inference.images import save_png
 
-    config, path = parsed.options, Path(parsed.positional["data"]).expanduser()
+    config, path = parsed.options, Path(parsed.positional["data"])
     name = path.resolve().name or "data"
-    sheet = Path(config.sheet).expanduser() if config.sheet else RUNS.parent / "checks" / f"{name}.png"
+    sheet = Path(config.sheet) if config.sheet else RUNS.parent / "checks" / f"{name}.png"
     if sheet.resolve().is_relative_to(path.resolve()):
         raise UsageError(f"{sheet}: lies among the images, and would become one; name another place with --sheet")
     options = FolderOptions(
         fit=config.fit,
-        labels=Path(config.labels).expanduser() if config.labels else None,
+        labels=Path(config.labels) if config.labels else None,
         skip_unreadable=shared.most_unreadable(config.skip_unreadable),
     )
     checked = check_folder(path, config.image_size or FOLDER_SIZE, config.channels, options, with_images=True)

@@ -15,15 +15,15 @@ def train(parsed: Parsed[TranslateConfig]) -> None:
 
     config = parsed.options
     if config.resume:
-        config = translation.resumed_translation(Path(config.resume).expanduser(), config, parsed.named)
+        config = translation.resumed_translation(Path(config.resume), config, parsed.named)
     folder = translation.run_translation(config)
     if parallel.rank() == 0:
         print("\n".join(translation_summary(folder)))
 
 
 def apply(parsed: Parsed[ApplyConfig]) -> None:
-    config, folder = parsed.options, Path(parsed.positional["run"]).expanduser()
-    sources = [Path(source).expanduser() for source in parsed.positional["picture"]]
+    config, folder = parsed.options, Path(parsed.positional["run"])
+    sources = [Path(source) for source in parsed.positional["picture"]]
     if not sources:
         raise UsageError("name the pictures, or folders of pictures, after the run")
     from paddle_gan.runs.translators import load_translator, translate_files

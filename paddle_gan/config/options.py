@@ -135,6 +135,8 @@ def settle(config: Any) -> None:
         own = tuple(aliases.get(one, one) for one in given) if isinstance(given, tuple) else aliases.get(given, given)
         if isinstance(own, str):
             own = at_home(own)
+        elif isinstance(own, tuple):
+            own = tuple(at_home(one) if isinstance(one, str) else one for one in own)
         if isinstance(own, tuple) and item.metadata["choices"] and len(set(own)) < len(own):
             raise UsageError(f"{flag(item.name)} {' '.join(given)}: the same twice")
         object.__setattr__(config, item.name, own)  # the dataclass is frozen for everyone else

@@ -5,14 +5,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from paddle_gan.config.paths import RUNS
 from paddle_gan.config.shared import most_unreadable
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.datasets import DATASETS, ImageSet, data_path
 from paddle_gan.datasets.folder import FolderOptions, survey_folder
 from paddle_gan.datasets.image_set import all_alike, in_class_order
 from paddle_gan.errors import CheckpointError
-from paddle_gan.runs.folder import read_config, run_name
+from paddle_gan.runs.folder import read_config, run_folder
 from paddle_gan.runs.resolve import RunOptions
 from paddle_gan.system import parallel
 from paddle_gan.training import checkpoint
@@ -22,11 +21,11 @@ def folder_options(config: TrainConfig) -> FolderOptions:
     """How the folder of a run becomes its data."""
     return FolderOptions(
         fit=config.fit,
-        labels=Path(config.labels).expanduser() if config.labels else None,
+        labels=Path(config.labels) if config.labels else None,
         skip_unreadable=most_unreadable(config.skip_unreadable),
         val_fraction=config.val_fraction,
         seed=config.seed,
-        run=Path(config.out).expanduser() if config.out else None,
+        run=Path(config.out) if config.out else None,
     )
 
 
@@ -41,7 +40,7 @@ def with_channels(given: TrainConfig, config: RunOptions) -> TrainConfig:
     """
     if given.channels or given.dataset in DATASETS:
         return given
-    folder = Path(config.out).expanduser() if config.out else RUNS / run_name(config)
+    folder = run_folder(config)
     if (folder / "config.json").exists():
         return replace(given, channels=read_config(folder).channels)
     options, stored = folder_options(given), given.workers is None

@@ -12,7 +12,6 @@ from typing import Any
 
 import paddle.nn as nn
 
-from paddle_gan.config.paths import RUNS
 from paddle_gan.config.sizes import shown, sides
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.datasets import DATASETS, ImageSet, load_dataset, load_held_out
@@ -44,7 +43,7 @@ from paddle_gan.runs.folder import (
     read_origin,
     recorded,
     refuse_other_run,
-    run_name,
+    run_folder,
 )
 from paddle_gan.runs.resolve import RunOptions, resolve
 from paddle_gan.runs.session import Session
@@ -91,7 +90,7 @@ def _run(given: TrainConfig, device: str, say: Say) -> Path:
     without_data = resolve(given, device).config
     check_before_data(without_data, device)
     config, notices = resolve(with_channels(given, without_data), device)
-    folder = Path(config.out) if config.out else RUNS / run_name(config)
+    folder = run_folder(config)
     refuse_other_run(config, folder)
     data = _load(config)
     if config.dataset not in DATASETS:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from paddle_gan.config.options import ORIGIN, legible
-from paddle_gan.config.paths import PROJECT
+from paddle_gan.config.paths import PROJECT, RUNS
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.datasets import DATASETS
 from paddle_gan.errors import CheckpointError, UsageError
@@ -88,6 +88,11 @@ def run_name(config: TrainConfig) -> str:
     """A folder name for a resolved configuration: readable, and different where the numbers would be."""
     conditional = "-conditional" if config.conditional else ""
     return name_with_digest(f"{Path(config.dataset).name}-{config.loss}-{config.generator}{conditional}", config)
+
+
+def run_folder(config: TrainConfig) -> Path:
+    """Where the run of a resolved configuration is: the folder that was given, or one named after the options."""
+    return Path(config.out) if config.out else RUNS / run_name(config)
 
 
 def read_config(folder: Path) -> RunOptions:

@@ -41,7 +41,7 @@ def chosen_generator(
 ) -> TrainedGenerator:
     """The generator of a run with the weights that a command's options name: a file, or those of `load_generator`."""
     if weights:
-        return generator_with(folder, Path(weights).expanduser(), say)
+        return generator_with(folder, Path(weights), say)
     return load_generator(folder, say, raw=raw, best=best)
 
 

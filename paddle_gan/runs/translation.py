@@ -108,7 +108,7 @@ def resumed_translation(folder: Path, given: TranslateConfig, named: set[str]) -
 
 def _run(given: TranslateConfig, device: str, say: Say) -> Path:
     config = resolve_translation(given, device)
-    folder = Path(config.out).expanduser() if config.out else RUNS / _run_name(config)
+    folder = Path(config.out) if config.out else RUNS / _run_name(config)
     _refuse_other(config, folder)
     check_batch_size(config.batch_size)
     _check_buffer(config)

@@ -56,7 +56,7 @@ def resolve_translation(given: TranslateConfig, device: str) -> TranslationOptio
         "task": task,
         "pairs": _absolute(given.pairs),
         "unpaired": _absolute(given.unpaired),
-        "images": given.images and str(Path(given.images).expanduser().resolve()),
+        "images": given.images and str(Path(given.images).resolve()),
         "width": width,
         "discriminator_width": given.discriminator_width or width,
         "discriminator_learning_rate": given.discriminator_learning_rate or given.learning_rate,
@@ -94,7 +94,7 @@ def _mask(given: TranslateConfig, task: str) -> str | None:
         _refuse(given, ("mask",), "is for --task inpaint")
         return None
     mask = given.mask or names.MASKS[0]
-    return mask if mask in names.MASKS else str(Path(mask).expanduser().resolve())
+    return mask if mask in names.MASKS else str(Path(mask).resolve())
 
 
 def _sizes(given: TranslateConfig, task: str) -> dict[str, int | None]:
@@ -180,4 +180,4 @@ def _refuse(given: TranslateConfig, names: tuple[str, ...], why: str) -> None:
 
 
 def _absolute(folders: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    return folders and tuple(str(Path(folder).expanduser().resolve()) for folder in folders)
+    return folders and tuple(str(Path(folder).resolve()) for folder in folders)

@@ -70,7 +70,7 @@ def evaluate_translator(folder: Path, config: EvaluateConfig, say: Say) -> tuple
     if config.dataset and run.task != "super-resolution":
         raise UsageError("--dataset is for samples and for super-resolution; this run is measured on its own data")
     if config.dataset:
-        return evaluate_pictures(translator, Path(config.dataset).expanduser(), protocol, subject)
+        return evaluate_pictures(translator, Path(config.dataset), protocol, subject)
     data = load_translation_data(run)
     if not len(data.held_out[0]):
         say("notice: no images were held out, so these figures are of images that were trained on")

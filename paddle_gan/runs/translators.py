@@ -98,10 +98,10 @@ def translate_files(translator: Translator, sources: list[Path], config: ApplyCo
         DiskError: a result cannot be written.
     """
     assert config.out is not None
-    out, failed, written = Path(config.out).expanduser(), 0, set[Path]()
+    out, failed, written = Path(config.out), 0, set[Path]()
     if config.mask and not translator.config.mask:
         raise UsageError(f"--mask is for a run of the task inpaint, and this is one of {translator.config.task}")
-    mask = read_mask(Path(config.mask).expanduser()) if config.mask else None
+    mask = read_mask(Path(config.mask)) if config.mask else None
     for path, name in _files(sources):
         try:
             picture = read_picture(path)

@@ -95,13 +95,11 @@ def draw_change(
     process takes its rows.
 
     Args:
-        augmentation: what is applied.
+        augmentation: what is applied; it has transformations.
         images: [N, C, H, W], of whose shape and type are all images that will be changed.
         value_range: of the images.
         state: of an adaptive probability, see `adapt`; None for the fixed one.
     """
-    if not augmentation.transformations:
-        return lambda images: images
     probability = augmentation.probability if state is None else state[0]
     sizes = [1 + transformation.draws for transformation in augmentation.transformations]
     shape = [parallel.global_rows(images.shape[0]), sum(sizes)]
