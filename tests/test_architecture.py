@@ -30,7 +30,7 @@ ROOMS = {
     "adversary paired unpaired contrast",
     "evaluation": "real_images records score monitoring translations",
     "runs": "augmentation recipes resolve building folder generators card shipping clusters branch starting session "
-    "data execution experiment scoring translation_options translation_data translation_building "
+    "data length execution experiment scoring translation_options translation_data translation_building "
     "translation_measures translation translators translation_scoring nearest curves run overview board",
     "studies": "points stacked modes comparison report theory theory_figure",
     "bench": "machine processes counting cases tables workers",

@@ -102,6 +102,20 @@ def steps(group: str, help: str, unset: str = "") -> Any:
     return option(None, group, help, unset=unset, more_than=0)
 
 
+def minutes(group: str) -> Any:
+    help = "length of a new run in minutes of training on this machine, by a trial of a few steps, instead of --steps"
+    return option(None, group, help, more_than=0, at_most=60 * 24 * 365)
+
+
+def check_length(options: Any) -> None:
+    """Raise a UsageError unless at most one of the options `steps`, `epochs` and `minutes` gives the length."""
+    given = [f"--{name}" for name in ("epochs", "steps", "minutes") if getattr(options, name) is not None]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} both set the length; give one of them")
+    if options.resume is not None and options.minutes is not None:
+        raise UsageError("--minutes with --resume: it is for a new run; give --steps, at which the run shall end")
+
+
 def seed(group: str, help: str) -> Any:
     return option(0, group, help, at_least=0, at_most=math.inf)
 

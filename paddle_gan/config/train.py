@@ -205,6 +205,7 @@ class TrainConfig:
     preset: str = option("auto", "run", "auto is small on a CPU, full on a GPU", ("auto", *names.PRESETS))
     epochs: float | None = option(None, "run", "length in passes over the data", unset="the preset's", more_than=0)
     steps: int | None = shared.steps("run", "length in generator steps, instead of --epochs")
+    minutes: float | None = shared.minutes("run")
     seed: int = shared.seed("run", "of everything random")
     device: str = shared.device("run")
     out: str | None = option(None, "run", "run folder", unset="work/runs/NAME, named after the options")
@@ -239,8 +240,7 @@ class TrainConfig:
             raise UsageError(
                 f"--freeze-discriminator {self.freeze_discriminator}: new weights would never learn; give --start-from"
             )
-        if self.epochs is not None and self.steps is not None:
-            raise UsageError("--epochs and --steps both set the length; give one of them")
+        shared.check_length(self)
         if self.evaluate_every is not None and self.evaluate_every % self.log_every:
             raise UsageError(
                 f"--evaluate-every {self.evaluate_every}: must be 0 or a multiple of --log-every, {self.log_every}"

@@ -163,6 +163,7 @@ class TranslateConfig:
         "length in steps, instead of --epochs",
         "200 passes over the data, on a CPU at most 100,000 images, 20,000 without pairs",
     )
+    minutes: float | None = shared.minutes("run")
     seed: int = shared.seed("run", "of everything random")
     device: str = shared.device("run")
     out: str | None = option(None, "run", "run folder", unset="work/runs/NAME, named after the options")
@@ -180,8 +181,7 @@ class TranslateConfig:
 
     def __post_init__(self) -> None:
         settle(self)
-        if self.epochs is not None and self.steps is not None:
-            raise UsageError("--epochs and --steps both set the length; give one of them")
+        shared.check_length(self)
         if self.evaluate_every is not None and self.evaluate_every % self.log_every:
             raise UsageError(
                 f"--evaluate-every {self.evaluate_every}: must be 0 or a multiple of --log-every, {self.log_every}"

@@ -50,6 +50,7 @@ class Plan:
             where else it starts from.
         recorded: the content of config.json, a function of the length in steps.
         description: one line that says what is trained.
+        cost: one line that says what a new run costs, if that was measured.
         begin: called in the locked folder before the first step of a new run.
     """
 
@@ -62,6 +63,7 @@ class Plan:
     restore: Callable[[Say], None]
     recorded: Callable[[int], dict[str, Any]]
     description: str
+    cost: str | None = None
     begin: Callable[[], None] = _nothing
 
 
@@ -159,6 +161,8 @@ def parameter_count(network: nn.Layer) -> int:
 def _describe(plan: Plan, say: Say) -> None:
     task, session = plan.task, plan.session
     say(plan.description)
+    if plan.cost:
+        say(plan.cost)
     say(f"run folder: {short_path(session.folder)}")
     if task.step >= session.steps:
         say(

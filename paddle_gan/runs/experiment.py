@@ -15,7 +15,7 @@ import paddle.nn as nn
 from paddle_gan.config.sizes import shown, sides
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.datasets import DATASETS, ImageSet, load_dataset, load_held_out
-from paddle_gan.datasets.feed import on_disk_notice
+from paddle_gan.datasets.feed import BatchFeed, on_disk_notice
 from paddle_gan.datasets.image_set import DiskImages, fingerprint
 from paddle_gan.errors import UsageError
 from paddle_gan.evaluation.monitoring import copy_monitor, monitor
@@ -45,6 +45,7 @@ from paddle_gan.runs.folder import (
     refuse_other_run,
     run_folder,
 )
+from paddle_gan.runs.length import length_of
 from paddle_gan.runs.resolve import RunOptions, resolve
 from paddle_gan.runs.session import Session
 from paddle_gan.runs.starting import completed, start
@@ -97,14 +98,21 @@ def _run(given: TrainConfig, device: str, say: Say) -> Path:
         data = with_classes_of_run(data, folder, say)
     for notice in [*notices, *slow_notices(device), *_notices(config, data)]:
         say(f"notice: {notice}")
-    steps = config.steps or _steps(config, len(data))
-    config = replace(config, steps=steps, epochs=None)
-    session = _session(config, data, folder, steps)
+    data_fingerprint = fingerprint(data)
+    steps = _steps(config, len(data))
     mine = identity(replace(config, dataset=Path(config.dataset).name))
-    check_same_job(mine, config.steps, config.log_every, session.fingerprint)
+    check_same_job(mine, steps, config.minutes, config.log_every, data_fingerprint)
     has_clusters = folder if (folder / "config.json").exists() or not config.resume else Path(config.resume)
-    clusters = run_clusters(config, data, session.fingerprint, has_clusters, say)
-    task = build(config, len(data.classes), clusters.shares if clusters else None, len(data))
+    clusters = run_clusters(config, data, data_fingerprint, has_clusters, say)
+
+    def begun() -> tuple[NoiseToImage, BatchFeed]:
+        task = build(config, len(data.classes), clusters.shares if clusters else None, len(data))
+        return task, batch_feed(config, data, task, clusters.labels if clusters else None)
+
+    length = length_of(folder, steps, config.minutes, begun, config.seed, new=config.resume is None)
+    config = replace(config, steps=length.steps, epochs=None, minutes=None)
+    session = _session(config, data, folder, length.steps, data_fingerprint)
+    task, feed = begun()
 
     origin: dict[str, Any] = {}
 
@@ -126,7 +134,7 @@ def _run(given: TrainConfig, device: str, say: Say) -> Path:
 
     plan = Plan(
         task=task,
-        feed=batch_feed(config, data, task, clusters.labels if clusters else None),
+        feed=feed,
         session=session,
         schedule=lambda: scheduled(task, schedules_of(config, session.steps)),
         measures=partial(_measures, config, data, task, session.steps),
@@ -134,6 +142,7 @@ def _run(given: TrainConfig, device: str, say: Say) -> Path:
         restore=restore,
         recorded=lambda steps: recorded(replace(config, steps=steps), origin),
         description=_description(config, data, task, device),
+        cost=length.cost,
         begin=begin,
     )
     execute(plan, say)
@@ -155,7 +164,7 @@ def _load(config: RunOptions) -> ImageSet:
     return parallel.local_process_0_first(load) if config.download else load()
 
 
-def _session(config: RunOptions, data: ImageSet, folder: Path, steps: int) -> Session:
+def _session(config: RunOptions, data: ImageSet, folder: Path, steps: int, data_fingerprint: str) -> Session:
     return Session(
         folder=folder,
         steps=steps,
@@ -164,7 +173,7 @@ def _session(config: RunOptions, data: ImageSet, folder: Path, steps: int) -> Se
         sample_every=config.sample_every,
         checkpoint_every=config.checkpoint_every,
         images_per_round=config.batch_size * config.discriminator_steps,
-        fingerprint=fingerprint(data),
+        fingerprint=data_fingerprint,
         classes=data.classes,
         hyper_parameters=identity(config),
     )
@@ -182,9 +191,10 @@ def check_before_data(config: RunOptions, device: str) -> None:
     precision_of(config.precision, config.compile, device)
 
 
-def _steps(config: RunOptions, count: int) -> int:
-    """The length in steps of a length in epochs of so many images."""
-    assert config.epochs is not None, "resolve fills in the steps unless there are epochs"
+def _steps(config: RunOptions, count: int) -> int | None:
+    """The length in steps, also of a length in epochs of so many images; None if it is given in minutes."""
+    if config.epochs is None:
+        return config.steps
     return max(1, round(config.epochs * count / (config.batch_size * config.discriminator_steps)))
 
 

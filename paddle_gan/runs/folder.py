@@ -44,6 +44,7 @@ FREE = {
     "evaluate_every",
     "inception",
     "log_every",
+    "minutes",
     "out",
     "preset",
     "resume",

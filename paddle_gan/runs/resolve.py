@@ -1,7 +1,7 @@
 """From the options that were given to the options of a run: presets, recipes, defaults, and what is refused.
 
 The answer is a `TrainConfig` in which everything that the numbers depend on is filled, but for a length
-given in epochs, which needs the data; and the notices that the user should read.
+given in epochs, which needs the data, or in minutes, which needs a trial; and the notices that the user should read.
 """
 
 import inspect
@@ -59,7 +59,8 @@ _FILLED: Any = None
 class RunOptions(TrainConfig):
     """The options of a run in which every one that the numbers depend on is filled in.
 
-    The length may still be given in epochs, since the steps in one depend on the data. A width is None for a network
+    The length may still be given in epochs or minutes, since the steps in them depend on the data and on the machine.
+    A width is None for a network
     that has none.
     """
 
@@ -88,7 +89,7 @@ class Resolved(NamedTuple):
     """The options of a run, and what its user should read.
 
     Attributes:
-        config: filled in, except for a length in epochs, which needs the data.
+        config: filled in, except for a length in epochs or minutes.
         notices: one sentence each.
     """
 
@@ -136,10 +137,14 @@ def resolve(given: TrainConfig, device: str) -> Resolved:
         **_recipe(given, recipe, norm, notices),
     }
     options |= _schedule(given, recipe, options)
-    if given.steps is None and given.epochs is None:
+    if _has_open_length(given):
         images = given.batch_size * options["discriminator_steps"]
         options["steps"] = max(1, round(PRESETS[preset].images / images))
     return Resolved(RunOptions(**options), notices)
+
+
+def _has_open_length(given: TrainConfig) -> bool:
+    return given.steps is None and given.epochs is None and given.minutes is None
 
 
 def _absolute(folder: str) -> str:
@@ -148,8 +153,7 @@ def _absolute(folder: str) -> str:
 
 def _generator(given: TrainConfig, preset: str, notices: list[str]) -> str:
     """The name of the generator: as given, else the preset's, if that can make the images."""
-    open_length = given.steps is None and given.epochs is None
-    if given.preset == "auto" and preset == "small" and (given.generator is None or open_length):
+    if given.preset == "auto" and preset == "small" and (given.generator is None or _has_open_length(given)):
         notices.append(
             "no GPU, so options that are not given come from the small preset; "
             "--preset full trains the tutorial's full network"

@@ -1,6 +1,7 @@
 """A whole training run of a translation: from options to a run folder; as `experiment` for images from noise."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,7 @@ from paddle_gan.runs.execution import (
     steps_between_measures,
 )
 from paddle_gan.runs.folder import identity, name_with_digest, read_options, refuse_different
+from paddle_gan.runs.length import length_of
 from paddle_gan.runs.session import Session
 from paddle_gan.runs.translation_building import TranslationTask, build_translation
 from paddle_gan.runs.translation_data import (
@@ -51,7 +53,7 @@ from paddle_gan.training import callbacks, checkpoint
 from paddle_gan.training.diagnosis import diagnosis
 from paddle_gan.training.loop import Callback, Values
 from paddle_gan.training.schedule import SHAPES, Schedule, scheduled_rates
-from paddle_gan.training.task import Task
+from paddle_gan.training.task import BatchSource, Task
 from paddle_gan.training.unpaired import BUFFER_SIZE
 
 # Held-out images that are translated at each measure of a run.
@@ -116,12 +118,18 @@ def _run(given: TranslateConfig, device: str, say: Say) -> Path:
     data = load_translation_data(config)
     for notice in [*slow_notices(device), *_notices(config, data)]:
         say(f"notice: {notice}")
-    config = replace(config, steps=_steps(config, data, device), epochs=None)
-    assert config.steps is not None
-    session = _session(config, data, folder, config.steps)
-    check_same_job(_moved(config), config.steps, config.log_every, session.fingerprint)
-    task = build_translation(config, data, precision)
-    rate = Schedule(1.0, 0.0, config.steps, SHAPES[config.schedule])
+    steps = _steps(config, data, device)
+    check_same_job(_moved(config), steps, config.minutes, config.log_every, data.fingerprint)
+
+    def trial() -> tuple[TranslationTask, AbstractContextManager[BatchSource]]:
+        # Without the steps in which the generator trains alone, which are quicker.
+        return build_translation(config, data, precision, steps=0), translation_feed(config, data)
+
+    length = length_of(folder, steps, config.minutes, trial, config.seed)
+    config = replace(config, steps=length.steps, epochs=None, minutes=None)
+    session = _session(config, data, folder, length.steps)
+    task = build_translation(config, data, precision, length.steps)
+    rate = Schedule(1.0, 0.0, length.steps, SHAPES[config.schedule])
     plan = Plan(
         task=task,
         feed=translation_feed(config, data),
@@ -132,6 +140,7 @@ def _run(given: TranslateConfig, device: str, say: Say) -> Path:
         restore=partial(checkpoint.restore, task, session.folder / "checkpoints", session.fingerprint),
         recorded=lambda steps: asdict(replace(config, steps=steps)),
         description=_description(config, data, task, device),
+        cost=length.cost,
     )
     execute(plan, say)
     return folder
@@ -183,8 +192,9 @@ def _notices(config: TranslationOptions, data: TranslationData) -> list[str]:
     return notices
 
 
-def _steps(config: TranslationOptions, data: TranslationData, device: str) -> int:
-    if config.steps is not None:
+def _steps(config: TranslationOptions, data: TranslationData, device: str) -> int | None:
+    """The length in steps; None if it is given in minutes."""
+    if config.steps is not None or config.minutes is not None:
         return config.steps
     images = (EPOCHS if config.epochs is None else config.epochs) * max(map(len, data.training))
     if config.epochs is None and device == "cpu":

@@ -36,13 +36,16 @@ _SHOWN = 12
 TranslationTask = Paired | Cycle | Contrast
 
 
-def build_translation(config: TranslationOptions, data: TranslationData, precision: Precision) -> TranslationTask:
+def build_translation(
+    config: TranslationOptions, data: TranslationData, precision: Precision, steps: int
+) -> TranslationTask:
     """The task of a run at step 0.
 
     Args:
         config: resolved.
         data: its images, some of which are shown on the sheets.
         precision: in which type the networks are computed.
+        steps: length of the run. Where the generator trains alone at first, it does for a share of them.
     """
     generator_adam, discriminator_adam = (
         Adam(rate, beta1=config.beta1) for rate in (config.learning_rate, config.discriminator_learning_rate)
@@ -60,7 +63,7 @@ def build_translation(config: TranslationOptions, data: TranslationData, precisi
             enlarging = config.task == "super-resolution"
             channels = CHANNELS if enlarging else input_channels(config) + CHANNELS
             make_discriminator = partial(_new_discriminator, config, channels)
-            assert config.steps is not None and config.warm_up is not None
+            assert config.warm_up is not None
             return paired.assemble(
                 make_generator,
                 make_discriminator,
@@ -68,7 +71,7 @@ def build_translation(config: TranslationOptions, data: TranslationData, precisi
                 _terms(config),
                 held_out_pairs(data, _SHOWN),
                 judged=image_alone if enlarging else stacked,
-                begins=round(config.warm_up * config.steps),
+                begins=round(config.warm_up * steps),
                 **shared,
             )
         make_discriminator = partial(_new_discriminator, config, CHANNELS)

@@ -25,7 +25,8 @@ _FILLED: Any = None
 class TranslationOptions(TranslateConfig):
     """The options of a run in which every one that the numbers depend on is filled in.
 
-    An option that the task has no use for is None; so are `epochs` or `steps`, of which one gives the length.
+    An option that the task has no use for is None; so are those of `epochs`,
+    `steps` and `minutes` that do not give the length.
     """
 
     task: str = _FILLED

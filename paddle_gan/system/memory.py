@@ -1,5 +1,6 @@
-"""How much memory is free. Not about the memory of a GPU."""
+"""How much memory is free, and how much was used. Not about the memory of a GPU."""
 
+import sys
 from pathlib import Path
 
 # Taken where the system does not tell.
@@ -27,7 +28,21 @@ def available_memory(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = Path(
     return available
 
 
+def peak_memory(status: Path = Path("/proc/self/status")) -> int | None:
+    """The most bytes of memory that this process has held at once; None where the system does not tell."""
+    try:
+        return 1024 * _numbers(status)["VmHWM:"]
+    except (OSError, ValueError, KeyError):
+        pass
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
 def _numbers(path: Path) -> dict[str, int]:
-    """The first number of each line by the word before it."""
+    """The first number of each line that has one, by the word before it."""
     lines = [line.split() for line in path.read_text().splitlines()]
-    return {words[0]: int(words[1]) for words in lines if len(words) > 1}
+    return {words[0]: int(words[1]) for words in lines if len(words) > 1 and words[1].isdecimal()}

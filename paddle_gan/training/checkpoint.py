@@ -108,6 +108,11 @@ def folder_name(step: int) -> str:
     return f"step-{step:08d}"
 
 
+def exists(folder: Path) -> bool:
+    """Whether `folder` holds a checkpoint, intact or not."""
+    return bool(_newest_first(folder))
+
+
 def restore(task: Task, folder: Path, data: str, say: Callable[[str], None], same_data: bool = False) -> None:
     """Bring `task` to the newest intact checkpoint in `folder`; leave it as it is where there is none.
 
