@@ -29,7 +29,7 @@ ROOMS = {
     "log callbacks visualdl progress checkpoint diagnosis augmentation noise_to_image schedule "
     "adversary paired unpaired contrast",
     "evaluation": "real_images records score monitoring translations",
-    "runs": "augmentation recipes resolve building folder generators card shipping clusters branch starting session "
+    "runs": "augmentation recipes presets refusals resolve building folder generators card shipping clusters branch starting session "
     "data length execution experiment scoring translation_options translation_data translation_building "
     "translation_measures translation translators translation_scoring nearest curves run overview board",
     "studies": "points stacked modes comparison report theory theory_figure",

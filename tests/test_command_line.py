@@ -196,6 +196,12 @@ def test_presets_follow_the_device_and_fit_the_data():
     small, notices = resolved()
     assert (small.generator, small.image_size, small.steps) == ("pixelshuffle", 28, 8000)
     assert len(notices) == 1 and "--preset full" in notices[0]
+    folder, notices = resolved(dataset="pictures")
+    assert (folder.batch_size, folder.discriminator_width, folder.steps) == (16, 48, 20_000)
+    assert len(notices) == 1 and "folder preset" in notices[0]
+    assert resolved(dataset="pictures", recipe="paper")[0].batch_size == small.batch_size == 64
+    assert resolved(dataset="pictures", discriminator="residual")[0].discriminator_width == 16  # its own
+    assert resolved(dataset="pictures", batch_size=32, discriminator_width=8)[0].steps == 10_000
     full, notices = resolved("gpu:0")
     assert (full.generator, full.discriminator, full.image_size, full.width) == ("tutorial", "tutorial", 32, 128)
     assert (full.steps, notices) == (93750, [])  # a hundred epochs

@@ -22,7 +22,7 @@ def test_names_are_the_keys_of_the_tables():
     from paddle_gan.networks.layers import NORMS
     from paddle_gan.objectives import OBJECTIVES
     from paddle_gan.objectives.optimizers import OPTIMIZERS
-    from paddle_gan.runs.resolve import PRESETS
+    from paddle_gan.runs.presets import PRESETS
     from paddle_gan.runs.shipping import FORMATS
     from paddle_gan.studies.modes import BENCHMARKS
     from paddle_gan.training.schedule import SHAPES
@@ -34,7 +34,7 @@ def test_names_are_the_keys_of_the_tables():
         (names.NORMS, NORMS),
         (names.INITIALISERS, INITIALISERS),
         (names.OPTIMIZERS, OPTIMIZERS),
-        (names.PRESETS, PRESETS),
+        (tuple(names.PRESETS), PRESETS),
         (tuple(names.SCHEDULES), SHAPES),
         (names.BENCHMARKS, BENCHMARKS),
         (names.PEERS, _PEERS),

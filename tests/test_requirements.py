@@ -45,3 +45,13 @@ def test_the_readme_names_the_pythons_that_the_package_takes():
     assert PROJECT["requires-python"] == ">=3.10"
     for readme in ("README.md", "README.zh.md"):
         assert re.search(r"Python 3\.10 .{1,3}3\.13", (ROOT / readme).read_text(encoding="utf-8"))
+
+
+def test_the_citation_names_this_version():
+    import yaml
+
+    import paddle_gan
+
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == paddle_gan.__version__
+    assert citation["cff-version"] == "1.2.0" and citation["authors"] and citation["title"]

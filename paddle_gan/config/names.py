@@ -46,7 +46,7 @@ AUGMENTATION_ALIASES = {"color": "colour"}
 OPTIMIZERS = ("adam", "rmsprop")
 SCHEDULES = {"constant": "", "linear": "", "cosine": "", "late": "constant for half of the run, then linear"}
 PRECISIONS = ("float32", "bfloat16", "float16")
-PRESETS = ("small", "full")
+PRESETS = {"small": "for digits", "folder": "for a folder of images", "full": "for a GPU"}
 RECIPES = ("tuned", "paper")
 
 # The benchmarks of mode coverage, what the speed is measured against, and how it grows.

@@ -146,7 +146,14 @@ class TrainConfig:
         unset="he without a norm, else --init",
     )
 
-    batch_size: int = shared.batch_size("optimisation")
+    batch_size: int | None = option(
+        None,
+        "optimisation",
+        "real images in a discriminator step",
+        unset="64; 16 for a folder on a CPU",
+        more_than=0,
+        at_most=2**16,
+    )
     accumulate: int = option(
         1, "optimisation", "parts of a batch, one after the other, to save memory", more_than=0, at_most=1024
     )
@@ -202,7 +209,12 @@ class TrainConfig:
         "optimisation", "type in which the networks multiply during training; float16 on a GPU only"
     )
 
-    preset: str = option("auto", "run", "auto is small on a CPU, full on a GPU", ("auto", *names.PRESETS))
+    preset: str = option(
+        "auto",
+        "run",
+        "where sizes, networks and length that are not given come from",
+        {"auto": "small or folder on a CPU, full on a GPU", **names.PRESETS},
+    )
     epochs: float | None = option(None, "run", "length in passes over the data", unset="the preset's", more_than=0)
     steps: int | None = shared.steps("run", "length in generator steps, instead of --epochs")
     minutes: float | None = shared.minutes("run")

@@ -4,8 +4,6 @@ The answer is a `TrainConfig` in which everything that the numbers depend on is 
 given in epochs, which needs the data, or in minutes, which needs a trial; and the notices that the user should read.
 """
 
-import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,34 +15,14 @@ from paddle_gan.datasets import DATASETS, default_size
 from paddle_gan.errors import UsageError
 from paddle_gan.networks import DISCRIMINATORS, GENERATORS, PARTNERS
 from paddle_gan.networks.layers import NORMS
-from paddle_gan.networks.style import StyleGenerator
-from paddle_gan.objectives import OBJECTIVES, Objective, r1_penalty
+from paddle_gan.objectives import OBJECTIVES, r1_penalty
 from paddle_gan.objectives.optimizers import OPTIMIZERS, Adam, RMSProp
-from paddle_gan.objectives.penalties import Role, real
+from paddle_gan.objectives.penalties import Role
 from paddle_gan.runs.augmentation import augment_options
+from paddle_gan.runs.presets import BATCH_SIZE, PRESETS, automatic_preset, with_sizes
 from paddle_gan.runs.recipes import PAPER, TUNED, Recipe
+from paddle_gan.runs.refusals import default_of, refuse_data, refuse_networks, refuse_useless
 
-
-@dataclass(frozen=True)
-class Preset:
-    """What options that are left open become.
-
-    Attributes:
-        generator: its name.
-        images: length of the run in real images that the discriminator sees. Not in epochs, of which
-            a small folder of images needs many more than MNIST.
-    """
-
-    generator: str
-    images: int
-
-
-PRESETS: dict[str, Preset] = {
-    # Good digits within ten minutes on two cores: eight and a half epochs of MNIST.
-    "small": Preset("pixelshuffle", 512_000),
-    # The tutorial's networks and length: a hundred epochs of MNIST.
-    "full": Preset("tutorial", 6_000_000),
-}
 # The discriminator that the tuned recipes are tuned for.
 _TUNED_FOR = ("strided", "residual")
 # Where the preset's generator does not fit, as the tutorial's in other sizes than 32x32.
@@ -60,8 +38,7 @@ class RunOptions(TrainConfig):
     """The options of a run in which every one that the numbers depend on is filled in.
 
     The length may still be given in epochs or minutes, since the steps in them depend on the data and on the machine.
-    A width is None for a network
-    that has none.
+    A width is None for a network that has none.
     """
 
     image_size: ImageSize = _FILLED
@@ -75,6 +52,7 @@ class RunOptions(TrainConfig):
     optimizer: str = _FILLED
     learning_rate: float = _FILLED
     discriminator_init: str = _FILLED
+    batch_size: int = BATCH_SIZE
     recipe: str = _FILLED
     r1: float = _FILLED
     penalty_every: int = _FILLED
@@ -108,16 +86,17 @@ def resolve(given: TrainConfig, device: str) -> Resolved:
         UsageError: options that do not go together.
     """
     notices: list[str] = []
-    preset = given.preset if given.preset != "auto" else ("small" if device == "cpu" else "full")
+    preset = given.preset if given.preset != "auto" else automatic_preset(given, device)
     generator = _generator(given, preset, notices)
     partner = PARTNERS[generator]
     discriminator = given.discriminator or partner.discriminator
     recipe_name = given.recipe or ("tuned" if discriminator in _TUNED_FOR else "paper")
     recipe = TUNED.get(given.loss, PAPER) if recipe_name == "tuned" else PAPER
     norm = _norm(given, discriminator, recipe, notices)
-    _refuse_networks(given, generator, discriminator)
+    given = with_sizes(given, PRESETS[preset], discriminator, recipe)
+    refuse_networks(given, generator, discriminator)
     augment, augment_target = augment_options(given, recipe.augment)
-    _refuse_data(given)
+    refuse_data(given)
     options = vars(given) | {
         "preset": preset,
         "recipe": recipe_name,
@@ -138,7 +117,7 @@ def resolve(given: TrainConfig, device: str) -> Resolved:
     }
     options |= _schedule(given, recipe, options)
     if _has_open_length(given):
-        images = given.batch_size * options["discriminator_steps"]
+        images = options["batch_size"] * options["discriminator_steps"]
         options["steps"] = max(1, round(PRESETS[preset].images / images))
     return Resolved(RunOptions(**options), notices)
 
@@ -153,9 +132,9 @@ def _absolute(folder: str) -> str:
 
 def _generator(given: TrainConfig, preset: str, notices: list[str]) -> str:
     """The name of the generator: as given, else the preset's, if that can make the images."""
-    if given.preset == "auto" and preset == "small" and (given.generator is None or _has_open_length(given)):
+    if given.preset == "auto" and preset != "full" and (given.generator is None or _has_open_length(given)):
         notices.append(
-            "no GPU, so options that are not given come from the small preset; "
+            f"no GPU, so options that are not given come from the {preset} preset; "
             "--preset full trains the tutorial's full network"
         )
     if given.generator:
@@ -199,15 +178,15 @@ def _sizes(given: TrainConfig, generator: str, discriminator: str) -> dict[str, 
     return {
         "image_size": size,
         "channels": given.channels or data_channels,
-        "latent_dim": given.latent_dim or latent_dim or _default(GENERATORS[generator], "latent_dim"),
-        "width": given.width or _default(GENERATORS[generator], "width"),
-        "discriminator_width": given.discriminator_width or _default(DISCRIMINATORS[discriminator], "width"),
+        "latent_dim": given.latent_dim or latent_dim or default_of(GENERATORS[generator], "latent_dim"),
+        "width": given.width or default_of(GENERATORS[generator], "width"),
+        "discriminator_width": given.discriminator_width or default_of(DISCRIMINATORS[discriminator], "width"),
     }
 
 
 def _norm(given: TrainConfig, discriminator: str, recipe: Recipe, notices: list[str]) -> str:
     """The name of the discriminator's norm: as given, else the recipe's or the network's, if the penalties allow it."""
-    own = _default(DISCRIMINATORS[discriminator], "norm")
+    own = default_of(DISCRIMINATORS[discriminator], "norm")
     norm = given.discriminator_norm or recipe.norm or next(name for name, value in NORMS.items() if value is own)
     penalties = OBJECTIVES[given.loss].penalties_of(Role.DISCRIMINATOR)
     if given.r1:
@@ -230,7 +209,7 @@ def _is_bare(recipe: Recipe, norm: str) -> bool:
 def _recipe(given: TrainConfig, recipe: Recipe, norm: str, notices: list[str]) -> dict[str, Any]:
     """The numbers of the objective and of its optimiser, as given or from the recipe; a refusal of useless ones."""
     objective = OBJECTIVES[given.loss]
-    _refuse_useless(given, objective)
+    refuse_useless(given, objective)
     numbers = recipe.optimizer or objective.optimizer
     name = given.optimizer or next(name for name, kind in OPTIMIZERS.items() if isinstance(numbers, kind))
     if objective.weight_clip and name == "adam":
@@ -276,60 +255,6 @@ def _schedule(given: TrainConfig, recipe: Recipe, options: dict[str, Any]) -> di
     return {"schedule": shape, "final_learning_rate": 0.0 if rate is None and shape != "constant" else rate}
 
 
-def _refuse_data(given: TrainConfig) -> None:
-    """Raise a UsageError for options of folders that the data has no use for."""
-    if given.labels and not given.conditional:
-        raise UsageError("--labels without --conditional: only conditional networks take classes; add --conditional")
-    for name in ("labels", "skip_unreadable", "val_fraction"):
-        if given.dataset in DATASETS and getattr(given, name):
-            raise UsageError(f"{flag(name)} with {given.dataset}: it is for folders of images; leave it out")
-    if given.dataset in DATASETS and given.fit != "crop":
-        raise UsageError(f"--fit with {given.dataset}: it is for folders of images; leave it out")
-
-
-def _refuse_networks(given: TrainConfig, generator: str, discriminator: str) -> None:
-    """Raise a UsageError for options that a network, or the loss, has no use for."""
-    if given.path_length and GENERATORS[generator] is not StyleGenerator:
-        raise UsageError(f"--path-length with the {generator} generator: it has no styles; use --generator style")
-    parts = given.accumulate * given.pack
-    if given.accumulate > 1 and (given.batch_size % parts or given.batch_size // parts < 2):
-        raise UsageError(
-            f"--accumulate {given.accumulate}: must divide --batch-size {given.batch_size} into parts of two or more"
-        )
-    if given.final_best_share is not None and OBJECTIVES[given.loss].relativistic:
-        raise UsageError(f"--final-best-share with {given.loss}: it compares pairs and needs them all; leave it out")
-    if given.minibatch_deviation and _default(DISCRIMINATORS[discriminator], "minibatch_deviation") is None:
-        raise UsageError(
-            f"--minibatch-deviation with the {discriminator} discriminator: only strided and residual have it"
-        )
-    if given.pack > 1:
-        if given.conditional or given.clusters:
-            raise UsageError("--pack with --conditional or --clusters: the images of a pack have different labels")
-        if given.batch_size % given.pack:
-            raise UsageError(f"--pack {given.pack} with --batch-size {given.batch_size}: not a multiple of it")
-
-
-def _refuse_useless(given: TrainConfig, objective: Objective) -> None:
-    """Raise a UsageError for a number that the objective has no use for."""
-    if given.weight_clip is not None and objective.weight_clip is None:
-        raise UsageError(
-            f"--weight-clip with {given.loss}: clipping is how wgan bounds the slope of its critic; "
-            f"here it would only weaken the discriminator; use --loss wgan, or leave it out"
-        )
-    if given.penalty_weight is not None and not objective.penalties:
-        raise UsageError(
-            f"--penalty-weight with {given.loss}: it has no gradient penalty; use --loss wgan-gp, or leave it out"
-        )
-    if given.r1 and any(penalty.centre == 0 and real in penalty.at for penalty in objective.penalties):
-        raise UsageError(f"--r1 with {given.loss}: it has that penalty already; --penalty-weight is its weight")
-    if given.r1 and objective.weight_clip:
-        raise UsageError(
-            f"--r1 with {given.loss}: its weights are clipped already; use --loss wgan-gp, or leave it out"
-        )
-    if given.label_smoothing and not objective.takes_real_target:
-        raise UsageError(f"--label-smoothing with {given.loss}: only the cross-entropy of gan has targets to smooth")
-
-
 def _optimizer_numbers(given: TrainConfig, name: str, defaults: Adam | RMSProp) -> dict[str, float]:
     """The numbers that only some optimisers have: as given, else the defaults."""
     numbers = {}
@@ -340,9 +265,3 @@ def _optimizer_numbers(given: TrainConfig, name: str, defaults: Adam | RMSProp) 
         elif value is not None:
             raise UsageError(f"{flag(number)} with {name}: it has none; leave it out or choose another --optimizer")
     return numbers
-
-
-def _default(network: Callable, parameter: str) -> Any:
-    """The default of a network's parameter; None for a network that has no such parameter."""
-    found = inspect.signature(network).parameters.get(parameter)
-    return found.default if found else None
