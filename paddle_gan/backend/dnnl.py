@@ -27,6 +27,20 @@ _LIBRARIES = Path(paddle.__path__[0]) / "libs"
 # dnnl_data_type_t.
 _CPU, _IN_ORDER, _ANY_LAYOUT, _USER_SCRATCHPAD = 1, 1, 1, 1
 _TYPES = {"bfloat16": 2, "float32": 3}
+# dnnl_cpu_isa_t.
+_INSTRUCTION_SETS = {
+    0x1: "SSE4.1",
+    0x3: "AVX",
+    0x7: "AVX2",
+    0xF: "AVX2 VNNI",
+    0x1F: "AVX2 VNNI 2",
+    0x27: "AVX-512",
+    0x67: "AVX-512 VNNI",
+    0xE7: "AVX-512 BF16",
+    0x1EF: "AVX-512 FP16",
+    0xFEF: "AMX",
+    0x1FEF: "AMX FP16",
+}
 
 Result = TypeVar("Result")
 
@@ -76,6 +90,12 @@ def version() -> str:
     """The version of the library, such as "3.6.2"."""
     numbers = library().dnnl_version().contents
     return f"{numbers.major}.{numbers.minor}.{numbers.patch}"
+
+
+def instruction_set() -> str:
+    """The newest instructions of this processor that the library may use, such as "AVX2"."""
+    number = library().dnnl_get_effective_cpu_isa()
+    return _INSTRUCTION_SETS.get(number, f"unknown ({number:#x})")
 
 
 class _Version(ctypes.Structure):

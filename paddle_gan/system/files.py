@@ -166,6 +166,11 @@ def _put_back(older: Path, path: Path) -> None:
         FILESYSTEM.replace(older, path)
 
 
+def can_lock() -> bool:
+    """Whether this system has locks; Windows has none that this module uses, so there `locked` refuses nobody."""
+    return fcntl is not None
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Lock `folder` against other processes. The lock ends with the process, however that ends.
@@ -174,7 +179,7 @@ def locked(folder: Path) -> Iterator[None]:
         UsageError: another process holds the lock.
     """
     with disk_errors(folder):
-        file = open(folder / ".lock", "w")
+        file = open(folder / ".lock", "w", encoding="utf-8")
     with file:
         try:
             if fcntl:
