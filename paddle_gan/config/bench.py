@@ -31,6 +31,7 @@ class BenchConfig:
         "how the time grows with the batch size, the width of both networks, the pixels, or the images in the set",
         names.GROWTHS,
     )
+    profile: bool = option(False, "what", "the time of a round by operation, and the rates that are reached")
     recipe: str | None = shared.recipe("what")
     repeats: int = option(7, "what", "measurements of each case", more_than=0)
 
@@ -50,6 +51,9 @@ class BenchConfig:
         settle(self)
         if self.against and self.grow:
             raise UsageError("--against and --grow are two questions; ask them one after the other")
+        if self.profile and (self.against or self.grow or self.compile):
+            other = "against" if self.against else "grow" if self.grow else "compile"
+            raise UsageError(f"--profile with --{other}: it divides a round of ours as it stands; leave one out")
         if self.dataset and (self.against or self.grow):
             raise UsageError("--dataset with --against or --grow: these use images of noise; leave it out")
         if self.against and (self.precision != "float32" or self.compile):

@@ -29,20 +29,22 @@ class Work:
         about: a description for the asking process, for JSON.
         actions: by name; each call is one whole action.
         synchronise: waits until the device has finished its work.
+        reports: by name; each takes seconds and returns a description of its work, for JSON.
         device_peak: the most bytes of device memory that were in use so far; None if the device is the CPU.
     """
 
     about: dict[str, Any]
     actions: dict[str, Callable[[], object]]
     synchronise: Callable[[], object] = lambda: None
+    reports: dict[str, Callable[[float], dict[str, Any]]] = field(default_factory=dict)
     device_peak: Callable[[], int] | None = field(default=None)
 
 
 def serve(prepare: Callable[[dict[str, Any]], Work]) -> None:
     """Answer the requests on stdin, on stdout, until the asking process ends.
 
-    The requests are {"prepare": case}, {"time": action, "seconds": s}, {"peak": true} and {"rest": true}. An answer is
-    an object; after an error it is {"error": name of the class, "message": text}.
+    The requests are {"prepare": case}, {"time": action, "seconds": s}, {"report": name, "seconds": s}, {"peak": true}
+    and {"rest": true}. An answer is an object; after an error it is {"error": name of the class, "message": text}.
     """
     # Ctrl-C reaches all processes; the asking process ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -62,6 +64,8 @@ def serve(prepare: Callable[[dict[str, Any]], Work]) -> None:
                 raise ValueError("nothing is prepared")
             elif "time" in request:
                 answer = {"seconds": seconds_of(work.actions[request["time"]], work.synchronise, request["seconds"])}
+            elif "report" in request:
+                answer = work.reports[request["report"]](request["seconds"])
             else:
                 answer = {"bytes": work.device_peak() if work.device_peak else resident_peak()}
         except Exception as error:
