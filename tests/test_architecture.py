@@ -33,7 +33,7 @@ ROOMS = {
     "data execution experiment scoring translation_options translation_data translation_building "
     "translation_measures translation translators translation_scoring nearest curves run overview board",
     "studies": "points stacked modes comparison report theory theory_figure",
-    "bench": "machine rounds processes counting profiling cases profile_table tables workers",
+    "bench": "machine rounds processes counting profiling memory cases profile_table tables workers",
     "selfcheck": "exactness keeping about checks page",
     "commands": "command outputs check_data train translate sample walk evaluate export board runs compare modes "
     "bench selfcheck theory train_classifier",

