@@ -76,6 +76,11 @@ _QUERIES = {
 }
 
 
+def is_platform() -> bool:
+    """Whether Paddle contains the library on systems and processors of this kind."""
+    return sys.platform == "linux" and platform.machine() == "x86_64"
+
+
 @cache
 def available() -> bool:
     """Whether this build of Paddle contains the library: version 3, on Linux and x86-64."""
@@ -137,7 +142,7 @@ def use_threads() -> None:
 @cache
 def library() -> ctypes.CDLL:
     """The library; raises OSError where there is none."""
-    if sys.platform != "linux" or platform.machine() != "x86_64":
+    if not is_platform():
         raise OSError("Paddle contains oneDNN on Linux and x86-64 only")
     loaded = ctypes.CDLL(str(_LIBRARIES / "libdnnl.so.3"))
     _openmp()

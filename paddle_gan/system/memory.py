@@ -20,14 +20,18 @@ def available_memory(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = Path(
         available = _UNKNOWN_MEMORY
     for limit, used, statistics, cache in _CGROUP_MEMORY:
         try:
-            free = int((cgroup / limit).read_text()) - int((cgroup / used).read_text())
+            free = _number(cgroup / limit) - _number(cgroup / used)
             available = min(available, max(0, free + _numbers(cgroup / statistics)[cache]))
         except (OSError, ValueError, KeyError):  # no such cgroup, or "max": no limit
             pass
     return available
 
 
+def _number(path: Path) -> int:
+    return int(path.read_text(encoding="utf-8"))
+
+
 def _numbers(path: Path) -> dict[str, int]:
     """The first number of each line by the word before it."""
-    lines = [line.split() for line in path.read_text().splitlines()]
+    lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
     return {words[0]: int(words[1]) for words in lines if len(words) > 1}
