@@ -113,18 +113,18 @@ def test_help_has_a_line_for_each_option():
 def test_the_help_of_no_tool_imports_what_takes_long():
     """In one process: what one tool imports would show in all that follow."""
     code = (
-        "import contextlib, io, pathlib, runpy, sys\n"
+        "import pathlib, runpy, sys\n"
         f"for tool in sorted(pathlib.Path({str(ROOT / 'tools')!r}).glob('*.py')):\n"
         "    sys.argv = [tool.name, '--help']\n"
-        "    with contextlib.redirect_stdout(io.StringIO()) as text:\n"
-        "        try: runpy.run_path(str(tool), run_name='__main__')\n"
-        "        except SystemExit as end: assert not end.code, tool\n"
-        "    print(tool.stem, text.getvalue().startswith('usage: '))\n"
+        "    try: runpy.run_path(str(tool), run_name='__main__')\n"
+        "    except SystemExit as end: assert not end.code, tool\n"
         "slow = {'paddle', 'numpy', 'matplotlib', 'PIL', 'scipy', 'visualdl', 'yaml', 'safetensors', 'tqdm', 'torch'}\n"
         "print(sorted(slow & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.splitlines() == [*(f"{name} True" for name in sorted(COMMANDS)), "[]"], done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[-1] == "[]", done.stderr
+    assert len([line for line in lines if line.startswith("usage: ")]) == len(COMMANDS)
 
 
 def program(*arguments: str) -> subprocess.CompletedProcess:

@@ -50,8 +50,7 @@ def memory(
 def _bytes(about: Result, ask: Ask, action: str) -> dict[str, int | None]:
     ask(time=action, seconds=0)  # two rounds, after those that warm up
     built, peak = about["built_bytes"], ask(peak=True)["bytes"]
-    known = built is not None and peak is not None
-    return {"built": built, "peak": peak, "step": peak - built if known else None}
+    return {"built": built, "peak": peak, "step": None if built is None or peak is None else peak - built}
 
 
 def memory_lines(one: Result) -> list[str]:

@@ -3,6 +3,8 @@
 For float64, neither oneDNN nor Winograd's method is used (see `kernels`), so the two have no kernel in common.
 """
 
+from typing import Literal
+
 import numpy as np
 import paddle
 from paddle import Tensor
@@ -25,6 +27,7 @@ _LEAST_SHARE = 1e-3
 _LARGE = (4, 96, 24, 24), (96, 96, 5, 5)
 
 Values = dict[str, np.ndarray]
+Kind = Literal["float32", "float64"]
 
 
 def step_difference(given: TrainConfig, device: str, images: int = 16) -> float:
@@ -39,7 +42,7 @@ def step_difference(given: TrainConfig, device: str, images: int = 16) -> float:
         The largest relative difference: of a loss, relative to it or to 1; of the gradient in one parameter, in the L2
         norm, relative to that gradient, or to a thousandth of the gradient of the whole network if that is more.
     """
-    single, double = (step_values(given, device, images, kind) for kind in ("float32", "float64"))
+    single, double = step_values(given, device, images, "float32"), step_values(given, device, images, "float64")
     differences = []
     for player in ("discriminator", "generator"):
         whole = np.sqrt(sum(np.square(double[name]).sum() for name in double if name.startswith(f"{player}/")))
@@ -56,7 +59,7 @@ def difference(values: np.ndarray, exact: np.ndarray, least: float = 0.0) -> flo
     return found if np.isfinite(found) else np.inf
 
 
-def step_values(given: TrainConfig, device: str, images: int, kind: str) -> Values:
+def step_values(given: TrainConfig, device: str, images: int, kind: Kind) -> Values:
     """The losses of a first step as "PLAYER", and its gradients as "PLAYER/parameter", float64.
 
     Args:

@@ -36,8 +36,9 @@ def changed_by_resume(given: TrainConfig, device: str, folder: Path) -> list[str
         checkpoint.restore(resumed.task, folder, "noise", _nothing)
         _play(resumed, 2)
         found = arrays_of(resumed.task)
-    missing = expected.keys() ^ found.keys()
-    return sorted(missing) + [name for name in expected if not np.array_equal(expected[name], found.get(name))]
+    common = expected.keys() & found.keys()
+    changed = {name for name in common if not np.array_equal(expected[name], found[name])}
+    return sorted(changed | (expected.keys() ^ found.keys()))
 
 
 def _play(rounds: Rounds, count: int) -> None:
