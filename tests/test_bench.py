@@ -19,6 +19,7 @@ from paddle_gan.backend import contraction, kernels
 from paddle_gan.backend.precision import can_round
 from paddle_gan.bench import cases, profiling, run
 from paddle_gan.bench.counting import forward, operations
+from paddle_gan.bench.memory import memory_lines, ratio
 from paddle_gan.bench.processes import worker
 from paddle_gan.bench.profile_table import profile_lines
 from paddle_gan.bench.profiling import Cost, Meter, Operation, mean_round, profile
@@ -508,6 +509,30 @@ def test_a_profile_from_the_command_line(tmp_path):
     assert min(rounds) / 10 < sum(part["seconds"] for part in one["parts"]) <= 1.01 * max(rounds)
     assert len(one["seconds"]["round"]) % one["about"]["options"]["penalty_every"] == 0
     assert "a round by operation" in done.stdout and "convolutions by shape" in done.stdout
+
+
+def test_the_memory_of_a_step_is_the_peak_without_what_was_built(tmp_path):
+    done = command_line("bench", *TINY, "--memory", "--image-size", 32, "--json", tmp_path / "bench.json")
+    assert done.returncode == 0, done.stderr
+    (one,) = json.loads((tmp_path / "bench.json").read_text())["memories"]
+    (point,) = one["points"]
+    assert (point["size"], one["about"]["options"]["channels"], list(point["bytes"])) == (32, 3, ["ours"])
+    built, peak, step = (point["bytes"]["ours"][name] for name in ("built", "peak", "step"))
+    assert step == peak - built and 0 < step < built
+    assert f"{step / 2**20:.0f} ({built / 2**20:.0f})" in done.stdout
+
+
+def test_the_ratio_of_memory_is_that_of_the_better_layout():
+    def bytes_of(step):
+        return {"built": 2**20, "peak": step + 2**20, "step": step}
+
+    point = {"size": 64, "bytes": {"ours": bytes_of(4 << 20), "a": bytes_of(6 << 20), "b": bytes_of(5 << 20)}}
+    assert ratio(point) == 1.25
+    lines = memory_lines({"about": {"options": {"channels": 3}}, "points": [point]})
+    assert lines[1].split() == ["64x64x3", "4", "(1)", "6", "(1)", "5", "(1)", "1.25"]
+    unknown = {"built": None, "peak": None, "step": None}
+    assert ratio(point | {"bytes": {"ours": unknown, "a": unknown}}) is None
+    assert ratio(point | {"bytes": {"ours": bytes_of(1)}}) is None
 
 
 @pytest.mark.parametrize(("peer", "names"), [("torch", ["torch", "torch, channels last"]), ("tutorial", ["tutorial"])])
