@@ -40,6 +40,10 @@ class DiskError(GanError):
     exit_status = 5
 
 
+class SelfcheckError(GanError):
+    """Something does not work on this machine."""
+
+
 class PeerError(GanError):
     """Another process of the same training run has ended; with the exit status of that process if it is known."""
 

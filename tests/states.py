@@ -1,6 +1,5 @@
 """Tasks with the smallest real networks, for the tests of checkpoints and faults."""
 
-import numpy as np
 import paddle
 
 from paddle_gan.config.train import TrainConfig
@@ -8,7 +7,6 @@ from paddle_gan.runs.building import build
 from paddle_gan.runs.resolve import resolve
 from paddle_gan.training.loop import train
 from paddle_gan.training.noise_to_image import NoiseToImage
-from paddle_gan.training.state import tensors_of
 
 
 def tiny_task(**options) -> NoiseToImage:
@@ -22,8 +20,3 @@ def trained(task: NoiseToImage, steps: int = 2) -> NoiseToImage:
     """`task` itself, trained until it is at `steps`."""
     train(task, lambda number: (paddle.ones([4, 1, 28, 28]) * 0.1 * number, None), steps, seed=0, log_every=1)
     return task
-
-
-def arrays_of(task: NoiseToImage) -> dict[str, np.ndarray]:
-    """All that a checkpoint of `task` holds."""
-    return {name: tensor.numpy().copy() for name, tensor in tensors_of(task).items()}

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "paddle_gan"
 ROOMS = {
     "errors": "",
     "system": "runtime installation memory device randomness files cache streams connections parallel signals web",
-    "config": "names paths sizes options shared train translate results check studies bench command_line",
+    "config": "names paths sizes options shared train translate results check studies bench selfcheck command_line",
     "datasets": "decode depth fitting found zipped survey duplicates store labels report image_set resize idx "
     "download batches feed folder check grey_sets mixtures pictures pairs bicubic derived pair_feed holes",
     "metrics": "arrays classes frechet kernel neighbours sliced pairs",
@@ -33,9 +33,10 @@ ROOMS = {
     "data length execution experiment scoring translation_options translation_data translation_building "
     "translation_measures translation translators translation_scoring nearest curves run overview board",
     "studies": "points stacked modes comparison report theory theory_figure",
-    "bench": "machine processes counting cases tables workers",
+    "bench": "machine rounds processes counting profiling memory cases profile_table tables workers",
+    "selfcheck": "exactness keeping about checks page",
     "commands": "command outputs check_data train translate sample walk evaluate export board runs compare modes "
-    "bench theory train_classifier",
+    "bench selfcheck theory train_classifier",
     "__main__": "",
 }
 RANK = {

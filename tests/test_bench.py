@@ -1,5 +1,6 @@
 """The benchmark: operations agree with closed forms, the twins in PyTorch with ours; and the command line."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -10,13 +11,19 @@ from functools import cache, partial
 
 import numpy as np
 import paddle
+import paddle.nn.functional as F
 import pytest
 from conftest import ROOT, command_line
 
+from paddle_gan.backend import contraction, kernels
 from paddle_gan.backend.precision import can_round
-from paddle_gan.bench import cases, run
-from paddle_gan.bench.counting import operations
+from paddle_gan.bench import cases, profiling, run
+from paddle_gan.bench.counting import forward, operations
+from paddle_gan.bench.memory import memory_lines, ratio
 from paddle_gan.bench.processes import worker
+from paddle_gan.bench.profile_table import profile_lines
+from paddle_gan.bench.profiling import Cost, Meter, Operation, mean_round, profile
+from paddle_gan.bench.rounds import rounds_of
 from paddle_gan.bench.tables import images_per_second, share
 from paddle_gan.bench.workers import turns
 from paddle_gan.config.bench import BenchConfig
@@ -26,6 +33,7 @@ from paddle_gan.config.train import TrainConfig
 from paddle_gan.errors import UsageError
 from paddle_gan.runs.building import build
 from paddle_gan.runs.resolve import resolve
+from paddle_gan.training import noise_to_image
 from paddle_gan.training.noise_to_image import discriminator_step, generator_step
 
 BATCH = 6
@@ -92,6 +100,111 @@ def test_counting_leaves_the_networks_as_they_are():
     operations(task, BATCH, (1, 28, 28))
     assert generator.training and discriminator.training and not task.sampler.training
     assert all(np.array_equal(value.numpy(), before[name]) for name, value in generator.state_dict().items())
+
+
+# ---- The profile.
+
+
+def ticks():
+    """A clock that goes on by one at each look."""
+    return itertools.count().__next__
+
+
+def test_a_timer_counts_its_own_time_only():
+    meter = Meter(clock=ticks())
+    with meter.timed(Operation("forward", "outer")):
+        with meter.timed(Operation("forward", "inner"), operations=7):
+            pass
+        with meter.timed(Operation("forward", "inner"), operations=7):
+            pass
+    # Readings 0 to 5: the outer lasts 5, each inner 1.
+    assert meter.costs == {Operation("forward", "inner"): Cost(2, 2, 14), Operation("forward", "outer"): Cost(1, 3, 0)}
+
+
+def test_rounds_that_do_the_same_count_by_their_median_and_kinds_by_their_numbers():
+    a, b = Operation("forward", "a"), Operation("penalty", "b")
+    rounds = [{a: Cost(1, seconds, 10)} for seconds in (1, 2, 90)] + [{a: Cost(1, 4, 10), b: Cost(2, 8, 6)}]
+    assert mean_round(rounds) == {a: Cost(1, 0.75 * 2 + 0.25 * 4, 10), b: Cost(0.5, 2, 1.5)}
+
+
+def profiled(seconds=0.0, clock=time.perf_counter, **options):
+    given = TrainConfig(**{"width": 4, "discriminator_width": 4, "batch_size": BATCH, "steps": 1, **options})
+    with rounds_of(given, "cpu", noise_images=16) as rounds:
+        rounds.play()
+        play = lambda batches: rounds.task.round(batches, 0)  # noqa: E731
+        return profile(play, rounds.batches, rounds.config.penalty_every, seconds, clock=clock), rounds
+
+
+def test_the_parts_of_a_profile_add_up_to_the_round():
+    found, _ = profiled(loss="wgan-gp", recipe="paper", clock=ticks())
+    parts = found["parts"]
+    assert sum(part["seconds"] for part in parts) == pytest.approx(np.mean(found["rounds"]))
+    kinds = {(part["phase"], part["kind"]) for part in parts}
+    assert {("forward", "convolution"), ("penalty", "convolution"), ("update", "optimiser"), ("data", "batch")} <= kinds
+    calls = {(part["phase"], part["kind"]): part["calls"] for part in parts if not part["detail"]}
+    assert calls["update", "optimiser"] == 6 and calls["update", "average"] == 1 and calls["data", "batch"] == 5
+
+
+def test_a_profile_leaves_an_ordinary_round_as_it_is():
+    modules = [contraction, kernels, noise_to_image, F, *profiling._BY_ONEDNN]
+    before = [dict(vars(module)) for module in modules]
+    profiled()
+    assert [dict(vars(module)) for module in modules] == before
+    with pytest.raises(ZeroDivisionError), profiling.wrapped(Meter()):
+        1 / 0  # noqa: B018
+    assert [dict(vars(module)) for module in modules] == before
+
+
+def test_lazy_penalties_occur_as_often_as_they_should():
+    found, rounds = profiled(loss="gan-r1", recipe="paper", generator="mlp", penalty_every=4)
+    assert rounds.config.penalty_every == len(found["rounds"]) == 4
+    penalties = [part for part in found["parts"] if (part["phase"], part["kind"]) == ("penalty", "linear map")]
+    assert [part["calls"] for part in penalties] == [0.25 * 3]  # three linear maps in every fourth step
+
+
+@pytest.mark.skipif(not kernels.available(), reason="gradients are Paddle's own")
+@pytest.mark.parametrize("loss", ["lsgan", "wgan"])
+def test_operations_of_a_profile_are_those_that_are_counted(loss):
+    """All maps of the tutorial's networks are convolutions."""
+    found, rounds = profiled(loss=loss, generator="tutorial", recipe="paper")
+    counted = operations(rounds.task, BATCH, (1, 32, 32))
+    assert sum(part["operations"] for part in found["parts"]) == counted["round"]
+    shapes = {part["detail"]: part for part in found["parts"]}
+    first = shapes[f"convolution 5x5/2 1x32x32 to 4x14x14, {BATCH} images"]
+    assert first["operations"] == first["calls"] * 2 * BATCH * 4 * 14 * 14 * 25
+
+
+def test_paddles_own_convolutions_are_counted_forward(monkeypatch):
+    monkeypatch.setattr(kernels, "available", lambda: False)
+    found, rounds = profiled(loss="lsgan", generator="dcgan", recipe="paper", image_size=16)
+    convolutions = [part for part in found["parts"] if part["kind"] == "convolution"]
+    assert {part["phase"] for part in convolutions} == {"forward"}
+    generator = forward(rounds.task.generator.network, paddle.zeros([BATCH, 100]))
+    discriminator = forward(rounds.task.discriminator.network, paddle.zeros([BATCH, 1, 16, 16]))
+    # The generator runs twice, the discriminator over three batches; the first map of one and the last of the other
+    # are linear.
+    expected = 2 * sum(generator[1:]) + 3 * sum(discriminator[:-1])
+    assert sum(part["operations"] for part in convolutions) == expected
+
+
+def test_the_table_of_a_profile():
+    def part(phase, kind, seconds, operations=0, detail=""):
+        return vars(Operation(phase, kind, detail)) | vars(Cost(2, seconds, operations))
+
+    parts = [
+        part("forward", "convolution", 0.002, 4e9, "convolution a"),
+        part("forward", "convolution", 0.001, 1e9, "convolution b"),
+        part("forward", "rest", 0.001),
+    ]
+    one = {"parts": parts, "seconds": {"round": [0.005, 0.004], "product": [0.5]}}
+    lines = profile_lines(one | {"about": {"operations": {"product": 2.5e12}}})
+    assert [line.split() for line in lines[1:4]] == [
+        ["forward:", "convolution", "4", "3.000", "75.0%", "5", "1667", "33%"],
+        ["forward:", "rest", "2", "1.000", "25.0%"],
+        ["sum", "6", "4.000", "100.0%"],
+    ]
+    assert lines[6].split() == ["convolution", "a", "2", "2.000", "50.0%", "4", "2000", "40%"]
+    assert lines[-1] == "a round takes 4.5 ms (4 to 5), 2 rounds; a matrix product 500 ms (500 to 500)"
 
 
 # ---- The twins in PyTorch.
@@ -388,6 +501,40 @@ def test_growth_has_a_point_for_each_size_and_the_powers(tmp_path):
     assert f"time of a round {slope:.2f}, its operations 1.00" in done.stdout
 
 
+def test_a_profile_from_the_command_line(tmp_path):
+    done = command_line("bench", *TINY, "--repeats", 1, "--profile", "--json", tmp_path / "bench.json")
+    assert done.returncode == 0, done.stderr
+    (one,) = json.loads((tmp_path / "bench.json").read_text())["profiles"]
+    rounds = one["seconds"]["round"]
+    assert min(rounds) / 10 < sum(part["seconds"] for part in one["parts"]) <= 1.01 * max(rounds)
+    assert len(one["seconds"]["round"]) % one["about"]["options"]["penalty_every"] == 0
+    assert "a round by operation" in done.stdout and "convolutions by shape" in done.stdout
+
+
+def test_the_memory_of_a_step_is_the_peak_without_what_was_built(tmp_path):
+    done = command_line("bench", *TINY, "--memory", "--image-size", 32, "--json", tmp_path / "bench.json")
+    assert done.returncode == 0, done.stderr
+    (one,) = json.loads((tmp_path / "bench.json").read_text())["memories"]
+    (point,) = one["points"]
+    assert (point["size"], one["about"]["options"]["channels"], list(point["bytes"])) == (32, 3, ["ours"])
+    built, peak, step = (point["bytes"]["ours"][name] for name in ("built", "peak", "step"))
+    assert step == peak - built and 0 < step < built
+    assert f"{step / 2**20:.0f} ({built / 2**20:.0f})" in done.stdout
+
+
+def test_the_ratio_of_memory_is_that_of_the_better_layout():
+    def bytes_of(step):
+        return {"built": 2**20, "peak": step + 2**20, "step": step}
+
+    point = {"size": 64, "bytes": {"ours": bytes_of(4 << 20), "a": bytes_of(6 << 20), "b": bytes_of(5 << 20)}}
+    assert ratio(point) == 1.25
+    lines = memory_lines({"about": {"options": {"channels": 3}}, "points": [point]})
+    assert lines[1].split() == ["64x64x3", "4", "(1)", "6", "(1)", "5", "(1)", "1.25"]
+    unknown = {"built": None, "peak": None, "step": None}
+    assert ratio(point | {"bytes": {"ours": unknown, "a": unknown}}) is None
+    assert ratio(point | {"bytes": {"ours": bytes_of(1)}}) is None
+
+
 @pytest.mark.parametrize(("peer", "names"), [("torch", ["torch", "torch, channels last"]), ("tutorial", ["tutorial"])])
 def test_ratios_are_of_pairs_with_the_better_one(tmp_path, peer, names):
     if peer == "torch":
@@ -416,10 +563,16 @@ def test_ratios_are_of_pairs_with_the_better_one(tmp_path, peer, names):
         ("--against torch --grow batch", "--against and --grow are two questions"),
         ("--against tutorial --loss wgan", "--loss with --against tutorial"),
         ("--against tutorial --width 64", "--width with --against tutorial"),
-        ("--grow data --dataset mnist", "--dataset with --against or --grow"),
+        ("--grow data --dataset mnist", "--dataset with --against, --grow or --memory"),
         ("--grow image-size --image-size 64", "--image-size with --grow image-size"),
         ("--against torch --precision bfloat16", "--against with --precision or --compile"),
         ("--against tutorial --compile", "--against with --precision or --compile"),
+        ("--profile --against torch", "--profile with --against"),
+        ("--profile --grow batch", "--profile with --grow"),
+        ("--memory --profile", "--memory with --profile"),
+        ("--memory --grow batch", "--memory with --grow"),
+        ("--memory --against tutorial", "--memory with --against tutorial"),
+        ("--profile --compile", "--profile with --compile"),
         ("--repeats 0", "--repeats 0: must be more than 0"),
     ],
 )

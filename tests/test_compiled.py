@@ -4,12 +4,13 @@ import numpy as np
 import paddle
 import pytest
 from conftest import command_line, train
-from states import arrays_of, tiny_task
+from states import tiny_task
 
 from paddle_gan.backend import kernels
 from paddle_gan.errors import UsageError
 from paddle_gan.runs.building import precision_of
 from paddle_gan.training.loop import train as train_loop
+from paddle_gan.training.state import arrays_of
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from conftest import ROOT, TINY, command_line, newest_manifest, start, train, wa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from states import arrays_of, tiny_task, trained
+from states import tiny_task, trained
 
 from paddle_gan.config.command_line import parse
 from paddle_gan.config.options import flag
@@ -55,6 +55,7 @@ from paddle_gan.training.log import read_metrics
 from paddle_gan.training.loop import Callback, Values
 from paddle_gan.training.loop import train as train_loop
 from paddle_gan.training.noise_to_image import NoiseToImage
+from paddle_gan.training.state import arrays_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes and open files in /proc")
 FUZZ = settings(

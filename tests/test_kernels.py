@@ -4,6 +4,7 @@ import copy
 import gc
 import threading
 import weakref
+from functools import partial
 
 import numpy as np
 import paddle
@@ -426,6 +427,36 @@ def test_a_norm_does_not_keep_its_own_graph_alive():
     del y, held
     gc.collect()
     assert gone() is None
+
+
+def test_a_leaky_relu_does_not_keep_its_own_graph_alive_either():
+    class Held(np.ndarray):
+        pass
+
+    x = paddle.randn([2, 4, 3, 3])
+    x.stop_gradient = False
+    held = Held((1,))
+    gone = weakref.ref(held)
+    y = leaky_relu(x)
+    y.register_hook(lambda gradient, held=held: None)
+    del y, held
+    gc.collect()
+    assert gone() is None
+
+
+@needs_onednn
+def test_of_a_leaky_relu_only_the_output_is_kept_for_the_backward_pass():
+    """The next layer keeps the output in any case."""
+    weights = paddle.randn([64, 64, 16, 16])
+    weights.stop_gradient = False
+    held = partial(paddle.base.core.host_memory_stat_current_value, "Allocated", 0)
+    before = held()
+    x = weights * 2.0  # a product with a number keeps nothing
+    y = leaky_relu(x)
+    del x
+    assert weights.size * 4 <= held() - before < 1.5 * weights.size * 4
+    y.sum().backward()
+    np.testing.assert_array_equal(weights.grad.numpy(), np.where(weights.numpy() > 0, 2, np.float32(0.2) * 2))
 
 
 @needs_onednn

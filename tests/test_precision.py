@@ -13,7 +13,7 @@ import paddle
 import paddle.amp.grad_scaler as grad_scaler
 import pytest
 from conftest import command_line, train
-from states import arrays_of, tiny_task, trained
+from states import tiny_task, trained
 
 from paddle_gan.backend import kernels, onednn, precision
 from paddle_gan.backend.precision import Precision, mixed
@@ -28,6 +28,7 @@ from paddle_gan.runs.resolve import resolve
 from paddle_gan.training import checkpoint
 from paddle_gan.training.loop import train as train_loop
 from paddle_gan.training.noise_to_image import discriminator_step, generator_step
+from paddle_gan.training.state import arrays_of
 
 needs_rounding = pytest.mark.skipif(not precision.can_round(), reason="oneDNN cannot train in bfloat16 here")
 

@@ -6,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import paddle
 import pytest
-from states import arrays_of, tiny_task
+from states import tiny_task
 
 from paddle_gan.inference.sampling import generate
 from paddle_gan.system.randomness import seeded
 from paddle_gan.training.loop import train
+from paddle_gan.training.state import arrays_of
 
 
 def draw(*entropy) -> np.ndarray:

@@ -11,7 +11,7 @@ import paddle
 import pytest
 from conftest import ROOT, newest_manifest, start, train, wait_for
 from paddle.utils import unique_name
-from states import arrays_of, tiny_task, trained
+from states import tiny_task, trained
 
 from paddle_gan.errors import CheckpointError, NumericalError
 from paddle_gan.objectives import OBJECTIVES
@@ -19,6 +19,7 @@ from paddle_gan.objectives.optimizers import OPTIMIZERS
 from paddle_gan.training import checkpoint
 from paddle_gan.training.log import read_metrics
 from paddle_gan.training.noise_to_image import NoiseToImage
+from paddle_gan.training.state import arrays_of
 from paddle_gan.training.task import Player
 from paddle_gan.training.update import update_average
 

@@ -12,7 +12,6 @@ import paddle.nn.functional as F
 import pytest
 from conftest import ROOT, command_line, newest_manifest
 from PIL import Image
-from states import arrays_of
 from translations import SMALL, assert_same_sheets, interrupt, make_images
 
 from paddle_gan.backend.precision import Precision
@@ -42,6 +41,7 @@ from paddle_gan.system.randomness import seeded
 from paddle_gan.training import paired
 from paddle_gan.training.log import read_metrics
 from paddle_gan.training.loop import train
+from paddle_gan.training.state import arrays_of
 
 # ---- Networks
 

@@ -46,9 +46,11 @@ def batch_norm(
 class _LeakyReLU(PyLayer):
     @staticmethod
     def forward(ctx, x, slope):
-        ctx.save_for_backward(x)
+        y = onednn.leaky_relu(x, slope)
+        # y is positive exactly where x is. The next layer keeps y in any case, so x need not be kept for the gradient.
+        ctx.save_for_backward(y.detach())  # y itself would keep its own graph alive for ever
         ctx.slope = slope
-        return onednn.leaky_relu(x, slope)
+        return y
 
     @staticmethod
     def backward(ctx, gradient):

@@ -27,6 +27,20 @@ _LIBRARIES = Path(paddle.__path__[0]) / "libs"
 # dnnl_data_type_t.
 _CPU, _IN_ORDER, _ANY_LAYOUT, _USER_SCRATCHPAD = 1, 1, 1, 1
 _TYPES = {"bfloat16": 2, "float32": 3}
+# dnnl_cpu_isa_t.
+_INSTRUCTION_SETS = {
+    0x1: "SSE4.1",
+    0x3: "AVX",
+    0x7: "AVX2",
+    0xF: "AVX2 VNNI",
+    0x1F: "AVX2 VNNI 2",
+    0x27: "AVX-512",
+    0x67: "AVX-512 VNNI",
+    0xE7: "AVX-512 BF16",
+    0x1EF: "AVX-512 FP16",
+    0xFEF: "AMX",
+    0x1FEF: "AMX FP16",
+}
 
 Result = TypeVar("Result")
 
@@ -62,6 +76,11 @@ _QUERIES = {
 }
 
 
+def is_platform() -> bool:
+    """Whether Paddle contains the library on systems and processors of this kind."""
+    return sys.platform == "linux" and platform.machine() == "x86_64"
+
+
 @cache
 def available() -> bool:
     """Whether this build of Paddle contains the library: version 3, on Linux and x86-64."""
@@ -76,6 +95,12 @@ def version() -> str:
     """The version of the library, such as "3.6.2"."""
     numbers = library().dnnl_version().contents
     return f"{numbers.major}.{numbers.minor}.{numbers.patch}"
+
+
+def instruction_set() -> str:
+    """The newest instructions of this processor that the library may use, such as "AVX2"."""
+    number = library().dnnl_get_effective_cpu_isa()
+    return _INSTRUCTION_SETS.get(number, f"unknown ({number:#x})")
 
 
 class _Version(ctypes.Structure):
@@ -117,7 +142,7 @@ def use_threads() -> None:
 @cache
 def library() -> ctypes.CDLL:
     """The library; raises OSError where there is none."""
-    if sys.platform != "linux" or platform.machine() != "x86_64":
+    if not is_platform():
         raise OSError("Paddle contains oneDNN on Linux and x86-64 only")
     loaded = ctypes.CDLL(str(_LIBRARIES / "libdnnl.so.3"))
     _openmp()

@@ -49,10 +49,10 @@ class Precision:
     call: Call = call
 
     def forward(self, network: nn.Layer, inputs: Tensor, labels: Tensor | None) -> Tensor:
-        """The output of `network` for `inputs`, in float32."""
+        """The output of `network` for `inputs`, in float32; in float64 for a network in float64."""
         with self.around_forward():
             outputs = self.call(network, inputs, labels)
-        return outputs if outputs.dtype == paddle.float32 else outputs.astype("float32")
+        return outputs if outputs.dtype in (paddle.float32, paddle.float64) else outputs.astype("float32")
 
 
 def mixed(dtype: Literal["bfloat16", "float16"], scaled: bool) -> Precision:

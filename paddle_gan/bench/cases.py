@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from paddle_gan.bench.machine import machine, physical_cores
+from paddle_gan.bench.memory import memory
 from paddle_gan.bench.processes import Ask, worker
 from paddle_gan.config.bench import BenchConfig
 from paddle_gan.config.train import TrainConfig
@@ -20,8 +21,11 @@ SAMPLES = 250
 ACTIONS = ("round", "discriminator step", "generator step", "sampling", "batch", "product")
 # A faster action is repeated for this time, so that the resolution of the clock does not matter.
 _SECONDS = 0.2
+# Rounds are divided into their parts for this time.
+_PROFILE_SECONDS = 1.0
 _NOISE_IMAGES = 2048
 _IMAGE_SIZES = (28, 32, 64, 128)
+_MEMORY_SIZES = (64, 128)
 # Sizes of --grow: in multiples of the given size, and in images of the set.
 _FACTORS = (0.25, 0.5, 1, 2)
 _SET_SIZES = (1000, 4000, 16_000, 64_000)
@@ -58,8 +62,8 @@ def run(config: BenchConfig, environment: Mapping[str, str], say: Say) -> Result
         say: takes a line of progress at a time.
 
     Returns:
-        An object for JSON: "machine", and one of "cases", "ratios" or "growths", each of them a list over the
-        objectives and networks. All seconds are lists with one value for each repetition.
+        An object for JSON: "machine", and one of "cases", "ratios", "growths", "profiles" or "memories", each of
+        them a list over the objectives and networks. All "seconds" are lists with one value for each repetition.
 
     Raises:
         UsageError: options that cannot be combined, or PyTorch is needed and is not installed.
@@ -81,16 +85,24 @@ def run(config: BenchConfig, environment: Mapping[str, str], say: Say) -> Result
 
 
 def _kind(config: BenchConfig) -> str:
+    if config.memory:
+        return "memories"
     if config.against:
         return "ratios"
-    return "growths" if config.grow else "cases"
+    if config.grow:
+        return "growths"
+    return "profiles" if config.profile else "cases"
 
 
 def _measure(config: BenchConfig, case: Result, environment: Mapping[str, str], say: Say) -> Result:
+    if config.memory:
+        return _memory(config, case, environment, say)
     if config.against:
         return _ratio(config, _PEERS[config.against], case, environment, say)
     if config.grow:
         return _growth(config, config.grow, case, environment, say)
+    if config.profile:
+        return _profile(config, case, environment, say)
     return _case(config, case, environment, say)
 
 
@@ -143,6 +155,24 @@ def _case(config: BenchConfig, case: Result, environment: Mapping[str, str], say
     with worker("ours", environment) as ask:
         about = ask(prepare=case)
         return {"about": about, **_measured(ask, ACTIONS, config.repeats, say)}
+
+
+def _memory(config: BenchConfig, case: Result, environment: Mapping[str, str], say: Say) -> Result:
+    """The memory of a step in colour, at the image size that is given or at two, beside the peer's if there is one."""
+    case = case | {"options": case["options"] | {"channels": config.channels or 3}}
+    sizes = [config.image_size] if config.image_size else list(_MEMORY_SIZES)
+    peer = _PEERS[config.against] if config.against else Peer("", ())
+    return memory(case, sizes, peer.worker, peer.actions, environment, say)
+
+
+def _profile(config: BenchConfig, case: Result, environment: Mapping[str, str], say: Say) -> Result:
+    """The parts of a round, and the seconds of a matrix product, by single calls."""
+    with worker("ours", environment) as ask:
+        about = ask(prepare=case)
+        say(f"rounds for {config.repeats * _PROFILE_SECONDS:.0f} seconds")
+        profile = ask(report="profile", seconds=config.repeats * _PROFILE_SECONDS)
+        product = [ask(time="product", seconds=0)["seconds"] for _ in range(config.repeats)]
+    return {"about": about, "seconds": {"round": profile["rounds"], "product": product}, "parts": profile["parts"]}
 
 
 def _measured(ask: Ask, actions: tuple[str, ...], repeats: int, say: Say) -> Result:

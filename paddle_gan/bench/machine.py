@@ -24,7 +24,7 @@ def machine() -> dict[str, Any]:
 def processor() -> str:
     """The name of the processor, as the system gives it."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
@@ -34,7 +34,8 @@ def physical_cores() -> int:
     """Number of cores that this process may use; the two threads of one core count as one."""
     try:
         cpus = os.sched_getaffinity(0)
-        cores = {(_CPUS / f"cpu{cpu}" / "topology" / "thread_siblings_list").read_text() for cpu in cpus}
+        siblings = [_CPUS / f"cpu{cpu}" / "topology" / "thread_siblings_list" for cpu in cpus]
+        cores = {path.read_text(encoding="utf-8") for path in siblings}
     except (AttributeError, OSError):  # not Linux
         return cpu_count()
     return min(len(cores), cpu_count())

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from paddle_gan.bench.cases import SAMPLES, summary
+from paddle_gan.bench.memory import memory_lines
+from paddle_gan.bench.profile_table import profile_lines
 from paddle_gan.config.sizes import shown, sides
 
 Result = dict[str, Any]
@@ -43,7 +45,13 @@ def tables(result: Result) -> list[str]:
         cores += f" ({machine['physical_cores']} physical)"
     load = f", load before {machine['load']:.1f}" if machine["load"] is not None else ""
     lines = [f"{machine['processor']}, {cores}, {machine['system']}{load}"]
-    for kind, table in {"cases": _case, "ratios": _ratio, "growths": _growth}.items():
+    for kind, table in {
+        "cases": _case,
+        "ratios": _ratio,
+        "growths": _growth,
+        "profiles": profile_lines,
+        "memories": memory_lines,
+    }.items():
         for one in result.get(kind, ()):
             lines += ["", *_title(one["about"]), *table(one)]
     return lines
@@ -154,3 +162,6 @@ def _spread(seconds: list[float]) -> str:
 
 def _memory(one: Result) -> str:
     return f"{one['peak_bytes'] / 2**20:.0f} MiB" if one["peak_bytes"] else "unknown"
+
+
+_TABLES = {"cases": _case, "ratios": _ratio, "growths": _growth, "profiles": profile_lines, "memories": memory_lines}

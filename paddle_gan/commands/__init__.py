@@ -18,6 +18,7 @@ from paddle_gan.commands.export import EXPORT
 from paddle_gan.commands.modes import MODES
 from paddle_gan.commands.runs import RUN_LIST
 from paddle_gan.commands.sample import SAMPLE
+from paddle_gan.commands.selfcheck import SELFCHECK
 from paddle_gan.commands.theory import THEORY
 from paddle_gan.commands.train import TRAIN
 from paddle_gan.commands.train_classifier import TRAIN_CLASSIFIER
@@ -37,6 +38,7 @@ _ALL = (
     COMPARE,
     MODES,
     BENCH,
+    SELFCHECK,
     THEORY,
     TRAIN_CLASSIFIER,
 )

@@ -7,7 +7,7 @@ from paddle_gan.commands.command import Command
 from paddle_gan.config import shared
 from paddle_gan.config.check import CheckConfig
 from paddle_gan.config.command_line import Parsed
-from paddle_gan.config.paths import RUNS
+from paddle_gan.config.paths import RUNS, legal_name
 from paddle_gan.errors import UsageError
 
 
@@ -19,7 +19,7 @@ def run(parsed: Parsed[CheckConfig]) -> None:
     from paddle_gan.inference.images import save_png
 
     config, path = parsed.options, Path(parsed.positional["data"])
-    name = path.resolve().name or "data"
+    name = legal_name(path.resolve().name or "data")
     sheet = Path(config.sheet) if config.sheet else RUNS.parent / "checks" / f"{name}.png"
     if sheet.resolve().is_relative_to(path.resolve()):
         raise UsageError(f"{sheet}: lies among the images, and would become one; name another place with --sheet")

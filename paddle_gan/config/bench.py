@@ -31,13 +31,15 @@ class BenchConfig:
         "how the time grows with the batch size, the width of both networks, the pixels, or the images in the set",
         names.GROWTHS,
     )
+    profile: bool = option(False, "what", "the time of a round by operation, and the rates that are reached")
+    memory: bool = option(False, "what", "the peak memory of a step in colour, alone or with --against torch")
     recipe: str | None = shared.recipe("what")
     repeats: int = option(7, "what", "measurements of each case", more_than=0)
 
     width: int | None = shared.width("sizes")
     discriminator_width: int | None = shared.discriminator_width("sizes")
     batch_size: int = shared.batch_size("sizes")
-    image_size: ImageSize | None = shared.image_size("sizes", unset="the network's, or 28")
+    image_size: ImageSize | None = shared.image_size("sizes", unset="the network's, or 28; with --memory 64 and 128")
     channels: int | None = shared.channels("sizes", unset="1")
     dataset: str | None = option(None, "sizes", "mnist, or a folder of images", unset="2,048 images of noise")
 
@@ -50,8 +52,14 @@ class BenchConfig:
         settle(self)
         if self.against and self.grow:
             raise UsageError("--against and --grow are two questions; ask them one after the other")
-        if self.dataset and (self.against or self.grow):
-            raise UsageError("--dataset with --against or --grow: these use images of noise; leave it out")
+        if self.profile and (self.against or self.grow or self.compile):
+            other = "against" if self.against else "grow" if self.grow else "compile"
+            raise UsageError(f"--profile with --{other}: it divides a round of ours as it stands; leave one out")
+        if self.memory and (self.profile or self.grow or self.against == "tutorial"):
+            other = "profile" if self.profile else "grow" if self.grow else "against tutorial"
+            raise UsageError(f"--memory with --{other}: ask one after the other")
+        if self.dataset and (self.against or self.grow or self.memory):
+            raise UsageError("--dataset with --against, --grow or --memory: these use images of noise; leave it out")
         if self.against and (self.precision != "float32" or self.compile):
             raise UsageError(
                 "--against with --precision or --compile: the others are measured in float32, without compilation"

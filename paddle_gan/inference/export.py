@@ -133,7 +133,7 @@ def export(generator: nn.Layer, classes: tuple[str, ...], folder: Path, origin: 
         "sha256": {name: sha256(folder / name) for name in (_PROGRAM, _WEIGHTS)},
         "written_with": environment(),
     }
-    (folder / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    (folder / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8", newline="\n")
     difference = float(np.abs(Exported(folder)(latents, labels).numpy() - expected).max())
     check_difference(difference, "the exported program")
     return difference

@@ -93,4 +93,4 @@ def _packed(content: bytes) -> str:
 
 def _write_script(path: Path, name: str, value: dict) -> None:
     """A script that sets a constant."""
-    path.write_text(f"const {name} = {json.dumps(value)};\n", encoding="utf-8")
+    path.write_text(f"const {name} = {json.dumps(value)};\n", encoding="utf-8", newline="\n")

@@ -65,7 +65,7 @@ def between(batch: StepBatch) -> Tensor:
     """x̂ = t·real + (1 − t)·fake with one t for each sample, uniform in [0, 1] (Gulrajani et al. 2017, algorithm 1)."""
     images = real(batch)
     shape = [parallel.global_rows(images.shape[0])] + [1] * (images.ndim - 1)
-    t = parallel.shard(paddle.rand(shape, dtype=images.dtype))
+    t = _uniform(shape, images)
     return t * images + (1 - t) * batch.fake
 
 
@@ -78,7 +78,12 @@ def around(batch: StepBatch) -> Tensor:
     images = real(batch)
     shape = [parallel.global_rows(images.shape[0]), *images.shape[1:]]
     deviation = (images - images.mean()).square().mean().sqrt()  # Tensor.std waits for the device
-    return images + 0.5 * deviation * parallel.shard(paddle.rand(shape, dtype=images.dtype))
+    return images + 0.5 * deviation * _uniform(shape, images)
+
+
+def _uniform(shape: list[int], images: Tensor) -> Tensor:
+    """This process's rows of draws from [0, 1), in the type of `images`; the same ones for every type."""
+    return parallel.shard(paddle.rand(shape, "float32")).astype(images.dtype)
 
 
 @dataclass(frozen=True)

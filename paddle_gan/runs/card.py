@@ -55,8 +55,8 @@ def write_card(
     files = sorted(path.name for path in folder.iterdir())
     content = card(trained, run, properties, licence, images.shape[1:])
     content["sha256"] = {name: sha256(folder / name) for name in files}
-    (folder / CARD).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    (folder / PAGE).write_text(markdown(content), encoding="utf-8")
+    (folder / CARD).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
+    (folder / PAGE).write_text(markdown(content), encoding="utf-8", newline="\n")
 
 
 def card(

@@ -14,7 +14,7 @@ from typing import Any
 
 import paddle.nn as nn
 
-from paddle_gan.backend import kernels
+from paddle_gan.backend import dnnl, kernels
 from paddle_gan.errors import UsageError
 from paddle_gan.runs.folder import short_path
 from paddle_gan.runs.session import Measures, Session, animate, follow_session, train_session
@@ -145,7 +145,9 @@ def slow_notices(device: str) -> list[str]:
             "paddle was imported before paddle_gan, so its threads could not be set; "
             "that makes a CPU several times slower"
         )
-    if device == "cpu" and not kernels.available():
+    if device == "cpu" and not kernels.available() and not dnnl.is_platform():
+        notices.append("convolutions run on Paddle's own kernels here; tools/selfcheck.py says how fast they are")
+    elif device == "cpu" and not kernels.available():
         notices.append(
             "convolutions run on Paddle's own kernels, about half as fast as through oneDNN, which is turned off or "
             "not part of this Paddle"

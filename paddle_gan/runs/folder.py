@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from paddle_gan.config.options import ORIGIN, legible
-from paddle_gan.config.paths import PROJECT, RUNS
+from paddle_gan.config.paths import PROJECT, RUNS, legal_name
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.datasets import DATASETS
 from paddle_gan.errors import CheckpointError, UsageError
@@ -77,12 +77,13 @@ def identity(config: Any) -> dict[str, Any]:
 def name_with_digest(name: str, config: Any) -> str:
     """`name` with a few digits that differ where the numbers of runs with these options would.
 
-    Options at their defaults are left out. So a run keeps its name when a later version has more options.
+    It is a legal name of a folder on every system. Options at their defaults are left out. So a run keeps its name when
+    a later version has more options.
     """
     defaults = {field.name: field.default for field in fields(config)}
     options = {option: value for option, value in identity(config).items() if value != defaults[option]}
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:6]
-    return f"{name}-{digest}"
+    return f"{legal_name(name)}-{digest}"
 
 
 def run_name(config: TrainConfig) -> str:

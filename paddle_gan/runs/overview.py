@@ -11,7 +11,7 @@ from typing import Any
 
 from paddle_gan.errors import UsageError
 from paddle_gan.runs.folder import read_json, short_path
-from paddle_gan.system.files import atomic_path, locked
+from paddle_gan.system.files import locked, write_text
 from paddle_gan.training.callbacks import EVALUATED
 from paddle_gan.training.log import read_metrics
 
@@ -127,8 +127,7 @@ def write_metrics_csv(run: Path, path: Path) -> None:
     writer.writeheader()
     for line in lines:
         writer.writerow({name: json.dumps(value) if isinstance(value, list) else value for name, value in line.items()})
-    with atomic_path(path) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8")
+    write_text(path, text.getvalue())
 
 
 def remove(runs: list[Summary]) -> None:

@@ -59,22 +59,30 @@ def has_room(folder: Path, size: int) -> bool:
         except OSError:  # another process has removed it
             continue
         if path.name.endswith(".partial") and time.time() - status.st_mtime > _LEFTOVER_SECONDS:
-            path.unlink(missing_ok=True)
+            _remove(path)
         elif path.is_file() and not path.name.startswith("."):
             files.append((status.st_mtime, status.st_size, path))
     total = sum(length for _, length, _ in files)
     for _, length, path in sorted(files):
         if total + size <= limit:
             break
-        path.unlink(missing_ok=True)
+        _remove(path)
         total -= length
     return shutil.disk_usage(folder).free >= size + _SPARE_BYTES
+
+
+def _remove(path: Path) -> None:
+    """Remove a file. Windows refuses this while a process has it open; then it stays for now."""
+    try:
+        path.unlink(missing_ok=True)
+    except PermissionError:
+        pass
 
 
 @contextmanager
 def one_writer(path: Path) -> Iterator[None]:
     """Wait until no other process is within this for the same path. Without effect where files cannot be locked."""
-    with open(path.with_name(f".{path.name}.lock"), "w") as file:
+    with open(path.with_name(f".{path.name}.lock"), "w", encoding="utf-8") as file:
         if fcntl:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX)

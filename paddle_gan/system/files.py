@@ -27,12 +27,11 @@ _DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPE
 _WRONG_PLACES = (FileExistsError, NotADirectoryError, IsADirectoryError)
 
 
-def sync(path: Path) -> None:
+def sync(path: Path, on_windows: bool = os.name == "nt") -> None:
     """Wait until everything that was written to the file or folder `path` is on the disk."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except PermissionError:  # a folder cannot be opened on Windows
+    if on_windows and path.is_dir():  # a folder cannot be opened on Windows, and a file must be open for writing
         return
+    descriptor = os.open(path, os.O_RDWR if on_windows else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -166,19 +165,28 @@ def _put_back(older: Path, path: Path) -> None:
         FILESYSTEM.replace(older, path)
 
 
+def can_lock() -> bool:
+    """Whether this system has locks; Windows has none that this module uses, so there `locked` refuses nobody."""
+    return fcntl is not None
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Lock `folder` against other processes. The lock ends with the process, however that ends.
 
+    Without effect where there are no locks; on Windows a file that is open could not be removed with its folder.
+
     Raises:
         UsageError: another process holds the lock.
     """
+    if fcntl is None:
+        yield
+        return
     with disk_errors(folder):
-        file = open(folder / ".lock", "w")
+        file = open(folder / ".lock", "w", encoding="utf-8")
     with file:
         try:
-            if fcntl:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UsageError(
                 f"{folder}: another process is training here; wait for it, or name another folder with --out"

@@ -21,7 +21,7 @@ def available_memory(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = Path(
         available = _UNKNOWN_MEMORY
     for limit, used, statistics, cache in _CGROUP_MEMORY:
         try:
-            free = int((cgroup / limit).read_text()) - int((cgroup / used).read_text())
+            free = _number(cgroup / limit) - _number(cgroup / used)
             available = min(available, max(0, free + _numbers(cgroup / statistics)[cache]))
         except (OSError, ValueError, KeyError):  # no such cgroup, or "max": no limit
             pass
@@ -44,5 +44,9 @@ def peak_memory(status: Path = Path("/proc/self/status")) -> int | None:
 
 def _numbers(path: Path) -> dict[str, int]:
     """The first number of each line that has one, by the word before it."""
-    lines = [line.split() for line in path.read_text().splitlines()]
+    lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
     return {words[0]: int(words[1]) for words in lines if len(words) > 1 and words[1].isdecimal()}
+
+
+def _number(path: Path) -> int:
+    return int(path.read_text(encoding="utf-8"))

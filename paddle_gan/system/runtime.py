@@ -33,7 +33,7 @@ def cpu_count() -> int:
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="utf-8").split()
         cores = min(cores, max(1, int(quota) // int(period)))
     except (OSError, ValueError):  # no cgroup, or "max": no limit
         pass
@@ -95,7 +95,7 @@ def prepare() -> tuple[str, ...]:
         warnings.filterwarnings("ignore", message=message)
     keep_freed_memory()
     try:
-        cpuinfo = Path("/proc/cpuinfo").read_text()
+        cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         cpuinfo = ""
     missing = {name: value for name, value in cpu_environment(cpu_count(), cpuinfo).items() if name not in os.environ}

@@ -21,7 +21,7 @@ import safetensors.numpy
 from paddle_gan.backend.environment import environment
 from paddle_gan.errors import CheckpointError, NumericalError, UsageError
 from paddle_gan.system.files import ASIDE, FILESYSTEM, atomic_folder, remove_leftovers
-from paddle_gan.training.state import create_accumulators, set_state, tensors_of
+from paddle_gan.training.state import arrays_of, create_accumulators, set_state, tensors_of
 from paddle_gan.training.task import Task
 from paddle_gan.training.weights import check_same_shapes
 
@@ -76,7 +76,7 @@ def save(task: Task, folder: Path, data: str, classes: tuple[str, ...] = (), kee
         NumericalError: a value is NaN or infinite; nothing is written.
         DiskError: it cannot be written; the older checkpoints stay.
     """
-    arrays = {name: tensor.numpy() for name, tensor in tensors_of(task).items()}
+    arrays = arrays_of(task)
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise NumericalError(

@@ -22,7 +22,7 @@ def metrics_log(path: Path, step: int) -> Iterator[Callback]:
     earlier = read_metrics(path, step)
     write_text(path, "".join(json.dumps(line) + "\n" for line in earlier))
     start = time.time() - (earlier[-1]["seconds"] if earlier else 0.0)
-    with disk_errors(path), open(path, "a", encoding="utf-8") as file:
+    with disk_errors(path), open(path, "a", encoding="utf-8", newline="\n") as file:
 
         def callback(task: Task, values: Values | None) -> None:
             if values:

@@ -34,6 +34,11 @@ def tensors_of(task: Task) -> dict[str, Tensor]:
     return tensors | _prefixed("buffers", task.buffers)
 
 
+def arrays_of(task: Task) -> dict[str, np.ndarray]:
+    """Copies of these tensors as arrays: all that a checkpoint of `task` holds."""
+    return {name: tensor.numpy() for name, tensor in tensors_of(task).items()}
+
+
 def set_state(task: Task, step: int, arrays: Mapping[str, np.ndarray]) -> None:
     """Bring the task to another state.
 

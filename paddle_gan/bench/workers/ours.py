@@ -3,17 +3,18 @@
 import itertools
 import platform
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from turns import Work, serve, settings
+from turns import Work, resident, serve, settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 import paddle_gan  # before paddle
-from paddle_gan.config.sizes import sides
 from paddle_gan.config.train import TrainConfig
 
 _PRODUCT_SIZE = {"cpu": 2048, "gpu": 8192}
@@ -34,48 +35,47 @@ def prepare(case: dict[str, Any]) -> Work:
     import paddle
 
     from paddle_gan.bench.counting import operations
-    from paddle_gan.datasets import ImageSet, load_dataset
+    from paddle_gan.bench.profiling import profile
+    from paddle_gan.bench.rounds import rounds_of
     from paddle_gan.inference.sampling import generate
-    from paddle_gan.runs.building import batch_feed, build
-    from paddle_gan.runs.resolve import resolve
     from paddle_gan.system.device import select_device
     from paddle_gan.training.noise_to_image import discriminator_step, generator_step
 
     given = TrainConfig(**case["options"])
     device = select_device(given.device)
-    config = resolve(given, device).config
-    height, width = sides(config.image_size)
-    image_shape = (config.channels, height, width)
-    if case["images"]:
-        shape = (case["images"], *image_shape)
-        data = ImageSet("noise", np.random.default_rng(0).integers(0, 256, shape, np.uint8))
-    else:
-        data = load_dataset(config.dataset, config.image_size, config.channels)
-    task = build(config, classes=0)
-    for player in task.players.values():
-        player.network.train()
-    batches = _open_feeds.enter_context(batch_feed(config, data, task))
+    rounds = _open_feeds.enter_context(rounds_of(given, device, case["images"]))
+    config, task, batches = rounds.config, rounds.task, rounds.batches
+    device_peak = None if device == "cpu" else paddle.device.cuda.max_memory_allocated
+    built = device_peak() if device_peak else resident()
+    synchronise = (lambda: None) if device == "cpu" else paddle.device.synchronize
     real = batches(0).images
     latents = paddle.randn([config.batch_size, task.generator.network.latent_dim])
     side = _PRODUCT_SIZE[device.partition(":")[0]]
-    factors = paddle.randn([2, side, side])
     numbers = itertools.count()
+
+    @cache
+    def factors() -> paddle.Tensor:
+        return paddle.randn([2, side, side])
+
+    def play(source: Callable[[int], Any]) -> None:
+        task.round(source, config.seed)
+
     actions = {
-        "round": lambda: task.round(batches, config.seed),
+        "round": rounds.play,
         "discriminator step": lambda: discriminator_step(task, real, None, latents),
         "generator step": lambda: generator_step(task, None, latents, real),
         "sampling": lambda: list(generate(task.sampler, case["samples"], config.seed)),
         "batch": lambda: batches(next(numbers)),
-        "product": lambda: paddle.matmul(factors[0], factors[1]),
+        "product": lambda: paddle.matmul(*factors()),
     }
     for _ in range(_WARM_UP):
         actions["round"]()
     about = {
         "options": asdict(config),
-        "data": data.name,
+        "data": rounds.data.name,
         "device": device,
         "device_name": paddle.device.cuda.get_device_name() if device != "cpu" else None,
-        "operations": operations(task, config.batch_size, image_shape) | {"product": 2 * factors.shape[1] ** 3},
+        "operations": operations(task, config.batch_size, tuple(real.shape[1:])) | {"product": 2 * side**3},
         "versions": {
             "paddle_gan": paddle_gan.__version__,
             "paddle": paddle.__version__,
@@ -83,12 +83,10 @@ def prepare(case: dict[str, Any]) -> Work:
             "python": platform.python_version(),
         },
         "environment": settings(),
+        "built_bytes": built,
     }
-    if device == "cpu":
-        return Work(about, actions)
-    return Work(
-        about, actions, synchronise=paddle.device.synchronize, device_peak=paddle.device.cuda.max_memory_allocated
-    )
+    reports = {"profile": partial(profile, play, batches, config.penalty_every, wait=synchronise)}
+    return Work(about, actions, synchronise, reports, device_peak)
 
 
 if __name__ == "__main__":

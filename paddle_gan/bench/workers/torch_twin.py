@@ -374,9 +374,10 @@ def prepare(case: dict[str, Any]):
     """The rounds of one case, in both memory layouts.
 
     Args:
-        case: "options", filled in; "images", the number of images of noise; "threads", the number of them.
+        case: "options", filled in; "images", the number of images of noise; "threads", the number of them; maybe
+            "only", the one action that is prepared.
     """
-    from turns import Work, settings
+    from turns import Work, resident, settings
 
     torch.set_num_threads(case["threads"])
     torch.backends.cudnn.benchmark = True
@@ -396,18 +397,24 @@ def prepare(case: dict[str, Any]):
 
         return lambda: train_round(twin, batch)
 
-    actions: dict[str, Callable[[], object]] = {
-        "torch": rounds(torch.contiguous_format),
-        "torch, channels last": rounds(torch.channels_last),
-    }
+    layouts = {"torch": torch.contiguous_format, "torch, channels last": torch.channels_last}
+    only = case.get("only")
+    actions = {name: rounds(layout) for name, layout in layouts.items() if only in (None, name)}
+    built = resident() if device == "cpu" else torch.cuda.memory_allocated()
     for action in actions.values():
         for _ in range(_WARM_UP):
             action()
     versions = {"torch": torch.__version__, "python": platform.python_version()}
     about = {"versions": versions, "threads": torch.get_num_threads(), "environment": settings()}
+    about["built_bytes"] = built
     if device == "cpu":
         return Work(about, actions)
-    return Work(about, actions, synchronise=partial(torch.cuda.synchronize, device))
+    return Work(
+        about,
+        actions,
+        synchronise=partial(torch.cuda.synchronize, device),
+        device_peak=torch.cuda.max_memory_allocated,
+    )
 
 
 if __name__ == "__main__":

@@ -29,20 +29,22 @@ class Work:
         about: a description for the asking process, for JSON.
         actions: by name; each call is one whole action.
         synchronise: waits until the device has finished its work.
+        reports: by name; each takes seconds and returns a description of its work, for JSON.
         device_peak: the most bytes of device memory that were in use so far; None if the device is the CPU.
     """
 
     about: dict[str, Any]
     actions: dict[str, Callable[[], object]]
     synchronise: Callable[[], object] = lambda: None
+    reports: dict[str, Callable[[float], dict[str, Any]]] = field(default_factory=dict)
     device_peak: Callable[[], int] | None = field(default=None)
 
 
 def serve(prepare: Callable[[dict[str, Any]], Work]) -> None:
     """Answer the requests on stdin, on stdout, until the asking process ends.
 
-    The requests are {"prepare": case}, {"time": action, "seconds": s}, {"peak": true} and {"rest": true}. An answer is
-    an object; after an error it is {"error": name of the class, "message": text}.
+    The requests are {"prepare": case}, {"time": action, "seconds": s}, {"report": name, "seconds": s}, {"peak": true}
+    and {"rest": true}. An answer is an object; after an error it is {"error": name of the class, "message": text}.
     """
     # Ctrl-C reaches all processes; the asking process ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -62,6 +64,8 @@ def serve(prepare: Callable[[dict[str, Any]], Work]) -> None:
                 raise ValueError("nothing is prepared")
             elif "time" in request:
                 answer = {"seconds": seconds_of(work.actions[request["time"]], work.synchronise, request["seconds"])}
+            elif "report" in request:
+                answer = work.reports[request["report"]](request["seconds"])
             else:
                 answer = {"bytes": work.device_peak() if work.device_peak else resident_peak()}
         except Exception as error:
@@ -108,11 +112,28 @@ def rest(most_seconds: float = _REST_SECONDS) -> bool:
     return False
 
 
+def resident() -> int | None:
+    """The bytes of memory that this process has resident; None if the system does not say."""
+    return _of_status("VmRSS")
+
+
 def resident_peak() -> int | None:
     """The most bytes of memory that this process had resident so far; None if the system does not say."""
+    peak = _of_status("VmHWM")
+    if peak is not None:  # on Linux, where the next one counts the memory of the process that started this one
+        return peak
     try:
         import resource
     except ImportError:  # Windows
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _of_status(name: str) -> int | None:
+    """A number of bytes that Linux tells of this process."""
+    try:
+        with open("/proc/self/status", encoding="utf-8") as file:
+            return next(1024 * int(line.split()[1]) for line in file if line.startswith(f"{name}:"))
+    except (OSError, StopIteration):
+        return None

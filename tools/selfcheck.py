@@ -1,0 +1,11 @@
+"""Say what works on this machine: python tools/selfcheck.py"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from paddle_gan.commands import tool
+
+if __name__ == "__main__":
+    tool("selfcheck")
