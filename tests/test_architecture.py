@@ -24,14 +24,15 @@ ROOMS = {
     "features": "classifier maps inception extractors clusters",
     "objectives": "losses optimizers penalties path_length objective reconstruction contrastive",
     "inference": "images animations contact_sheet sampling npz_files translation truncation steering walks "
-    "folding programs export onnx_graph onnx_file web_runtime web_page",
+    "folding programs export onnx_graph onnx_operations onnx_file any_size translator_export web_runtime web_page",
     "training": "pickle_operations pdparams weights transfer task update batch_parts state loop "
     "log callbacks visualdl progress checkpoint diagnosis augmentation noise_to_image schedule "
     "adversary paired unpaired contrast",
     "evaluation": "real_images records score monitoring translations",
     "runs": "augmentation recipes resolve building folder generators card shipping clusters branch starting session "
     "data execution experiment scoring translation_options translation_data translation_building "
-    "translation_measures translation translators translation_scoring nearest curves run overview board",
+    "translation_measures translation translators translator_card translator_shipping translation_scoring "
+    "nearest curves run overview board",
     "studies": "points stacked modes comparison report theory theory_figure",
     "bench": "machine processes counting cases tables workers",
     "commands": "command outputs check_data train translate sample walk evaluate export board runs compare modes "
