@@ -16,7 +16,7 @@ ROOMS = {
     "config": "names paths sizes options shared train translate results check studies bench command_line",
     "datasets": "decode depth fitting found zipped survey duplicates store labels report image_set resize idx "
     "download batches feed folder check grey_sets mixtures pictures pairs bicubic derived pair_feed holes",
-    "metrics": "arrays classes frechet kernel neighbours sliced pairs",
+    "metrics": "arrays classes frechet kernel neighbours sliced pairs significance",
     "backend": "values layout dnnl primitive onednn norm winograd "
     "computation contraction differentiable kernels compiled precision environment",
     "networks": "sizes layers instance_norm spectral freezing packing blocks generators mixture style "
@@ -33,10 +33,11 @@ ROOMS = {
     "data execution experiment scoring translation_options translation_data translation_building "
     "translation_measures translation translators translator_card translator_shipping translation_scoring "
     "nearest curves run overview board",
-    "studies": "points stacked modes comparison report theory theory_figure",
+    "studies": "results points stacked modes comparison report labelled more_data_report more_data "
+    "theory theory_figure",
     "bench": "machine processes counting cases tables workers",
     "commands": "command outputs check_data train translate sample walk evaluate export board runs compare modes "
-    "bench theory train_classifier",
+    "augment bench theory train_classifier",
     "__main__": "",
 }
 RANK = {

@@ -17,7 +17,7 @@ from paddle_gan.datasets.bicubic import enlarged_of_any_size
 from paddle_gan.datasets.holes import with_holes
 from paddle_gan.inference.translation import LEAST_SIDE
 from paddle_gan.networks.filling import smooth_fill_of_any_size
-from paddle_gan.networks.layers import activation_slope, leaky_relu
+from paddle_gan.networks.layers import SLOPE, leaky_relu
 from paddle_gan.networks.restoration import FillingGenerator, SubpixelGenerator
 
 
@@ -101,4 +101,4 @@ def for_any_size(form: nn.Layer) -> nn.Layer:
 
 def _leaky_relu(x: Tensor) -> Tensor:
     """`leaky_relu` in operations that Paddle does not fuse with a convolution, see `folding.unfused_leaky_relu`."""
-    return paddle.maximum(x, activation_slope(leaky_relu) * x)
+    return paddle.maximum(x, SLOPE * x)
