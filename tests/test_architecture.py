@@ -16,7 +16,7 @@ ROOMS = {
     "config": "names paths sizes options shared train translate results check studies bench selfcheck command_line",
     "datasets": "decode depth fitting found zipped survey duplicates store labels report image_set resize idx "
     "download batches feed folder check grey_sets mixtures pictures pairs bicubic derived pair_feed holes",
-    "metrics": "arrays classes frechet kernel neighbours sliced pairs",
+    "metrics": "arrays classes frechet kernel neighbours sliced pairs significance",
     "backend": "values layout dnnl primitive onednn norm winograd "
     "computation contraction differentiable kernels compiled precision environment",
     "networks": "sizes layers instance_norm spectral freezing packing blocks generators mixture style "
@@ -24,19 +24,21 @@ ROOMS = {
     "features": "classifier maps inception extractors clusters",
     "objectives": "losses optimizers penalties path_length objective reconstruction contrastive",
     "inference": "images animations contact_sheet sampling npz_files translation truncation steering walks "
-    "folding programs export onnx_graph onnx_file web_runtime web_page",
+    "folding programs export onnx_graph onnx_operations onnx_file any_size translator_export web_runtime web_page",
     "training": "pickle_operations pdparams weights transfer task update batch_parts state loop "
     "log callbacks visualdl progress checkpoint diagnosis augmentation noise_to_image schedule "
     "adversary paired unpaired contrast",
     "evaluation": "real_images records score monitoring translations",
-    "runs": "augmentation recipes presets refusals resolve building folder generators card shipping clusters branch starting session "
-    "data length execution experiment scoring translation_options translation_data translation_building "
-    "translation_measures translation translators translation_scoring nearest curves run overview board",
-    "studies": "points stacked modes comparison report theory theory_figure",
+    "runs": "augmentation recipes presets refusals resolve building folder generators card shipping clusters branch "
+    "starting session data length execution experiment scoring translation_options translation_data "
+    "translation_building translation_measures translation translators translator_card translator_shipping "
+    "translation_scoring nearest curves run overview board",
+    "studies": "results points stacked modes comparison report labelled more_data_report more_data "
+    "theory theory_figure",
     "bench": "machine rounds processes counting profiling memory cases profile_table tables workers",
     "selfcheck": "exactness keeping about checks page",
     "commands": "command outputs check_data train translate sample walk evaluate export board runs compare modes "
-    "bench selfcheck theory train_classifier",
+    "augment bench selfcheck theory train_classifier",
     "__main__": "",
 }
 RANK = {

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from paddle_gan.commands.augment import AUGMENT
 from paddle_gan.commands.bench import BENCH
 from paddle_gan.commands.board import BOARD
 from paddle_gan.commands.check_data import CHECK_DATA
@@ -37,6 +38,7 @@ _ALL = (
     RUN_LIST,
     COMPARE,
     MODES,
+    AUGMENT,
     BENCH,
     SELFCHECK,
     THEORY,

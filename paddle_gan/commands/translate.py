@@ -30,7 +30,8 @@ def apply(parsed: Parsed[ApplyConfig]) -> None:
     from paddle_gan.system.device import select_device
 
     select_device(config.device)
-    translator = load_translator(folder, raw=config.raw, best=config.best, reverse=config.reverse)
+    weights = Path(config.weights) if config.weights else None
+    translator = load_translator(folder, raw=config.raw, best=config.best, reverse=config.reverse, weights=weights)
     written, failed = translate_files(translator, sources, config, print)
     print(f"{written} pictures in {config.out}")
     if failed:

@@ -79,6 +79,7 @@ class ExportConfig:
     raw: bool = shared.raw("what")
     best: bool = shared.best("what")
     weights: str | None = shared.weights("what")
+    reverse: bool = option(False, "what", "the way back of a translation; cyclegan only")
     data_licence: str | None = option(
         None, "what", "licence of the training data, for the model card", unset="known for mnist and fashion-mnist"
     )
@@ -93,6 +94,8 @@ class ExportConfig:
     def __post_init__(self) -> None:
         settle(self)
         _refuse_two_weights(self)
+        if self.weights and self.reverse:
+            raise UsageError("--weights names a file; --reverse chooses among the weights of the run")
         if self.format != "web" and (self.ort_web or self.download):
             raise UsageError("--ort-web and --download are for --format web")
 

@@ -65,6 +65,43 @@ class ModesConfig:
 
 
 @dataclass(frozen=True)
+class AugmentConfig:
+    """Options of `tools/augment.py`."""
+
+    per_class: int = option(20, "what", "real images of each class", more_than=0)
+    seeds: int = option(
+        5, "what", "repetitions, with other images and other weights; finished ones are not run again", more_than=0
+    )
+
+    dataset: str = option(
+        "mnist", "data", "mnist (embedded), fashion-mnist, or a folder with a sub-folder for each class"
+    )
+    channels: int | None = option(
+        None, "data", "channels of the images", (1, 3), unset="1 for mnist and fashion-mnist, 3 for a folder"
+    )
+    data_dir: str | None = shared.data_dir("data")
+    download: bool = shared.download("data")
+
+    loss: str = shared.loss("GAN", "lsgan", help="the objective of the GAN")
+    steps: int = option(3000, "GAN", "length of its training in generator steps", more_than=0)
+    samples: int = option(100, "GAN", "samples of each class that are wanted", more_than=0)
+    confidence: float = option(
+        0.9, "GAN", "least probability that the filter gives to the class of a sample", at_least=0, at_most=1
+    )
+
+    classifier_steps: int = option(600, "classifiers", "length of each training, batches of 128 images", more_than=0)
+    mirror: bool = option(
+        False, "classifiers", "ordinary augmentation mirrors images too; only if left and right mean nothing"
+    )
+
+    device: str = shared.device("run")
+    out: str | None = option(None, "run", "folder of the study", unset="work/augment/DATASET-PERCLASS")
+
+    def __post_init__(self) -> None:
+        settle(self)
+
+
+@dataclass(frozen=True)
 class TheoryConfig:
     """Options of `tools/theory.py`."""
 

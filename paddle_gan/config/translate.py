@@ -205,9 +205,12 @@ class ApplyConfig:
     )
     raw: bool = shared.raw("what")
     best: bool = shared.best("what")
+    weights: str | None = shared.weights("what")
     device: str = shared.device("what")
 
     def __post_init__(self) -> None:
         settle(self)
+        if self.weights and (self.raw or self.best or self.reverse):
+            raise UsageError("--weights names a file; --raw, --best and --reverse choose among the weights of the run")
         if self.out is None:
             raise UsageError("name a folder for the results: --out FOLDER")

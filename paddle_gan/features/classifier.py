@@ -6,7 +6,7 @@ by `train_classifier`, which `tools/train_classifier.py` calls. Not about the me
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,12 +71,13 @@ class Classifier(nn.Layer):
 
     Args:
         classes: number of logits.
+        channels: of the images.
     """
 
-    def __init__(self, classes: int = 10):
+    def __init__(self, classes: int = 10, channels: int = 1):
         super().__init__()
         self.convolutions = nn.Sequential(
-            ConvBN(1, 32, kernel_size=5, stride=2, padding=2, activation=F.relu),
+            ConvBN(channels, 32, kernel_size=5, stride=2, padding=2, activation=F.relu),
             ConvBN(32, 64, kernel_size=4, stride=2, padding=1, activation=F.relu),
             ConvBN(64, 128, kernel_size=3, stride=2, padding=1, activation=F.relu),
         )
@@ -84,7 +85,7 @@ class Classifier(nn.Layer):
         self.logits = nn.Linear(FEATURES, classes)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """From images, float32 [N, 1, 28, 28] in [−1, 1], to features ≥ 0 [N, 128] and logits [N, classes]."""
+        """From images, float32 [N, channels, 28, 28] in [−1, 1], to features ≥ 0 [N, 128] and logits [N, classes]."""
         maps = self.convolutions(images)
         features = F.relu(self.features(maps.reshape([maps.shape[0], -1])))
         return features, self.logits(features)
@@ -118,7 +119,7 @@ def classify(classifier: Classifier, images: np.ndarray) -> Extracted:
 
     Args:
         classifier: in evaluation mode.
-        images: uint8 [N, 28, 28].
+        images: uint8 [N, 28, 28], or [N, C, 28, 28].
     """
     features, probabilities = [], []
     with paddle.no_grad():
@@ -145,18 +146,50 @@ def train_classifier(data: ImageSet, *, epochs: int, mirror: bool, seed: int, sa
     Returns:
         The classifier in evaluation mode.
     """
-    with seeded("classifier", seed):
-        classifier = Classifier(len(data.classes))
-        average = Classifier(len(data.classes))
-    average.set_state_dict(classifier.state_dict())
     steps = epochs * len(data) // _BATCH_SIZE
+    batches = augmented_batches(data, steps=steps, mirror=mirror, seed=seed)
+    tensors = ((_to_tensor(images), paddle.to_tensor(labels)) for images, labels in batches)
+
+    def report(step: int, loss: Tensor) -> None:
+        if step % max(1, len(data) // _BATCH_SIZE) == 0:
+            say(f"step {step}/{steps}  cross-entropy {loss.item():.4f}")
+
+    return fit(tensors, classes=len(data.classes), steps=steps, seed=seed, report=report)
+
+
+def fit(
+    batches: Iterable[tuple[Tensor, Tensor]],
+    *,
+    classes: int,
+    steps: int,
+    seed: int,
+    channels: int = 1,
+    report: Callable[[int, Tensor], None] = lambda step, loss: None,
+) -> Classifier:
+    """Train a classifier on batches, as `train_classifier` does.
+
+    Args:
+        batches: `steps` of them; images in [−1, 1], [B, channels, 28, 28], and labels, int64 [B].
+        classes: number of classes.
+        steps: number of batches.
+        seed: of the weights.
+        channels: of the images.
+        report: takes the number of finished steps and the loss of the last one.
+
+    Returns:
+        The classifier in evaluation mode.
+    """
+    with seeded("classifier", seed):
+        classifier = Classifier(classes, channels)
+        average = Classifier(classes, channels)
+    average.set_state_dict(classifier.state_dict())
     schedule = paddle.optimizer.lr.CosineAnnealingDecay(_LEARNING_RATE, steps)
     trainable = [parameter for parameter in classifier.parameters() if parameter.trainable]
     optimizer = paddle.optimizer.Adam(schedule, parameters=trainable)
     decay = math.exp(-10 / steps)
-    for step, (images, labels) in enumerate(augmented_batches(data, steps=steps, mirror=mirror, seed=seed)):
-        _, logits = classifier(_to_tensor(images))
-        loss = F.cross_entropy(logits, paddle.to_tensor(labels))
+    for step, (images, labels) in enumerate(batches, 1):
+        _, logits = classifier(images)
+        loss = F.cross_entropy(logits, labels)
         loss.backward()
         optimizer.step()
         optimizer.clear_grad(set_to_zero=False)
@@ -164,8 +197,7 @@ def train_classifier(data: ImageSet, *, epochs: int, mirror: bool, seed: int, sa
         with paddle.no_grad():
             for mean, current in zip(average.state_dict().values(), classifier.state_dict().values(), strict=True):
                 mean.lerp_(current, 1 - decay)
-        if (step + 1) % max(1, len(data) // _BATCH_SIZE) == 0:
-            say(f"step {step + 1}/{steps}  cross-entropy {loss.item():.4f}")
+        report(step, loss)
     average.eval()
     return average
 
@@ -205,4 +237,5 @@ def augmented_batches(
 
 
 def _to_tensor(images: np.ndarray) -> Tensor:
-    return paddle.to_tensor(images[:, None].astype(np.float32) / 127.5 - 1)
+    with_channels = images[:, None] if images.ndim == 3 else images
+    return paddle.to_tensor(with_channels.astype(np.float32) / 127.5 - 1)

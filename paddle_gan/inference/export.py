@@ -80,7 +80,7 @@ class Exported(nn.Layer):
         self.latent_dim, self.value_range = manifest["latent_dim"], tuple(manifest["value_range"])
         self.class_names = tuple(manifest["classes"])
         try:
-            self._predictor = paddle.inference.create_predictor(_config(folder))
+            self._predictor = paddle.inference.create_predictor(predictor_config(folder / _PROGRAM, folder / _WEIGHTS))
         except (ValueError, RuntimeError, OSError) as error:
             raise CheckpointError(f"{folder}: Paddle cannot load it ({error})") from error
         names = ["latents", "labels"] if self.class_names else ["latents"]
@@ -133,10 +133,15 @@ def export(generator: nn.Layer, classes: tuple[str, ...], folder: Path, origin: 
         "sha256": {name: sha256(folder / name) for name in (_PROGRAM, _WEIGHTS)},
         "written_with": environment(),
     }
-    (folder / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8", newline="\n")
+    write_manifest(folder, manifest)
     difference = float(np.abs(Exported(folder)(latents, labels).numpy() - expected).max())
     check_difference(difference, "the exported program")
     return difference
+
+
+def write_manifest(folder: Path, manifest: dict) -> None:
+    """Write the description of an exported program beside it."""
+    (folder / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8", newline="\n")
 
 
 def check_difference(difference: float, whose: str) -> None:
@@ -182,8 +187,9 @@ def _checked_manifest(folder: Path) -> dict:
     return manifest
 
 
-def _config(folder: Path) -> paddle.inference.Config:
-    config = paddle.inference.Config(str(folder / _PROGRAM), str(folder / _WEIGHTS))
+def predictor_config(program: Path, weights: Path) -> paddle.inference.Config:
+    """How the program in these files is run: on the current device, on a CPU with oneDNN."""
+    config = paddle.inference.Config(str(program), str(weights))
     kind, _, index = paddle.get_device().partition(":")
     if kind == "gpu":
         config.enable_use_gpu(100, int(index))

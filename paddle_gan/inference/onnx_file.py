@@ -6,6 +6,7 @@ The file takes `latents`, float32 [N, latent_dim], and, if conditional, `labels`
 
 import json
 import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,15 @@ import onnx
 import onnxruntime
 import paddle
 import paddle.nn as nn
+from onnx import helper
 from paddle.static import InputSpec
 
+from paddle_gan.errors import UsageError
 from paddle_gan.inference.export import SEEDS, check_difference, trial_inputs
 from paddle_gan.inference.folding import folded
-from paddle_gan.inference.onnx_graph import OPSET, OUTPUT, to_onnx
-from paddle_gan.inference.programs import program_inputs, read_operations, save_program
+from paddle_gan.inference.onnx_graph import IR_VERSION, OPSET, OUTPUT, Graph
+from paddle_gan.inference.onnx_operations import TRANSLATIONS
+from paddle_gan.inference.programs import Operation, program_inputs, read_operations, save_program
 from paddle_gan.inference.truncation import Truncated
 
 # Numbers of samples that the file is checked with.
@@ -63,13 +67,45 @@ def export_onnx(
     return differences
 
 
-def converted(network: nn.Layer, inputs: list[InputSpec], metadata: dict[str, str]) -> onnx.ModelProto:
-    """The ONNX model of a network, by way of its program."""
+def converted(
+    network: nn.Layer, inputs: Sequence[InputSpec], metadata: dict[str, str], output: str = OUTPUT
+) -> onnx.ModelProto:
+    """The ONNX model of a network, by way of its program, with an output of this name."""
     with tempfile.TemporaryDirectory() as folder:
         save_program(network, inputs, Path(folder) / "network")
         operations = read_operations(Path(folder) / "network.json")
     tensors = [*network.named_parameters(), *network.named_buffers()]
-    return to_onnx(operations, {tensor.name: (name, tensor.numpy()) for name, tensor in tensors}, metadata)
+    return to_onnx(operations, {tensor.name: (name, tensor.numpy()) for name, tensor in tensors}, metadata, output)
+
+
+def to_onnx(
+    operations: Iterable[Operation],
+    weights: dict[str, tuple[str, np.ndarray]],
+    metadata: dict[str, str],
+    output: str = OUTPUT,
+) -> onnx.ModelProto:
+    """An ONNX model that computes what a program computes.
+
+    Args:
+        operations: of the program.
+        weights: readable name and values of each weight, by the name of its tensor in the program.
+        metadata: properties of the model.
+        output: name of its output.
+
+    Raises:
+        UsageError: the program has an operation that is not translated.
+    """
+    graph = Graph(weights, output)
+    for operation in operations:
+        if operation.name not in TRANSLATIONS:
+            raise UsageError(f"this network cannot be written as ONNX: it has the operation {operation.name}")
+        TRANSLATIONS[operation.name](graph, operation)
+    proto = helper.make_graph(graph.nodes, "generator", graph.inputs, graph.outputs, [*graph.initializers.values()])
+    opset = helper.make_opsetid("", OPSET)
+    model = helper.make_model(proto, opset_imports=[opset], ir_version=IR_VERSION, producer_name="paddle_gan")
+    helper.set_model_props(model, metadata)
+    onnx.checker.check_model(model, full_check=True)
+    return model
 
 
 def _difference(generator: nn.Layer, count: int, classes: int, path: Path, feeds: dict[str, np.ndarray]) -> float:

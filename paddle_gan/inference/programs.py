@@ -17,6 +17,9 @@ from paddle.static import InputSpec
 
 from paddle_gan.system.files import writable_home
 
+# Types of whole numbers, by their names in a program.
+_WHOLE = ("0.t_i32", "0.t_i64")
+
 
 @dataclass(frozen=True)
 class Operation:
@@ -27,7 +30,8 @@ class Operation:
         attributes: by their names, plain values and lists of them; "name" of a weight is that of its tensor.
         operands: numbers of the values that it takes.
         result: number of the value that it computes; of the first one if there are several.
-        shape: of the result, -1 for the number of samples; None for a list of values.
+        shape: of the result, -1 for a size that is not known; None for a list of values.
+        whole: whether the result consists of whole numbers.
     """
 
     name: str
@@ -35,6 +39,7 @@ class Operation:
     operands: tuple[int, ...]
     result: int
     shape: tuple[int, ...] | None
+    whole: bool = False
 
 
 def program_inputs(generator: nn.Layer, classes: Sequence[str]) -> list[InputSpec]:
@@ -78,8 +83,8 @@ def _operation(operation: dict) -> Operation:
     else:
         attributes, result = {one["N"]: _plain(one["AT"]) for one in operation["A"]}, operation["O"][0]
     kind = result["TT"]
-    shape = tuple(kind["D"][1]) if kind["#"] == "0.t_dtensor" else None
-    return Operation(name, attributes, tuple(one["%"] for one in operation.get("I", [])), result["%"], shape)
+    shape, whole = (tuple(kind["D"][1]), kind["D"][0]["#"] in _WHOLE) if kind["#"] == "0.t_dtensor" else (None, False)
+    return Operation(name, attributes, tuple(one["%"] for one in operation.get("I", [])), result["%"], shape, whole)
 
 
 def _plain(value: Any) -> Any:

@@ -17,6 +17,8 @@ from paddle_gan.inference.images import to_uint8
 _CHUNK = 16
 # Share of a tile that it has in common with the next one.
 _OVERLAP = 1 / 4
+# Pixels a side that every network can take; smaller pictures are extended.
+LEAST_SIDE = 16
 
 
 def translate_batch(network: nn.Layer, inputs: np.ndarray) -> np.ndarray:
@@ -110,9 +112,9 @@ def _strip(
 def _padded(pixels: np.ndarray, multiple: int) -> np.ndarray:
     """The picture, extended at the right and at the bottom by its mirror image to multiples of `multiple`.
 
-    It has at least 16 pixels a side, and as many as the network needs.
+    It has at least `LEAST_SIDE` pixels a side, and as many as the network needs.
     """
-    least = max(multiple, 16)
+    least = max(multiple, LEAST_SIDE)
     missing = [max(least, -(-size // multiple) * multiple) - size for size in pixels.shape[:2]]
     return np.pad(pixels, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="symmetric") if any(missing) else pixels
 

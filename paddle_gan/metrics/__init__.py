@@ -1,9 +1,9 @@
 """How similar two sets of images are, in pure NumPy without Paddle.
 
-Each function but those of `pairs` takes features, float [N, F], or the output of a classifier, and returns numbers. The
-results depend only on the arguments; where random numbers are used, the seed is an argument. Not about where the
-features come from, which value is good, or how it is printed. Pairs of features are computed in blocks, so memory does
-not grow with the square of N.
+Each function but those of `pairs` and `significance` takes features, float [N, F], or the output of a classifier, and
+returns numbers. The results depend only on the arguments; where random numbers are used, the seed is an argument. Not
+about where the features come from, which value is good, or how it is printed. Pairs of features are computed in blocks,
+so memory does not grow with the square of N.
 
     frechet      Fréchet distance of two Gaussians, from moments that are added up batch by batch
     kernel       maximum mean discrepancy with a cubic kernel
@@ -11,6 +11,7 @@ not grow with the square of N.
     classes      classifier score, class histogram, covered modes and their divergence
     sliced       sliced Wasserstein distance
     pairs        L1, PSNR and SSIM of images and their targets
+    significance  Student's t-test for pairs
 
 All functions raise ValueError for arguments of the wrong shape or too few samples, and NumericalError for features
 that are not finite.

@@ -22,12 +22,12 @@ Activation = Callable[[Tensor], Tensor]
 # Rows and columns of zeros on each side of the images; "valid" for none, "same" to keep the size at stride 1.
 Padding = int | Literal["valid", "same"]
 
-_SLOPE = 0.2
+SLOPE = 0.2
 
 
 def leaky_relu(x: Tensor) -> Tensor:
     """Leaky ReLU of slope 0.2 (Radford et al. 2016, DCGAN, section 3)."""
-    return kernels.leaky_relu(x, _SLOPE)
+    return kernels.leaky_relu(x, SLOPE)
 
 
 def relu(x: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ def relu(x: Tensor) -> Tensor:
 
 
 # Activations that `kernels` can fuse with a batch norm before them, with their slopes at negative values.
-_SLOPES: dict[Activation | None, float] = {leaky_relu: _SLOPE, relu: 0.0}
+_SLOPES: dict[Activation | None, float] = {leaky_relu: SLOPE, relu: 0.0}
 
 
 def activation_slope(activation: Activation | None) -> float | None:

@@ -7,7 +7,7 @@ import paddle
 import paddle.nn as nn
 from paddle import Tensor
 
-from paddle_gan.datasets.bicubic import resampled
+from paddle_gan.datasets.bicubic import enlarged
 from paddle_gan.networks.blocks import he
 from paddle_gan.networks.filling import smooth_fill
 from paddle_gan.networks.instance_norm import reflected
@@ -29,6 +29,9 @@ class SubpixelGenerator(nn.Layer):
         channels: of the images.
         width: channels of all maps.
         blocks: residual blocks.
+
+    Attributes:
+        enlarged: bicubic enlargement: `bicubic.enlarged`, or a function that does the same.
     """
 
     value_range = (-1.0, 1.0)
@@ -36,7 +39,7 @@ class SubpixelGenerator(nn.Layer):
 
     def __init__(self, scale: int, channels: int = 3, width: int = 64, blocks: int = 6):
         super().__init__()
-        self.scale = scale
+        self.scale, self.enlarged = scale, enlarged
         self.first = Conv2D(channels, width, 3)
         self.blocks = nn.LayerList([ResidualBlock(width, None) for _ in range(blocks)])
         self.last = Conv2D(width, channels * scale**2, 3)
@@ -51,8 +54,7 @@ class SubpixelGenerator(nn.Layer):
         x = self.first(reflected(images, 1))
         for block in self.blocks:
             x = block(x)
-        height, width = (self.scale * size for size in images.shape[2:])
-        return self.shuffle(self.last(reflected(x, 1))) + resampled(images, height, width)
+        return self.shuffle(self.last(reflected(x, 1))) + self.enlarged(images, self.scale)
 
 
 class FillingGenerator(nn.Layer):
@@ -64,6 +66,9 @@ class FillingGenerator(nn.Layer):
 
     Args:
         fill: makes colours [N, 3, H, W] of images with a hole and the hole, [N, 4, H, W], see `holes.with_holes`.
+
+    Attributes:
+        smooth: continues values smoothly into the hole: `smooth_fill`, or a function that does the same.
     """
 
     def __init__(self, fill: UNetGenerator | ResidualGenerator):
@@ -72,8 +77,9 @@ class FillingGenerator(nn.Layer):
         last = fill.last.conv if isinstance(fill, UNetGenerator) else fill.last
         last.weight.set_value(paddle.zeros_like(last.weight))
         self.value_range, self.multiple = fill.value_range, fill.multiple
+        self.smooth = smooth_fill
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """[N, 4, H, W] to [N, 3, H, W], not clipped."""
         made, colours, known = self.fill(images), images[:, :3], (1 - images[:, 3:]) / 2
-        return made + smooth_fill(colours - made, known, _SWEEPS)
+        return made + self.smooth(colours - made, known, _SWEEPS)

@@ -163,7 +163,8 @@ class ColourGenerator(nn.Layer):
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Luma [N, 1, H, W] to colours [N, 3, H, W] of this luma."""
-        blue_difference, red_difference = self.chroma(images).split(2, axis=1)
+        chroma = self.chroma(images)
+        blue_difference, red_difference = chroma[:, :1], chroma[:, 1:]
         red, blue = images + 1.402 * red_difference, images + 1.772 * blue_difference
         green = images - (0.299 * 1.402 * red_difference + 0.114 * 1.772 * blue_difference) / 0.587
         return paddle.concat([red, green, blue], 1)

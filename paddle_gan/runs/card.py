@@ -6,7 +6,7 @@ that nobody picked. What is not known is said to be unknown.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ CARD, PAGE, SHEET = "model_card.json", "README.md", "samples.png"
 SAMPLES, SEED = 64, 0
 LICENCES = {"mnist": "CC BY-SA 3.0", "fashion-mnist": "MIT"}
 # Options that say how a run was carried out, or where on the disk, and not what was trained.
-_PRIVATE = {"data_dir", "out", "resume", "download", "device", "workers", "inception"}
+PRIVATE = {"data_dir", "out", "resume", "download", "device", "workers", "inception"}
 
 
 def write_card(
@@ -51,12 +51,27 @@ def write_card(
     """
     batches = generate(trained.network, SAMPLES, SEED, len(trained.classes))
     images = np.concatenate([batch.images for batch in batches])
-    save_png(folder / SHEET, grid(images, grid_columns(len(trained.classes))))
+    sheet = grid(images, grid_columns(len(trained.classes)))
+    write_files(folder, sheet, card(trained, run, properties, licence, images.shape[1:]), markdown)
+
+
+def write_files(
+    folder: Path, sheet: np.ndarray | None, content: dict[str, Any], page: Callable[[dict[str, Any]], str]
+) -> None:
+    """Write a card beside the files of an export, with their hashes.
+
+    Args:
+        folder: of the export.
+        sheet: a picture that belongs to it, uint8 [height, width, C], or None.
+        content: of the card without the hashes.
+        page: makes Markdown of the content with the hashes.
+    """
+    if sheet is not None:
+        save_png(folder / SHEET, sheet)
     files = sorted(path.name for path in folder.iterdir())
-    content = card(trained, run, properties, licence, images.shape[1:])
-    content["sha256"] = {name: sha256(folder / name) for name in files}
+    content = content | {"sha256": {name: sha256(folder / name) for name in files}}
     (folder / CARD).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
-    (folder / PAGE).write_text(markdown(content), encoding="utf-8", newline="\n")
+    (folder / PAGE).write_text(page(content), encoding="utf-8", newline="\n")
 
 
 def card(
@@ -71,7 +86,7 @@ def card(
     data = Path(config.dataset).name
     height, width, channels = shape
     network = trained.network
-    measures, missing = _measures(run, properties)
+    measures, missing = measures_of(run, properties)
     return {
         "format": FORMAT,
         "written_by": f"paddle_gan {paddle_gan.__version__}",
@@ -102,10 +117,10 @@ def card(
 def shared_options(config: TrainConfig) -> dict[str, Any]:
     """The options of a run without those that speak of the machine it ran on; of a data folder the name stays."""
     options = asdict(config) | {"dataset": Path(config.dataset).name}
-    return {name: value for name, value in options.items() if name not in _PRIVATE}
+    return {name: value for name, value in options.items() if name not in PRIVATE}
 
 
-def _measures(run: Path, properties: dict[str, str | int]) -> tuple[dict[str, Any] | None, str]:
+def measures_of(run: Path, properties: dict[str, str | int]) -> tuple[dict[str, Any] | None, str]:
     """The record of these very weights in the run's folder; or None and the reason, as a sentence."""
     path = run / "evaluation.json"
     if not path.exists():
@@ -127,7 +142,7 @@ def markdown(content: dict[str, Any]) -> str:
     options, classes = training["options"], content["input"]["classes"]
     title = f"{export['run']}: a generator of {data['name']}"
     facts = {
-        "data": f"{data['name']}, {_licence(data)}",
+        "data": f"{data['name']}, {licence_of(data)}",
         "objective": f"{training['objective']} ({training['source']})",
         "steps": "unknown" if training["steps"] is None else f"{training['steps']:,}",
         "weights": f"{export['weights']}{', those that measured best' if export.get('best') else ''}",
@@ -141,10 +156,10 @@ def markdown(content: dict[str, Any]) -> str:
     samples = content["samples"]
     return "\n".join(
         [
-            *_front_matter(content),
-            f"# {_escaped(title)}",
+            *front_matter(content, "unconditional-image-generation"),
+            f"# {escaped(title)}",
             "",
-            *_rows(("", ""), facts.items()),
+            *rows(("", ""), facts.items()),
             "",
             "## Samples",
             "",
@@ -154,11 +169,11 @@ def markdown(content: dict[str, Any]) -> str:
             "",
             "## Measures",
             "",
-            *_measured(content),
+            *measured(content),
             "",
             "## Files",
             "",
-            *_rows(("file", "SHA-256"), ((f"`{name}`", f"`{digest}`") for name, digest in content["sha256"].items())),
+            *rows(("file", "SHA-256"), ((f"`{name}`", f"`{digest}`") for name, digest in content["sha256"].items())),
             "",
             f"`{CARD}` holds all of this for programs, with every option of the training run.",
             "",
@@ -166,19 +181,20 @@ def markdown(content: dict[str, Any]) -> str:
     )
 
 
-def _licence(data: dict[str, Any]) -> str:
+def licence_of(data: dict[str, Any]) -> str:
+    """What a card says of the licence of the data."""
     return f"licence: {data['licence']}" if data["licence"] else "whose licence is not stated"
 
 
-def _front_matter(content: dict[str, Any]) -> list[str]:
-    """YAML; each string is in JSON's form, which YAML reads too."""
+def front_matter(content: dict[str, Any], pipeline: str) -> list[str]:
+    """YAML, with the kind of task as hubs call it; each string is in JSON's form, which YAML reads too."""
     form = content["export"]["format"]
     tags = ["gan", "image-generation", "paddlepaddle", form]
     return [
         "---",
         "license: unknown",
         f"library_name: {'onnx' if form in ('onnx', 'web') else 'paddle'}",
-        "pipeline_tag: unconditional-image-generation",
+        f"pipeline_tag: {pipeline}",
         f"tags: {json.dumps(tags)}",
         f"datasets: {json.dumps([content['data']['name']], ensure_ascii=False)}",
         "---",
@@ -186,7 +202,8 @@ def _front_matter(content: dict[str, Any]) -> list[str]:
     ]
 
 
-def _measured(content: dict[str, Any]) -> list[str]:
+def measured(content: dict[str, Any]) -> list[str]:
+    """The lines of the measures of a card."""
     record = content["measures"]
     if record is None:
         return [content["measures_missing"]]
@@ -199,16 +216,16 @@ def _measured(content: dict[str, Any]) -> list[str]:
         "```",
         "",
         *([line.format(**copies), ""] if copies else []),
-        f"Protocol: {_escaped(protocol)}.",
+        f"Protocol: {escaped(protocol)}.",
     ]
 
 
-def _rows(head: Sequence[str], rows: Any) -> list[str]:
+def rows(head: Sequence[str], rows: Any) -> list[str]:
     """A Markdown table."""
-    lines = [f"| {' | '.join(map(_escaped, row))} |" for row in (head, *rows)]
+    lines = [f"| {' | '.join(map(escaped, row))} |" for row in (head, *rows)]
     return [lines[0], f"|{'---|' * len(head)}", *lines[1:]]
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Text that is foreign to Markdown: no markup, no new rows."""
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

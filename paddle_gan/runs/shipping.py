@@ -64,13 +64,26 @@ def ship(shipment: Shipment, form: str, folder: Path) -> str:
 
     After an error, the folder is as it was.
     """
-    if not (_is_exported(folder) or _is_free(folder)):
-        raise UsageError(f"{folder} holds something else than an exported generator; name another folder with --out")
-    with atomic_folder(folder) as temporary:
+
+    def write(temporary: Path) -> str:
         said = FORMATS[form](shipment, temporary)
         origin = {"format": form, **shipment.origin}
         write_card(temporary, shipment.trained, shipment.run, origin, shipment.licence)
-    return said
+        return said
+
+    return put_in_place(folder, write)
+
+
+def put_in_place(folder: Path, write: Callable[[Path], str]) -> str:
+    """Let `write` fill an empty folder, which then takes the place of `folder`, and return what it says.
+
+    Raises:
+        UsageError: the folder holds something else than an export. What `write` raises; then the folder is as it was.
+    """
+    if not (_is_exported(folder) or _is_free(folder)):
+        raise UsageError(f"{folder} holds something else than an exported generator; name another folder with --out")
+    with atomic_folder(folder) as temporary:
+        return write(temporary)
 
 
 def _is_exported(folder: Path) -> bool:
@@ -90,7 +103,7 @@ def paddle(shipment: Shipment, folder: Path) -> str:
 
 def onnx(shipment: Shipment, folder: Path) -> str:
     """An ONNX file."""
-    _check_installed("onnx", "onnxruntime")
+    check_installed("onnx", "onnxruntime")
     from paddle_gan.inference.onnx_file import export_onnx
 
     trained = shipment.trained
@@ -99,7 +112,7 @@ def onnx(shipment: Shipment, folder: Path) -> str:
 
 def web(shipment: Shipment, folder: Path) -> str:
     """A page that draws samples in a browser."""
-    _check_installed("onnx", "onnxruntime")
+    check_installed("onnx", "onnxruntime")
     from paddle_gan.inference.web_page import export_page
 
     assert shipment.runtime is not None, "a page needs the files of onnxruntime-web"
@@ -127,7 +140,8 @@ def safetensors(shipment: Shipment, folder: Path) -> str:
     return f"images after reading it again differ by {difference:.1g}"
 
 
-def _check_installed(*packages: str) -> None:
+def check_installed(*packages: str) -> None:
+    """Raise a UsageError that names the packages that are not installed."""
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
         raise UsageError(f"this format needs {' and '.join(missing)}: pip install {' '.join(packages)}")

@@ -25,7 +25,7 @@ from paddle_gan.runs.translation_data import as_tensor
 from paddle_gan.runs.translation_options import TranslationOptions
 from paddle_gan.training.checkpoint import read_newest
 from paddle_gan.training.state import part
-from paddle_gan.training.weights import load_weights
+from paddle_gan.training.weights import load_weights, read_weights
 
 # Alpha from which on a pixel is not in the hole.
 _OPAQUE = 128
@@ -38,12 +38,12 @@ class Translator:
     Attributes:
         network: in evaluation mode.
         config: options of its run.
-        step: rounds that it was trained for.
+        step: rounds that it was trained for; None where that is not known.
     """
 
     network: nn.Layer
     config: TranslationOptions
-    step: int
+    step: int | None
 
 
 class Named(NamedTuple):
@@ -54,9 +54,15 @@ class Named(NamedTuple):
 
 
 def load_translator(
-    folder: Path, say: Say = print, *, raw: bool = False, best: bool = False, reverse: bool = False
+    folder: Path,
+    say: Say = print,
+    *,
+    raw: bool = False,
+    best: bool = False,
+    reverse: bool = False,
+    weights: Path | None = None,
 ) -> Translator:
-    """The translator of a run from its newest checkpoint.
+    """The translator of a run from its newest checkpoint, or with weights from a file.
 
     Args:
         folder: the run's.
@@ -64,11 +70,18 @@ def load_translator(
         raw: the weights as trained, not their average.
         best: take the checkpoint that measured best.
         reverse: the way back of a run with `--method cyclegan`.
+        weights: a .pdparams or .safetensors file to take instead, whoever wrote it. The folder may then be one that
+            tools/export.py --format safetensors wrote.
 
     Raises:
-        UsageError: not such a run folder. CheckpointError: no checkpoint that fits.
+        UsageError: not such a run folder. CheckpointError: no checkpoint that fits, or a damaged file.
     """
     config = read_translation(folder)
+    network = new_translator(config)
+    if weights:
+        load_weights(network, read_weights(weights), weights)
+        network.eval()
+        return Translator(network, config, None)
     checkpoints = folder / ("best" if best else "checkpoints")
     if best and not os.path.isdir(checkpoints):
         raise UsageError(f"{folder}: no best checkpoint, its translations were not measured; see --evaluate-every")
@@ -76,7 +89,6 @@ def load_translator(
         raise UsageError(f"--reverse: {folder} learned one direction only; --method cyclegan learns both")
     found = read_newest(checkpoints, say)
     name = "generator_back" if reverse else "generator"
-    network = new_translator(config)
     load_weights(network, part(found.arrays, name if raw else f"{name}_average"), folder)
     network.eval()
     return Translator(network, config, found.step)

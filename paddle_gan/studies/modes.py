@@ -13,7 +13,6 @@ A folder of results holds
 Only finished seeds are kept. A benchmark that was interrupted goes on with the first seed that is not finished.
 """
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,9 +25,9 @@ import numpy as np
 from paddle_gan.config.paths import RUNS
 from paddle_gan.config.studies import ModesConfig
 from paddle_gan.datasets.mixtures import GRID25, RING8
-from paddle_gan.errors import UsageError
 from paddle_gan.evaluation.records import mean_and_error
 from paddle_gan.studies.points import POINT_SETTINGS, TrialResult, mixture_trial
+from paddle_gan.studies.results import read_results, write_results
 from paddle_gan.studies.stacked import STACKED_IMAGES, STACKED_SETTINGS, stacked_trial
 from paddle_gan.system.device import select_device
 from paddle_gan.system.files import locked, make_folder, write_text
@@ -107,30 +106,11 @@ def run(name: str, config: ModesConfig, say: Callable[[str], None] = print) -> P
             found = benchmark.trial(loss, steps, seed, folder if seed == 0 else None, say)
             minutes = (time.monotonic() - start) / 60
             results.append({"seed": seed, "modes": found.modes, "score": found.score, "minutes": round(minutes, 2)})
-            write_text(folder / "results.json", json.dumps({"settings": settings, "seeds": results}, indent=2) + "\n")
+            write_results(folder / "results.json", settings, results)
             write_text(folder / "results.md", table(benchmark, loss, steps, results))
     say(table(benchmark, loss, steps, results))
     say(f"results: {folder}")
     return folder
-
-
-def read_results(path: Path, settings: dict[str, Any]) -> list[dict[str, float]]:
-    """The finished seeds in the file `path`; none if there is no file.
-
-    Raises:
-        UsageError: they were run with other settings, or it is no file of results.
-    """
-    if not path.exists():
-        return []
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        theirs, seeds = content["settings"], content["seeds"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path}: cannot be read ({error}); remove it, or name another folder with --out") from error
-    different = [f"{key} {theirs.get(key)} -> {value}" for key, value in settings.items() if theirs.get(key) != value]
-    if different:
-        raise UsageError(f"{path.parent} holds other results ({', '.join(different)}); name another folder with --out")
-    return seeds
 
 
 def table(benchmark: Benchmark, loss: str, steps: int, results: list[dict[str, float]]) -> str:

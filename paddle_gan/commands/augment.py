@@ -1,0 +1,19 @@
+"""Study whether samples of a GAN help a classifier that has few images."""
+
+from paddle_gan.commands.command import Command
+from paddle_gan.config.command_line import Parsed
+from paddle_gan.config.studies import AugmentConfig
+
+
+def run(parsed: Parsed[AugmentConfig]) -> None:
+    from paddle_gan.studies.more_data import study
+
+    study(parsed.options)
+
+
+AUGMENT = Command(
+    name="augment",
+    description="Few labelled images: does a classifier gain by samples of a GAN that was trained on them?",
+    options=AugmentConfig,
+    run=run,
+)
