@@ -31,10 +31,10 @@ ROOMS = {
     "evaluation": "real_images records score monitoring translations",
     "runs": "augmentation recipes resolve building folder generators card shipping clusters branch starting session "
     "data execution experiment scoring translation_options translation_data translation_building "
-    "translation_measures translation translators translation_scoring nearest curves run overview board",
+    "translation_measures translation translators translation_scoring nearest curves run demo overview board",
     "studies": "points stacked modes comparison report theory theory_figure",
     "bench": "machine processes counting cases tables workers",
-    "commands": "command outputs check_data train translate sample walk evaluate export board runs compare modes "
+    "commands": "command outputs check_data train translate sample walk evaluate export board demo runs compare modes "
     "bench theory train_classifier",
     "__main__": "",
 }

@@ -13,6 +13,7 @@ from paddle_gan.commands.board import BOARD
 from paddle_gan.commands.check_data import CHECK_DATA
 from paddle_gan.commands.command import Command, Group, execute
 from paddle_gan.commands.compare import COMPARE
+from paddle_gan.commands.demo import DEMO
 from paddle_gan.commands.evaluate import EVALUATE
 from paddle_gan.commands.export import EXPORT
 from paddle_gan.commands.modes import MODES
@@ -33,6 +34,7 @@ _ALL = (
     EVALUATE,
     EXPORT,
     BOARD,
+    DEMO,
     RUN_LIST,
     COMPARE,
     MODES,

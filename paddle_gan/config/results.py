@@ -1,4 +1,5 @@
-"""The options of the commands that use a finished run: sample, walk, export, evaluate, board, runs."""
+"""The options of the commands that use a finished run: sample, walk, export, evaluate, board, demo,
+runs."""
 
 import ipaddress
 import re
@@ -147,6 +148,23 @@ class BoardConfig:
                 raise UsageError(
                     f"--host {legible(self.host)}: must be an address of this machine, such as 127.0.0.1 or 0.0.0.0"
                 ) from error
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """Options of `tools/demo.py`."""
+
+    reverse: bool = option(False, "what", "translate back, from the second set to the first; cyclegan only")
+    raw: bool = shared.raw("what")
+    best: bool = shared.best("what")
+    device: str = shared.device("what")
+    port: int = option(7860, "where", "port of the page, 0 for any free one", at_least=0, at_most=2**16 - 1)
+    share: bool = option(
+        False, "where", "also open a public address at gradio.live, for a week; everyone who knows it can use the page"
+    )
+
+    def __post_init__(self) -> None:
+        settle(self)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Latents are interpolated on the sphere and labels linearly. A cluster belongs to
 """
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import paddle
@@ -13,6 +14,7 @@ import paddle.nn as nn
 from paddle_gan.inference.images import to_uint8
 from paddle_gan.inference.sampling import labels_of, latents_of
 from paddle_gan.inference.steering import Steered, taken_apart
+from paddle_gan.networks.mixture import Mixture
 
 # Two directions with a smaller sine are taken as one.
 _LEAST_SINE = 1e-4
@@ -74,6 +76,48 @@ def keyframe_labels(labels: Sequence[int], keyframes: int, count: int, classes: 
     return [labels_of(numbers, classes, chosen[k % len(chosen)]) for k in range(keyframes)]
 
 
+class Keyframe(NamedTuple):
+    """Where several walks are at once: the inputs of the network in a generator, see `steering.Inputs`.
+
+    Attributes:
+        latents: float32 [count, network.latent_dim].
+        shares: of its labels, float32 [count, K]; None without labels.
+    """
+
+    latents: np.ndarray
+    shares: np.ndarray | None
+
+
+def keyframe(generator: nn.Layer, seed: int, labels: np.ndarray | None, count: int) -> Keyframe:
+    """The first samples of a seed, as `sampling.generate` makes them.
+
+    Args:
+        generator: of a run.
+        seed: of the latents.
+        labels: of the samples, int64 [count]; None without classes.
+        count: at most `sampling.CHUNK`.
+    """
+    numbers = None if labels is None else paddle.to_tensor(labels)
+    _, latents, shares = taken_apart(generator, latents_of(generator.latent_dim, seed)[:count], numbers)
+    return Keyframe(latents.numpy(), None if shares is None else shares.numpy())
+
+
+def steered_network(generator: nn.Layer, truncation: float = 1.0) -> Steered:
+    """The network that takes the inputs of a `Keyframe`, in evaluation mode; truncation as for `steering.Steered`."""
+    generator.eval()
+    return Steered(generator.parts if isinstance(generator, Mixture) else generator, truncation)
+
+
+def frame(network: Steered, before: Keyframe, after: Keyframe, t: float) -> np.ndarray:
+    """The images at the share `t` of the way between two keyframes, uint8 [count, H, W, C]."""
+    latents = paddle.to_tensor(slerp(before.latents, after.latents, t))
+    shares = None
+    if before.shares is not None and after.shares is not None:
+        shares = paddle.to_tensor(lerp(before.shares, after.shares, t))
+    with paddle.no_grad():
+        return to_uint8(network(latents, shares).numpy(), network.value_range)
+
+
 def walk(
     generator: nn.Layer,
     seeds: Sequence[int],
@@ -95,17 +139,9 @@ def walk(
         between, closed: see `places`.
         truncation: see `steering.Steered`.
     """
-    generator.eval()
-    network, latents, shares = generator, [], []
-    for k, seed in enumerate(seeds):
-        numbers = None if labels is None else paddle.to_tensor(labels[k])
-        network, z, share = taken_apart(generator, latents_of(generator.latent_dim, seed)[:count], numbers)
-        latents.append(z.numpy())
-        shares.append(None if share is None else share.numpy())
-    steered = Steered(network, truncation)
+    network = steered_network(generator, truncation)
+    keyframes = [
+        keyframe(generator, seed, None if labels is None else labels[k], count) for k, seed in enumerate(seeds)
+    ]
     for before, after, t in places(len(seeds), between, closed):
-        z = paddle.to_tensor(slerp(latents[before], latents[after], t))
-        a, b = shares[before], shares[after]
-        share = None if a is None or b is None else paddle.to_tensor(lerp(a, b, t))
-        with paddle.no_grad():
-            yield to_uint8(steered(z, share).numpy(), network.value_range)
+        yield frame(network, keyframes[before], keyframes[after], t)
