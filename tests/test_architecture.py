@@ -24,9 +24,10 @@ ROOMS = {
     "features": "classifier maps inception extractors clusters",
     "objectives": "losses optimizers penalties path_length objective reconstruction contrastive",
     "inference": "images animations contact_sheet sampling npz_files translation truncation steering walks "
-    "folding programs export onnx_graph onnx_file web_runtime web_page",
+    "latents projection folding programs export onnx_graph onnx_file web_runtime web_page",
     "training": "pickle_operations pdparams weights transfer task update batch_parts state loop "
-    "log callbacks visualdl progress checkpoint diagnosis augmentation noise_to_image schedule "
+    "log callbacks mirror visualdl tensorboard wandb_offline "
+    "further_logs progress checkpoint diagnosis augmentation noise_to_image schedule "
     "adversary paired unpaired contrast",
     "evaluation": "real_images records score monitoring translations",
     "runs": "augmentation recipes resolve building folder generators card shipping clusters branch starting session "
@@ -34,8 +35,8 @@ ROOMS = {
     "translation_measures translation translators translation_scoring nearest curves run demo overview board",
     "studies": "points stacked modes comparison report theory theory_figure",
     "bench": "machine processes counting cases tables workers",
-    "commands": "command outputs check_data train translate sample walk evaluate export board demo runs compare modes "
-    "bench theory train_classifier",
+    "commands": "command outputs check_data train translate sample walk project evaluate export board demo runs "
+    "compare modes bench theory train_classifier",
     "__main__": "",
 }
 RANK = {

@@ -17,6 +17,7 @@ from paddle_gan.commands.demo import DEMO
 from paddle_gan.commands.evaluate import EVALUATE
 from paddle_gan.commands.export import EXPORT
 from paddle_gan.commands.modes import MODES
+from paddle_gan.commands.project import PROJECT
 from paddle_gan.commands.runs import RUN_LIST
 from paddle_gan.commands.sample import SAMPLE
 from paddle_gan.commands.theory import THEORY
@@ -31,6 +32,7 @@ _ALL = (
     CHECK_DATA,
     SAMPLE,
     WALK,
+    PROJECT,
     EVALUATE,
     EXPORT,
     BOARD,

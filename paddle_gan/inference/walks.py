@@ -4,7 +4,7 @@ Latents are interpolated on the sphere and labels linearly. A cluster belongs to
 `steering`. Not about files: see `images.save_animation`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,8 @@ from paddle_gan.inference.sampling import labels_of, latents_of
 from paddle_gan.inference.steering import Steered, taken_apart
 from paddle_gan.networks.mixture import Mixture
 
+# From (a, b, t) to what lies between, as `slerp` and `lerp`.
+Path = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
 # Two directions with a smaller sine are taken as one.
 _LEAST_SINE = 1e-4
 
@@ -108,9 +110,16 @@ def steered_network(generator: nn.Layer, truncation: float = 1.0) -> Steered:
     return Steered(generator.parts if isinstance(generator, Mixture) else generator, truncation)
 
 
-def frame(network: Steered, before: Keyframe, after: Keyframe, t: float) -> np.ndarray:
-    """The images at the share `t` of the way between two keyframes, uint8 [count, H, W, C]."""
-    latents = paddle.to_tensor(slerp(before.latents, after.latents, t))
+def frame(network: nn.Layer, before: Keyframe, after: Keyframe, t: float, path: Path = slerp) -> np.ndarray:
+    """The images at the share `t` of the way between two keyframes, uint8 [count, H, W, C].
+
+    Args:
+        network: whose inputs the keyframes are.
+        before, after: the ends.
+        t: 0 for `before`, 1 for `after`.
+        path: of the latents.
+    """
+    latents = paddle.to_tensor(path(before.latents, after.latents, t))
     shares = None
     if before.shares is not None and after.shares is not None:
         shares = paddle.to_tensor(lerp(before.shares, after.shares, t))
@@ -139,9 +148,13 @@ def walk(
         between, closed: see `places`.
         truncation: see `steering.Steered`.
     """
-    network = steered_network(generator, truncation)
-    keyframes = [
-        keyframe(generator, seed, None if labels is None else labels[k], count) for k, seed in enumerate(seeds)
-    ]
-    for before, after, t in places(len(seeds), between, closed):
-        yield frame(network, keyframes[before], keyframes[after], t)
+    keyframes = [keyframe(generator, seed, labels[k] if labels else None, count) for k, seed in enumerate(seeds)]
+    yield from walk_between(steered_network(generator, truncation), keyframes, between, closed)
+
+
+def walk_between(
+    network: nn.Layer, keyframes: Sequence[Keyframe], between: int, closed: bool, path: Path = slerp
+) -> Iterator[np.ndarray]:
+    """The frames of a walk through keyframes, see `frame` and `places`."""
+    for before, after, t in places(len(keyframes), between, closed):
+        yield frame(network, keyframes[before], keyframes[after], t, path)

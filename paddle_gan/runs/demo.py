@@ -24,7 +24,7 @@ from PIL import Image
 from paddle_gan.config.results import DemoConfig
 from paddle_gan.config.translate import ApplyConfig
 from paddle_gan.datasets.holes import read_mask
-from paddle_gan.datasets.pictures import Picture, read_picture
+from paddle_gan.datasets.pictures import as_image, read_picture
 from paddle_gan.errors import GanError, UsageError
 from paddle_gan.inference.images import grid
 from paddle_gan.inference.sampling import labels_of
@@ -119,6 +119,13 @@ def _page_of(folder: Path, config: DemoConfig, say: Callable[[str], None]) -> Ca
     return partial(_samples_page, load(folder, raw=config.raw, best=config.best, say=say))
 
 
+def _gradio() -> Any:
+    """The package, which need not be there when this module is imported; without its types."""
+    import gradio  # type: ignore[import-not-found]
+
+    return gradio
+
+
 def _free_port(port: int) -> int:
     """A port where the page can be, `port` itself unless that is 0."""
     try:
@@ -142,9 +149,9 @@ def _launch(build: Callable[[], None], title: str, uploads: str, port: int, shar
     # Gradio asks its own server whether it has started, which must not go through a proxy.
     os.environ.update(own, no_proxy=",".join(filter(None, [os.environ.get("no_proxy"), "127.0.0.1"])))
     logging.getLogger("httpx").setLevel(logging.WARNING)  # no line for each of these requests
-    import gradio
-    from starlette.middleware import Middleware
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
+    gradio = _gradio()
+    from starlette.middleware import Middleware  # type: ignore[import-not-found]
+    from starlette.middleware.trustedhost import TrustedHostMiddleware  # type: ignore[import-not-found]
 
     # See `web.accepted_hosts`. A public address has a name that is not known before.
     hosts = ["*"] if share else ["127.0.0.1", "localhost"]
@@ -193,8 +200,7 @@ def _one_at_a_time(draw: Callable[..., Result]) -> Callable[..., Result]:
     lock = threading.Lock()
 
     def drawn(*chosen: Any) -> Result:
-        import gradio
-
+        gradio = _gradio()
         try:
             with lock:
                 return draw(*chosen)
@@ -206,8 +212,7 @@ def _one_at_a_time(draw: Callable[..., Result]) -> Callable[..., Result]:
 
 def _samples_page(run: Run) -> None:
     """The components of the page of a generator."""
-    import gradio
-
+    gradio = _gradio()
     text, names = gradio.I18n(**TEXTS), run.classes
     every = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
     with gradio.Row():
@@ -246,8 +251,7 @@ def samples(run: Run, seed: int, other: int, way: float, truncation: float, labe
 
 def _translations_page(translator: Translator) -> None:
     """The components of the page of a translator."""
-    import gradio
-
+    gradio = _gradio()
     text = gradio.I18n(**TEXTS)
     with gradio.Row():
         chosen = [
@@ -279,20 +283,12 @@ def translations(translator: Translator, upload: str | None, mask: str | None = 
         for path in filter(None, (upload, mask)):
             message = message.replace(path, Path(path).name)
         raise type(error)(message) from error
-    return [_shown(picture), _shown(made)]
-
-
-def _shown(picture: Picture) -> Image.Image:
-    image = Image.fromarray(picture.colours)
-    if picture.alpha is not None:
-        image.putalpha(Image.fromarray(picture.alpha))
-    return image
+    return [as_image(picture), as_image(made)]
 
 
 def _update(draw: Callable, chosen: list[Any], shown: list[Any], name: str) -> None:
     """Draw when the page is opened and after each change; of changes while it draws, the last one counts."""
-    import gradio
-
+    gradio = _gradio()
     page = gradio.context.Context.root_block
     triggers = [page.load, *(component.change for component in chosen)]
     gradio.on(triggers, draw, chosen, shown, api_name=name, trigger_mode="always_last", concurrency_limit=None)
