@@ -24,21 +24,22 @@ ROOMS = {
     "features": "classifier maps inception extractors clusters",
     "objectives": "losses optimizers penalties path_length objective reconstruction contrastive",
     "inference": "images animations contact_sheet sampling npz_files translation truncation steering walks "
-    "folding programs export onnx_graph onnx_operations onnx_file any_size translator_export web_runtime web_page",
+    "latents projection folding programs export onnx_graph onnx_operations onnx_file any_size translator_export web_runtime web_page",
     "training": "pickle_operations pdparams weights transfer task update batch_parts state loop "
-    "log callbacks visualdl progress checkpoint diagnosis augmentation noise_to_image schedule "
+    "log callbacks mirror visualdl tensorboard wandb_offline "
+    "further_logs progress checkpoint diagnosis augmentation noise_to_image schedule "
     "adversary paired unpaired contrast",
     "evaluation": "real_images records score monitoring translations",
     "runs": "augmentation recipes presets refusals resolve building folder generators card shipping clusters branch "
     "starting session data length execution experiment scoring translation_options translation_data "
     "translation_building translation_measures translation translators translator_card translator_shipping "
-    "translation_scoring nearest curves run overview board",
+    "translation_scoring nearest curves run demo overview board",
     "studies": "results points stacked modes comparison report labelled more_data_report more_data "
     "theory theory_figure",
     "bench": "machine rounds processes counting profiling memory cases profile_table tables workers",
     "selfcheck": "exactness keeping about checks page",
-    "commands": "command outputs check_data train translate sample walk evaluate export board runs compare modes "
-    "augment bench selfcheck theory train_classifier",
+    "commands": "command outputs check_data train translate sample walk project evaluate export board demo runs "
+    "compare modes augment bench selfcheck theory train_classifier",
     "__main__": "",
 }
 RANK = {

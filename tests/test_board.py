@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from browser import CHROMIUM, Browser
 from conftest import ROOT
 from visualdl import LogWriter
 
@@ -156,7 +157,7 @@ def test_an_idle_connection_keeps_nobody_waiting(board):
     """Browsers open connections in advance, and VisualDL's own server serves one connection at a time."""
     with socket.create_connection(("127.0.0.1", board.port)):
         begin = time.monotonic()
-        assert ask(board.port, b"/app/index")[0] == 200
+        assert ask(board.port, b"/app/scalar")[0] == 200
         assert time.monotonic() - begin < 5
 
 
@@ -166,7 +167,29 @@ def test_an_idle_connection_keeps_nobody_waiting(board):
 def test_logs_are_served_under_short_names_in_the_user_s_language(board):
     status, answer = ask(board.port, b"/app/api/scalar/list?run=runs/one/visualdl&tag=loss%2Fgenerator")
     assert status == 200 and b", 2, 3.0]" in answer
-    assert b"vdl_lng=zh" in ask(board.port, b"/app/index")[1]
+    assert b"vdl_lng=zh" in ask(board.port, b"/app/scalar")[1]
+
+
+@pytest.mark.parametrize("target", [b"/", b"/app", b"/app/", b"/app/index", b"/?a=1", b"/app/index?a=1"])
+def test_the_front_page_is_that_of_the_curves(board, target):
+    """VisualDL's own would be any page, as the order of a set is."""
+    status, answer = ask(board.port, target)
+    place = re.search(rb"Location: (\S+)", answer)[1]
+    assert (status, place) == (302, b"/app/scalar" + (b"?a=1" if b"?" in target else b""))
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="needs Chromium")
+def test_its_address_shows_the_curves_right_after_the_start(logs, tmp_path):
+    browser, process = Browser(tmp_path / "profile"), start(logs, tmp_path, "--port", 0)
+    try:
+        browser.open(f"http://127.0.0.1:{port_of(process)}", "en")
+        shown = " && ".join(f"document.body?.innerText.includes('{text}')" for text in ("runs/one/visualdl", "loss"))
+        browser.wait_for(f"location.pathname == '/app/scalar' && {shown}", seconds=180)
+        assert "upload" not in browser.evaluate("document.body.innerText").lower()
+    finally:
+        browser.close()
+        process.kill()
+        process.communicate()
 
 
 CLIMBING = [
@@ -236,7 +259,7 @@ def test_no_file_of_another_place_is_served(board, logs):
 
 def test_nothing_is_sent(board):
     """Neither by the server, in which VisualDL's telemetry is off, nor by its page."""
-    _, page = ask(board.port, b"/app/index")
+    _, page = ask(board.port, b"/app/scalar")
     assert b"Content-Security-Policy: default-src 'self' " in page
     assert b'SNOWPACK_PUBLIC_TELEMETRY_ID=""' in ask(board.port, b"/app/__snowpack__/env.local.js")[1]
     time.sleep(1)  # VisualDL's telemetry starts with its server

@@ -163,7 +163,9 @@ def test_holes_of_pictures_are_filled_and_all_else_stays(run, tmp_path, capsys):
     config = {"out": str(tmp_path / "out"), "tile": 64}
     both = [tmp_path / "alpha.png", tmp_path / "opaque.png"]
     assert translate_files(translator, both, ApplyConfig(**config), print) == (1, 1)
-    assert "opaque.png: no transparent pixels to fill; name the hole with --mask FILE" in capsys.readouterr().out
+    assert (
+        "opaque.png: no transparent pixels to fill; name the hole with a mask (--mask FILE)" in capsys.readouterr().out
+    )
     masked = ApplyConfig(**config, mask=str(tmp_path / "mask.png"))
     assert translate_files(translator, both[1:], masked, print) == (1, 0)
     first, second = (np.asarray(Image.open(tmp_path / "out" / path.name)) for path in both)

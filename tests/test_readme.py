@@ -132,6 +132,7 @@ def known_options() -> set[str]:
 
 
 OTHER_OPTIONS = {
+    "--logdir",  # of TensorBoard
     *("--config", "--debug", "--help"),
     # of Paddle's launcher, of pip
     *("--nproc_per_node", "--log_dir", "--devices", "--master", "--nnodes"),

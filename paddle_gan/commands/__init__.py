@@ -14,9 +14,11 @@ from paddle_gan.commands.board import BOARD
 from paddle_gan.commands.check_data import CHECK_DATA
 from paddle_gan.commands.command import Command, Group, execute
 from paddle_gan.commands.compare import COMPARE
+from paddle_gan.commands.demo import DEMO
 from paddle_gan.commands.evaluate import EVALUATE
 from paddle_gan.commands.export import EXPORT
 from paddle_gan.commands.modes import MODES
+from paddle_gan.commands.project import PROJECT
 from paddle_gan.commands.runs import RUN_LIST
 from paddle_gan.commands.sample import SAMPLE
 from paddle_gan.commands.selfcheck import SELFCHECK
@@ -32,9 +34,11 @@ _ALL = (
     CHECK_DATA,
     SAMPLE,
     WALK,
+    PROJECT,
     EVALUATE,
     EXPORT,
     BOARD,
+    DEMO,
     RUN_LIST,
     COMPARE,
     MODES,

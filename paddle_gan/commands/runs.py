@@ -16,11 +16,15 @@ def run(parsed: Parsed[RunsConfig]) -> None:
 
     config = parsed.options
     folders = [Path(folder) for folder in parsed.positional["run"]]
-    if config.csv:
-        if len(folders) != 1:
-            raise UsageError("--csv writes the log of one run; name one folder")
-        overview.write_metrics_csv(folders[0], output_file("--csv", Path(config.csv), ".csv"))
-        return
+    for option, file, write in (
+        ("csv", config.csv, overview.write_metrics_csv),
+        ("parquet", config.parquet, overview.write_metrics_parquet),
+    ):
+        if file:
+            if len(folders) != 1:
+                raise UsageError(f"--{option} writes the log of one run; name one folder")
+            write(folders[0], output_file(f"--{option}", Path(file), f".{option}"))
+            return
     if config.remove and not folders:
         raise UsageError("--remove: name the folders of the runs to remove")
     runs = overview.find_runs(folders or [RUNS])

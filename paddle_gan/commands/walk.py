@@ -11,7 +11,7 @@ from paddle_gan.errors import UsageError
 def run(parsed: Parsed[WalkConfig]) -> None:
     config, folder = parsed.options, Path(parsed.positional["run"])
     out = Path(config.out) if config.out else folder / "walk.gif"
-    from paddle_gan.inference import animations, export, images, walks
+    from paddle_gan.inference import animations, export, images, latents, walks
     from paddle_gan.runs.generators import check_label, chosen_generator
     from paddle_gan.system.device import select_device
 
@@ -23,18 +23,28 @@ def run(parsed: Parsed[WalkConfig]) -> None:
     classes = len(trained.classes)
     for label in config.labels:
         check_label(label, trained.classes, "--labels")
-    keyframes = max(len(config.between), len(config.labels))
-    if keyframes < 2:
-        raise UsageError("a walk needs two keyframes: two seeds with --between, or two classes with --labels")
-    frames = walks.walk(
-        trained.network,
-        seeds=[config.between[k % len(config.between)] for k in range(keyframes)],
-        labels=walks.keyframe_labels(config.labels, keyframes, config.num, classes),
-        count=config.num,
-        between=config.frames,
-        closed=not config.open,
-        truncation=config.truncation,
-    )
+    seeded = not config.projections or bool({"between", "labels"} & parsed.named)
+    keyframes = max(len(config.between), len(config.labels)) if seeded else 0
+    if keyframes + len(config.projections) < 2:
+        raise UsageError(
+            "a walk needs two keyframes: two seeds with --between, two classes with --labels, or --projections"
+        )
+    seeds = [config.between[k % len(config.between)] for k in range(keyframes)]
+    labels = walks.keyframe_labels(config.labels, keyframes, config.num, classes)
+    if config.projections:
+        found = [latents.read_latent(Path(path), trained.network) for path in config.projections]
+        found += latents.samples(trained.network, seeds, labels, config.num)
+        frames = latents.walk_through(trained.network, found, config.frames, not config.open)
+    else:
+        frames = walks.walk(
+            trained.network,
+            seeds=seeds,
+            labels=labels,
+            count=config.num,
+            between=config.frames,
+            closed=not config.open,
+            truncation=config.truncation,
+        )
     columns = images.grid_columns(0 if config.labels else classes)
     count = animations.save_animation(out, (images.grid(frame, columns) for frame in frames), config.fps)
     print(f"{count} frames in {out}")

@@ -61,6 +61,14 @@ FORMATS = {
     "safetensors": "weights and options",
 }
 LANGUAGES = ("en", "zh")
+# Programs that show a run, for which it is logged beside its own log.
+NO_LOG = "none"
+LOGS = {
+    "visualdl": "",
+    "tensorboard": "needs tensorboardX",
+    "wandb-offline": "Weights & Biases, as files that are never sent; needs wandb",
+    NO_LOG: "",
+}
 
 # Image-to-image: the tasks, their generators, the objectives that a discriminator of patches trains by, and the ways to
 # learn from images without pairs.

@@ -1,4 +1,5 @@
-"""The options of the commands that use a finished run: sample, walk, export, evaluate, board, runs."""
+"""The options of the commands that use a finished run: sample, walk, project, export, evaluate, board, demo,
+runs."""
 
 import ipaddress
 import re
@@ -55,6 +56,11 @@ class WalkConfig:
     labels: tuple[int, ...] = option(
         (), "what", "classes of the keyframes; conditional runs only", unset="those of the samples", at_least=0
     )
+    projections: tuple[str, ...] = option(
+        (),
+        "what",
+        "files of tools/project.py that the walk goes through, before the seeds of --between if that is given",
+    )
     num: int = option(1, "what", "walks side by side, from sample 0, 1, ... of each seed", more_than=0, at_most=250)
     frames: int = option(24, "what", "frames from one keyframe to the next", more_than=0, at_most=1000)
     open: bool = option(False, "what", "end with the last keyframe instead of going back to the first")
@@ -69,6 +75,29 @@ class WalkConfig:
     def __post_init__(self) -> None:
         settle(self)
         _refuse_two_weights(self)
+        if self.projections and self.truncation != 1:
+            raise UsageError("--truncation would change what --projections found; leave one of them out")
+
+
+@dataclass(frozen=True)
+class ProjectConfig:
+    """Options of `tools/project.py`."""
+
+    starts: int = option(8, "what", "searches side by side, of which the best counts", more_than=0, at_most=250)
+    steps: int = option(500, "what", "steps of each search", more_than=0, at_most=100_000)
+    seed: int = shared.seed("what", "of the starts and the noise")
+    raw: bool = shared.raw("what")
+    best: bool = shared.best("what")
+    device: str = shared.device("what")
+    out: str | None = option(
+        None,
+        "where",
+        "PNG file with the given image and its projection; the latent goes to an .npz file of the same name",
+        unset="NAME-projected.png beside the image",
+    )
+
+    def __post_init__(self) -> None:
+        settle(self)
 
 
 @dataclass(frozen=True)
@@ -153,17 +182,35 @@ class BoardConfig:
 
 
 @dataclass(frozen=True)
+class DemoConfig:
+    """Options of `tools/demo.py`."""
+
+    reverse: bool = option(False, "what", "translate back, from the second set to the first; cyclegan only")
+    raw: bool = shared.raw("what")
+    best: bool = shared.best("what")
+    device: str = shared.device("what")
+    port: int = option(7860, "where", "port of the page, 0 for any free one", at_least=0, at_most=2**16 - 1)
+    share: bool = option(
+        False, "where", "also open a public address at gradio.live, for a week; everyone who knows it can use the page"
+    )
+
+    def __post_init__(self) -> None:
+        settle(self)
+
+
+@dataclass(frozen=True)
 class RunsConfig:
     """Options of `tools/runs.py`."""
 
     diff: bool = option(False, "what", "show the options that differ, a column for each run")
     csv: str | None = option(None, "what", "write the log of one run as a table to this .csv file")
+    parquet: str | None = option(None, "what", "the same to this .parquet file; needs pyarrow")
     remove: bool = option(False, "what", "remove the runs, after a question")
     yes: bool = option(False, "what", "remove them without the question")
 
     def __post_init__(self) -> None:
         settle(self)
-        chosen = [name for name in ("diff", "csv", "remove") if getattr(self, name)]
+        chosen = [name for name in ("diff", "csv", "parquet", "remove") if getattr(self, name)]
         if len(chosen) > 1:
             raise UsageError(f"--{chosen[0]} and --{chosen[1]}: do one after the other")
         if self.yes and not self.remove:

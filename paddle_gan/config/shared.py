@@ -124,6 +124,10 @@ def device(group: str) -> Any:
     return option("auto", group, "auto, cpu, gpu or gpu:N")
 
 
+def log(group: str) -> Any:
+    return option(("visualdl",), group, "programs that curves and sheets are also written for", names.LOGS)
+
+
 def inception(group: str) -> Any:
     return option(None, group, "file of the FID Inception network, to measure in its features")
 

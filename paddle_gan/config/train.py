@@ -229,6 +229,7 @@ class TrainConfig:
     resume_step: int | None = option(
         None, "run", "step of the checkpoint that a branch begins with", unset="the newest", more_than=0
     )
+    log: tuple[str, ...] = shared.log("run")
     log_every: int = option(50, "run", "steps between logged values", more_than=0)
     sample_every: int | None = option(None, "run", "steps between sample grids", unset="20 in the run", more_than=0)
     checkpoint_every: int | None = option(None, "run", "steps between checkpoints", unset="one a minute", more_than=0)

@@ -168,6 +168,7 @@ class TranslateConfig:
     device: str = shared.device("run")
     out: str | None = option(None, "run", "run folder", unset="work/runs/NAME, named after the options")
     resume: str | None = option(None, "run", "go on with the run in this folder, with its own options")
+    log: tuple[str, ...] = shared.log("run")
     log_every: int = option(50, "run", "steps between logged values", more_than=0)
     sample_every: int | None = option(None, "run", "steps between sheets", unset="20 in the run", more_than=0)
     checkpoint_every: int | None = option(None, "run", "steps between checkpoints", unset="one a minute", more_than=0)

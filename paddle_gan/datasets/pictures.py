@@ -12,7 +12,7 @@ from PIL import Image
 from paddle_gan.datasets import decode
 from paddle_gan.datasets.decode import Unreadable, over_white, unreadable
 from paddle_gan.datasets.depth import kind_of, range_of
-from paddle_gan.datasets.fitting import eight_bits
+from paddle_gan.datasets.fitting import Sides, eight_bits, to_pixels
 from paddle_gan.datasets.found import EXTENSIONS
 from paddle_gan.errors import DataError
 from paddle_gan.system.files import atomic_path
@@ -53,6 +53,20 @@ def read_picture(path: Path) -> Picture:
     return Picture(np.asarray(over_white(image).convert("RGB")), np.asarray(image.getchannel("A")))
 
 
+def as_image(picture: Picture) -> Image.Image:
+    """A picture as an image of Pillow, RGB or RGBA."""
+    image = Image.fromarray(picture.colours)
+    if picture.alpha is not None:
+        image.putalpha(Image.fromarray(picture.alpha))
+    return image
+
+
+def fitted(image: Image.Image, size: Sides, channels: int, fit: str) -> np.ndarray:
+    """An image of 8 bits a channel as a network sees it, uint8 [H, W, C]; arguments as for `fitting.to_pixels`."""
+    picture = decode.Picture(image, None, None, "", image.mode, bits=8, rotated=False, frames=1)
+    return np.ascontiguousarray(to_pixels(picture, size, channels, fit, {}).transpose(1, 2, 0))
+
+
 def picture_names(folder: Path) -> list[Path]:
     """The pictures below a folder, relative to it, in the order of their names; also those that cannot be read.
 
@@ -68,9 +82,7 @@ def write_picture(path: Path, picture: Picture) -> None:
     Raises:
         DiskError: the file cannot be written.
     """
-    image = Image.fromarray(picture.colours)
-    if picture.alpha is not None:
-        image.putalpha(Image.fromarray(picture.alpha))
+    image = as_image(picture)
     with atomic_path(path) as temporary:
         if path.suffix.lower() in _JPEG and picture.alpha is None:
             image.save(temporary, "JPEG", quality=_JPEG_QUALITY)

@@ -12,7 +12,7 @@ import paddle
 import paddle.nn.functional as F
 from paddle import Tensor
 
-from paddle_gan.features.classifier import SIZE, load_classifier
+from paddle_gan.features.classifier import SHA256, SIZE, load_classifier
 
 # Images in [-1, 1], [N, C, H, W], to the maps of some layers, the first layer first.
 Maps = Callable[[Tensor], list[Tensor]]
@@ -52,6 +52,18 @@ def random_convolutions(channels: int) -> RandomConvolutions:
         return made
 
     return RandomConvolutions(maps, digest.hexdigest())
+
+
+def maps_for(dataset: str, height: int, width: int, channels: int) -> Maps:
+    """The maps in which images are compared: those of the data's classifier if it fits, else random convolutions.
+
+    Args:
+        dataset: name of the data.
+        height, width, channels: of the images.
+    """
+    if dataset in SHA256 and (height, width, channels) == (SIZE, SIZE, 1):
+        return classifier_maps(dataset)
+    return random_convolutions(channels).maps
 
 
 def classifier_maps(name: str) -> Maps:

@@ -1,8 +1,9 @@
-"""Files of samples, .npz: those of this project, and the common forms of other programs."""
+"""Files of samples, .npz: those of this project, and the common forms of other programs; other small arrays as .npz."""
 
 import math
 import zipfile
 import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from paddle_gan.system.files import atomic_path
 _MOST_BYTES = 8 << 30
 _CHANNELS = (1, 3, 4)
 _BYTE, _WORD = 255, 65535
+_DAMAGES = (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 
 
 def write_npz(path: Path, count: int, batches: Batches) -> None:
@@ -67,12 +69,9 @@ def read_npz(path: Path) -> np.ndarray:
 def _read_array(path: Path) -> np.ndarray:
     """The array of numbers in a file, of any shape."""
     try:
-        with zipfile.ZipFile(path) as archive, archive.open(_member(archive)) as file:
-            version = np.lib.format.read_magic(file)
-            read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-            shape, fortran_order, dtype = read_header[version](file)
-            payload = file.read(_MOST_BYTES + 1)
-    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        with zipfile.ZipFile(path) as archive:
+            shape, fortran_order, dtype, payload = _stored(archive, _member(archive))
+    except _DAMAGES as error:
         raise DataError(f"{path}: not an .npz file with an array `images` ({error})") from error
     if dtype.kind not in "biuf" or 0 in shape:
         raise DataError(f"{path}: images are {dtype} {list(shape)}, not uint8 [N, H, W, C], grey or colour")
@@ -82,6 +81,43 @@ def _read_array(path: Path) -> np.ndarray:
             f"but {math.prod(shape) * dtype.itemsize} according to its header"
         )
     return np.frombuffer(payload, dtype).reshape(shape, order="F" if fortran_order else "C")
+
+
+def _stored(archive: zipfile.ZipFile, member: str) -> tuple[tuple[int, ...], bool, np.dtype, bytes]:
+    """Shape, whether in Fortran order, type and bytes of an array, of which at most _MOST_BYTES and one are read."""
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        return *read_header[version](file), file.read(_MOST_BYTES + 1)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write an .npz file of arrays by name."""
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def read_floats(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Those of the arrays with these names that an .npz file has, whoever wrote it: nothing in it is executed.
+
+    Raises:
+        UsageError: there is no such file. DataError: it is damaged, or an array is not of float32 or not finite.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file")
+    found = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in set(names) & {member.removesuffix(".npy") for member in archive.namelist()}:
+                shape, _, dtype, payload = _stored(archive, f"{name}.npy")
+                if dtype != np.float32:
+                    raise ValueError(f"{name} is {dtype}, not float32")
+                found[name] = np.frombuffer(payload, dtype).reshape(shape)
+                if not np.isfinite(found[name]).all():
+                    raise ValueError(f"{name} holds NaN or infinity")
+    except _DAMAGES as error:
+        raise DataError(f"{path}: not an .npz file that can be used ({error})") from error
+    return found
 
 
 def _member(archive: zipfile.ZipFile) -> str:

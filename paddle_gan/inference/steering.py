@@ -93,16 +93,34 @@ class Steered(nn.Layer):
         network, latents, shares = taken_apart(self.generator, latents, labels)
         if not isinstance(network, StyleGenerator):
             return network(latents * self.truncation, shares)
-        styles = [self._style(network, latents, shares)] * network.layers
+        styles = [self.style(network, latents, shares)] * network.layers
         if self.mix:
             others = taken_apart(self.generator, self.mix.latents.expand([len(latents), -1]), labels)
-            other = self._style(network, others.latents, others.labels)
+            other = self.style(network, others.latents, others.labels)
             styles = [other if layer in self.mix.layers else style for layer, style in enumerate(styles)]
         return network.draw(styles)
 
-    def _style(self, network: StyleGenerator, latents: Tensor, shares: Tensor | None) -> Tensor:
+    def style(self, network: StyleGenerator, latents: Tensor, shares: Tensor | None) -> Tensor:
+        """The truncated styles w [N, latent_dim] of latents of the network in this generator."""
         style = network.mapping(latents, shares)
         if self.averages is None:
             return style
         mean = self.averages if shares is None else paddle.matmul(shares, self.averages)
         return mean + self.truncation * (style - mean)
+
+
+class FromStyles(nn.Layer):
+    """The synthesis of a style generator as a network of its own, whose latents are styles w, the same at all layers.
+
+    Args:
+        generator: without its mapping.
+    """
+
+    def __init__(self, generator: StyleGenerator):
+        super().__init__()
+        self.generator = generator
+        self.latent_dim, self.value_range = generator.latent_dim, generator.value_range
+
+    def forward(self, styles: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Styles [N, latent_dim] to images; a style holds its label already."""
+        return self.generator.draw([styles] * self.generator.layers)

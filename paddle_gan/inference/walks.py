@@ -4,7 +4,8 @@ Latents are interpolated on the sphere and labels linearly. A cluster belongs to
 `steering`. Not about files: see `images.save_animation`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import paddle
@@ -13,7 +14,10 @@ import paddle.nn as nn
 from paddle_gan.inference.images import to_uint8
 from paddle_gan.inference.sampling import labels_of, latents_of
 from paddle_gan.inference.steering import Steered, taken_apart
+from paddle_gan.networks.mixture import Mixture
 
+# From (a, b, t) to what lies between, as `slerp` and `lerp`.
+Path = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
 # Two directions with a smaller sine are taken as one.
 _LEAST_SINE = 1e-4
 
@@ -74,6 +78,55 @@ def keyframe_labels(labels: Sequence[int], keyframes: int, count: int, classes: 
     return [labels_of(numbers, classes, chosen[k % len(chosen)]) for k in range(keyframes)]
 
 
+class Keyframe(NamedTuple):
+    """Where several walks are at once: the inputs of the network in a generator, see `steering.Inputs`.
+
+    Attributes:
+        latents: float32 [count, network.latent_dim].
+        shares: of its labels, float32 [count, K]; None without labels.
+    """
+
+    latents: np.ndarray
+    shares: np.ndarray | None
+
+
+def keyframe(generator: nn.Layer, seed: int, labels: np.ndarray | None, count: int) -> Keyframe:
+    """The first samples of a seed, as `sampling.generate` makes them.
+
+    Args:
+        generator: of a run.
+        seed: of the latents.
+        labels: of the samples, int64 [count]; None without classes.
+        count: at most `sampling.CHUNK`.
+    """
+    numbers = None if labels is None else paddle.to_tensor(labels)
+    _, latents, shares = taken_apart(generator, latents_of(generator.latent_dim, seed)[:count], numbers)
+    return Keyframe(latents.numpy(), None if shares is None else shares.numpy())
+
+
+def steered_network(generator: nn.Layer, truncation: float = 1.0) -> Steered:
+    """The network that takes the inputs of a `Keyframe`, in evaluation mode; truncation as for `steering.Steered`."""
+    generator.eval()
+    return Steered(generator.parts if isinstance(generator, Mixture) else generator, truncation)
+
+
+def frame(network: nn.Layer, before: Keyframe, after: Keyframe, t: float, path: Path = slerp) -> np.ndarray:
+    """The images at the share `t` of the way between two keyframes, uint8 [count, H, W, C].
+
+    Args:
+        network: whose inputs the keyframes are.
+        before, after: the ends.
+        t: 0 for `before`, 1 for `after`.
+        path: of the latents.
+    """
+    latents = paddle.to_tensor(path(before.latents, after.latents, t))
+    shares = None
+    if before.shares is not None and after.shares is not None:
+        shares = paddle.to_tensor(lerp(before.shares, after.shares, t))
+    with paddle.no_grad():
+        return to_uint8(network(latents, shares).numpy(), network.value_range)
+
+
 def walk(
     generator: nn.Layer,
     seeds: Sequence[int],
@@ -95,17 +148,13 @@ def walk(
         between, closed: see `places`.
         truncation: see `steering.Steered`.
     """
-    generator.eval()
-    network, latents, shares = generator, [], []
-    for k, seed in enumerate(seeds):
-        numbers = None if labels is None else paddle.to_tensor(labels[k])
-        network, z, share = taken_apart(generator, latents_of(generator.latent_dim, seed)[:count], numbers)
-        latents.append(z.numpy())
-        shares.append(None if share is None else share.numpy())
-    steered = Steered(network, truncation)
-    for before, after, t in places(len(seeds), between, closed):
-        z = paddle.to_tensor(slerp(latents[before], latents[after], t))
-        a, b = shares[before], shares[after]
-        share = None if a is None or b is None else paddle.to_tensor(lerp(a, b, t))
-        with paddle.no_grad():
-            yield to_uint8(steered(z, share).numpy(), network.value_range)
+    keyframes = [keyframe(generator, seed, labels[k] if labels else None, count) for k, seed in enumerate(seeds)]
+    yield from walk_between(steered_network(generator, truncation), keyframes, between, closed)
+
+
+def walk_between(
+    network: nn.Layer, keyframes: Sequence[Keyframe], between: int, closed: bool, path: Path = slerp
+) -> Iterator[np.ndarray]:
+    """The frames of a walk through keyframes, see `frame` and `places`."""
+    for before, after, t in places(len(keyframes), between, closed):
+        yield frame(network, keyframes[before], keyframes[after], t, path)

@@ -2,15 +2,17 @@
 
 VisualDL 2.5.3 has no password. When it starts its own server, it reports its use to its makers, does not notice that a
 port is in use, may listen at another address than it was told, and answers a browser in a language that it does not
-know with status 500. So its application is served here from a socket of this project, behind the guards of
-`system.web`. No other module knows VisualDL's server and its options.
+know with status 500. Its front page opens the first page of an unordered set, which differs from start to start: that
+of the curves, or that for uploading a graph. So its application is served here from a socket of this project, behind
+the guards of `system.web`. No other module knows VisualDL's server and its options.
 """
 
 import logging
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from paddle_gan.config.results import BoardConfig
 from paddle_gan.errors import UsageError
@@ -65,7 +67,7 @@ def serve(folders: list[Path], config: BoardConfig, say: Callable[[str], None]) 
     # Ctrl-C ends the process at once: after a KeyboardInterrupt, a thread of VisualDL would keep it running for ever.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     # VisualDL was not seen to follow paths out of its folders, but the guards do not rely on that.
-    guarded = web.guarded(application, web.accepted_hosts(address), _CONTENT_POLICY)
+    guarded = web.guarded(_opening_on_scalars(application), web.accepted_hosts(address), _CONTENT_POLICY)
     server = make_server(str(address), port, guarded, threaded=True, fd=listener.fileno())
     if not address.is_loopback:
         say(
@@ -75,6 +77,19 @@ def serve(folders: list[Path], config: BoardConfig, say: Callable[[str], None]) 
         )
     say(f"VisualDL: http://{web.shown_address(address)}:{port}  (Ctrl-C ends it)")
     server.serve_forever()
+
+
+def _opening_on_scalars(application: web.Application) -> web.Application:
+    """VisualDL's application, whose front page is that of the curves."""
+
+    def front(environ: dict[str, Any], start_response: Callable) -> Iterable[bytes]:
+        if environ["PATH_INFO"].rstrip("/") not in ("", "/app", "/app/index"):
+            return application(environ, start_response)
+        query = environ.get("QUERY_STRING")
+        start_response("302 Found", [("Location", f"/app/scalar?{query}" if query else "/app/scalar")])
+        return []
+
+    return front
 
 
 def users_language(environment: Mapping[str, str]) -> str:

@@ -53,6 +53,7 @@ from paddle_gan.system import parallel
 from paddle_gan.system.device import select_device
 from paddle_gan.training import callbacks, checkpoint
 from paddle_gan.training.diagnosis import diagnosis
+from paddle_gan.training.further_logs import chosen_logs
 from paddle_gan.training.loop import Callback, Values
 from paddle_gan.training.noise_to_image import NoiseToImage
 from paddle_gan.training.schedule import scheduled
@@ -176,6 +177,7 @@ def _session(config: RunOptions, data: ImageSet, folder: Path, steps: int, data_
         fingerprint=data_fingerprint,
         classes=data.classes,
         hyper_parameters=identity(config),
+        further_logs=chosen_logs(config.log),
     )
 
 
@@ -188,6 +190,7 @@ def _notices(config: RunOptions, data: ImageSet) -> list[str]:
 def check_before_data(config: RunOptions, device: str) -> None:
     """Raise a UsageError for what can be refused before anything is loaded."""
     check_batch_size(config.batch_size)
+    chosen_logs(config.log)
     precision_of(config.precision, config.compile, device)
 
 

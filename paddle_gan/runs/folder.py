@@ -8,7 +8,7 @@ A run folder holds
     metrics.jsonl         one line for each logged step
     samples/step-*.png    sample sheets, always from the same latents
     samples.gif           those sheets as an animation, at the end
-    visualdl/             curves and sheets for VisualDL
+    visualdl/             curves and sheets for VisualDL; also tensorboard/ and wandb/, see --log
     checkpoints/          what a resume needs
     best/                 the checkpoint whose samples measured nearest to the data
     generator.pdparams    weights of the averaged generator, written with each checkpoint, for paddle.load elsewhere
@@ -43,6 +43,7 @@ FREE = {
     "epochs",
     "evaluate_every",
     "inception",
+    "log",
     "log_every",
     "minutes",
     "out",
@@ -231,7 +232,7 @@ def summary(folder: Path) -> list[str]:
     """Lines for a user that say where the results of a finished run are, with commands that show them."""
     return [
         *_pictures(folder),
-        f"  curves      {tool_command('board', folder)}",
+        *_curves(folder),
         f"  more        {tool_command('sample', folder, '--num', 1000, '--npz', 'samples.npz')}",
         f"  measures    {tool_command('evaluate', folder)}",
     ]
@@ -241,10 +242,15 @@ def translation_summary(folder: Path) -> list[str]:
     """As `summary`, for a run of a translation."""
     return [
         *_pictures(folder),
-        f"  curves      {tool_command('board', folder)}",
+        *_curves(folder),
         f"  use         {tool_command('translate', folder, 'PICTURES', '--out', 'translated', verb='apply')}",
         f"  measures    {tool_command('evaluate', folder)}",
     ]
+
+
+def _curves(folder: Path) -> list[str]:
+    """A line with the command that shows the curves, if the run is logged for VisualDL."""
+    return [f"  curves      {tool_command('board', folder)}"] if (folder / "visualdl").is_dir() else []
 
 
 def _pictures(folder: Path) -> list[str]:

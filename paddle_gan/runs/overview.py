@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from paddle_gan.training.callbacks import EVALUATED
 from paddle_gan.training.log import read_metrics
 
 # Options that say where and how often something is written, which no one compares.
-_NOT_COMPARED = {"out", "device", "resume", "workers", "log_every", "sample_every", "checkpoint_every"}
+_NOT_COMPARED = {"out", "device", "resume", "workers", "log", "log_every", "sample_every", "checkpoint_every"}
 _MEBIBYTE = 1 << 20
 
 
@@ -118,16 +119,38 @@ def write_metrics_csv(run: Path, path: Path) -> None:
     Raises:
         UsageError: the folder has no log.
     """
-    lines = read_metrics(run / "metrics.jsonl")
-    if not lines:
-        raise UsageError(f"{run}: no metrics.jsonl with values in it")
-    names = list(dict.fromkeys(name for line in lines for name in line))
+    lines, names = _logged(run)
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
     for line in lines:
         writer.writerow({name: json.dumps(value) if isinstance(value, list) else value for name, value in line.items()})
     write_text(path, text.getvalue())
+
+
+def write_metrics_parquet(run: Path, path: Path) -> None:
+    """The same table as a Parquet file: numbers as they are logged, lists as lists, null where there is no value.
+
+    Raises:
+        UsageError: the folder has no log, or pyarrow is not installed.
+    """
+    if find_spec("pyarrow") is None:
+        raise UsageError("--parquet needs pyarrow: pip install pyarrow, or take --csv")
+    import pyarrow  # type: ignore[import-not-found]
+    import pyarrow.parquet  # type: ignore[import-not-found]
+
+    lines, names = _logged(run)
+    columns = pyarrow.table({name: [line.get(name) for line in lines] for name in names})
+    with atomic_path(path) as temporary:
+        pyarrow.parquet.write_table(columns, temporary)
+
+
+def _logged(run: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """The lines of the log of a run, and the names of all values in them."""
+    lines = read_metrics(run / "metrics.jsonl")
+    if not lines:
+        raise UsageError(f"{run}: no metrics.jsonl with values in it")
+    return lines, list(dict.fromkeys(name for line in lines for name in line))
 
 
 def remove(runs: list[Summary]) -> None:

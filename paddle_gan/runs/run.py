@@ -13,10 +13,15 @@ import paddle.nn as nn
 from PIL import Image
 
 from paddle_gan.config.results import EvaluateConfig
+from paddle_gan.config.sizes import sides
+from paddle_gan.datasets.pictures import as_image, fitted, read_picture
 from paddle_gan.errors import UsageError
+from paddle_gan.features.maps import maps_for
 from paddle_gan.inference.images import grid, grid_columns, to_pil
+from paddle_gan.inference.latents import samples, walk_through
+from paddle_gan.inference.projection import Projection, project
 from paddle_gan.inference.sampling import generate
-from paddle_gan.inference.walks import keyframe_labels, walk
+from paddle_gan.inference.walks import keyframe_labels
 from paddle_gan.runs.curves import draw_curves
 from paddle_gan.runs.folder import read_config
 from paddle_gan.runs.generators import load_generator
@@ -69,21 +74,53 @@ class Run:
         columns = grid_columns(len(self.classes) if label is None else 0)
         return Image.fromarray(grid(self.sample(count, label, seed), columns))
 
-    def walk(self, seeds: Sequence[int], frames: int = 24, label: int | None = None) -> list[Image.Image]:
+    def walk(self, seeds: Sequence[int | Projection], frames: int = 24, label: int | None = None) -> list[Image.Image]:
         """A closed walk through the samples of these seeds, as pictures; `tools/walk.py` writes such walks as files.
 
         Args:
-            seeds: of the keyframes, two or more.
+            seeds: of the keyframes, two or more; or images that `project` found.
             frames: from one keyframe to the next.
-            label: the class of all frames; None for the first class, or without classes.
+            label: the class of the samples; None for the first class, or without classes.
 
         Raises:
             UsageError: fewer than two seeds, or there is no such class.
         """
         if len(seeds) < 2:
             raise UsageError("a walk needs two keyframes: give two seeds or more")
-        labels = keyframe_labels([self._label(label or 0)] if self.classes else [], len(seeds), 1, len(self.classes))
-        return [to_pil(frame[0]) for frame in walk(self.generator, seeds, labels, 1, frames, closed=True)]
+        labels = keyframe_labels([self._label(label or 0)] if self.classes else [], 1, 1, len(self.classes))
+        latents = [
+            one.latent if isinstance(one, Projection) else samples(self.generator, [one], labels, 1)[0] for one in seeds
+        ]
+        return [to_pil(frame[0]) for frame in walk_through(self.generator, latents, frames, closed=True)]
+
+    def fitted(self, image: Path | str | Image.Image) -> np.ndarray:
+        """An image of any size as the run sees it: uint8 [H, W, C] of its size, with its channels, by its `--fit`.
+
+        Raises:
+            DataError: a file that cannot be read.
+        """
+        if not isinstance(image, Image.Image):
+            image = as_image(read_picture(Path(image).expanduser()))
+        options = self.options
+        return fitted(image, sides(options.image_size), options.channels, options.fit)
+
+    def project(
+        self, image: Path | str | Image.Image | np.ndarray, seed: int = 0, starts: int = 8, steps: int = 500
+    ) -> Projection:
+        """The latent from which the generator makes an image that is nearest to a given one; `tools/project.py`.
+
+        Args:
+            image: a file or an image, which is brought to the run's size; or uint8 [H, W, C] of this size.
+            seed: of starts and noise; the result is a function of the arguments.
+            starts: searches side by side, of which the best counts.
+            steps: of each search.
+
+        Returns:
+            Its `image`, its distances at the `start` and at the `end`, and its `latent`, which `walk` goes through.
+        """
+        pixels = image if isinstance(image, np.ndarray) else self.fitted(image)
+        maps = maps_for(self.options.dataset, *pixels.shape)
+        return project(self.generator, pixels, maps, seed, starts, steps)
 
     def log(self) -> list[dict[str, Any]]:
         """The values of each logged step by name, as in `metrics.jsonl`."""

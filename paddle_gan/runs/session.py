@@ -1,6 +1,6 @@
 """One session of training in a run folder: the loop with its logs, sheets, checkpoints and measures, for any task."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +14,12 @@ from paddle_gan.system import parallel
 from paddle_gan.system.files import atomic_path, make_folder
 from paddle_gan.system.signals import Stopped, stop_on_signal
 from paddle_gan.training import callbacks, checkpoint
+from paddle_gan.training.further_logs import FurtherLog
 from paddle_gan.training.log import metrics_log, read_metrics
 from paddle_gan.training.loop import Callback, train
+from paddle_gan.training.mirror import mirrored
 from paddle_gan.training.progress import progress
 from paddle_gan.training.task import BatchSource, Task
-from paddle_gan.training.visualdl import visualdl_log
 
 _SHEETS_IN_RUN = 20
 CHECKPOINT_SECONDS = 60
@@ -39,6 +40,7 @@ class Session:
         fingerprint: of the data, see `checkpoint.save`.
         classes: names of the labels of the data.
         hyper_parameters: shown beside the curves.
+        further_logs: programs that the run is logged for beside its own log.
         measure: name of the value by which the best checkpoint is chosen, where samples are measured.
     """
 
@@ -52,6 +54,7 @@ class Session:
     fingerprint: str
     classes: tuple[str, ...]
     hyper_parameters: dict[str, Any]
+    further_logs: Sequence[FurtherLog] = ()
     measure: str = callbacks.EVALUATED
 
     @property
@@ -101,11 +104,16 @@ def train_session(
     losses = [f"loss/{name}" for name in task.players]
     with ExitStack() as stack:
         log = stack.enter_context(metrics_log(session.metrics, task.step))
-        visualdl = stack.enter_context(
-            visualdl_log(
-                session.folder / "visualdl", session.metrics, session.samples, session.hyper_parameters, losses
+        further = [
+            stack.enter_context(
+                mirrored(
+                    one.open(session.folder / one.folder, session.hyper_parameters, losses),
+                    session.metrics,
+                    session.samples,
+                )
             )
-        )
+            for one in session.further_logs
+        ]
         stop = stack.enter_context(stop_on_signal())
         batches = stack.enter_context(feed)
         shown = stack.enter_context(progress(session.steps, task.step, say, session.measure))
@@ -116,7 +124,7 @@ def train_session(
             *measures(earlier, lambda task: _save_best(session, task)),
             log,
             _sheets(session),
-            visualdl,
+            *further,
             shown,
             _checkpoints(session),
             stop,

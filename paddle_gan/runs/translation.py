@@ -51,6 +51,7 @@ from paddle_gan.system import parallel
 from paddle_gan.system.device import select_device
 from paddle_gan.training import callbacks, checkpoint
 from paddle_gan.training.diagnosis import diagnosis
+from paddle_gan.training.further_logs import chosen_logs
 from paddle_gan.training.loop import Callback, Values
 from paddle_gan.training.schedule import SHAPES, Schedule, scheduled_rates
 from paddle_gan.training.task import BatchSource, Task
@@ -113,6 +114,7 @@ def _run(given: TranslateConfig, device: str, say: Say) -> Path:
     folder = Path(config.out) if config.out else RUNS / _run_name(config)
     _refuse_other(config, folder)
     check_batch_size(config.batch_size)
+    chosen_logs(config.log)
     _check_buffer(config)
     precision = precision_of(config.precision, False, device)  # refused before anything is loaded
     data = load_translation_data(config)
@@ -214,6 +216,7 @@ def _session(config: TranslationOptions, data: TranslationData, folder: Path, st
         fingerprint=data.fingerprint,
         classes=(),
         hyper_parameters=identity(config),
+        further_logs=chosen_logs(config.log),
         measure=callbacks.EVALUATED if data.pairs_of is None else "evaluation/l1",
     )
 

@@ -148,7 +148,7 @@ def translate_one(translator: Translator, path: Path, picture: Picture, mask: np
         colours = translated(translator, picture.colours, tile)
         return Picture(colours, _resized(picture.alpha, colours))
     if mask is None and picture.alpha is None:
-        raise DataError(f"{path}: no transparent pixels to fill; name the hole with --mask FILE")
+        raise DataError(f"{path}: no transparent pixels to fill; name the hole with a mask (--mask FILE)")
     hole = picture.alpha < _OPAQUE if mask is None and picture.alpha is not None else mask
     assert hole is not None
     if hole.shape != picture.colours.shape[:2]:
