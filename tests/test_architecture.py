@@ -12,8 +12,10 @@ PACKAGE = Path(__file__).resolve().parent.parent / "paddle_gan"
 # its own, and within its room only from modules before it.
 ROOMS = {
     "errors": "",
-    "system": "runtime installation memory device randomness files cache streams connections parallel signals web",
-    "config": "names paths sizes options shared train translate results check studies bench command_line",
+    "system": "runtime installation memory device randomness files cache streams connections parallel signals web "
+    "notebook",
+    "config": "names paths sizes options shared train translate results check studies bench pack completion "
+    "command_line",
     "datasets": "decode depth fitting found zipped survey duplicates store labels report image_set resize idx "
     "download batches feed folder check grey_sets mixtures pictures pairs bicubic derived pair_feed holes",
     "metrics": "arrays classes frechet kernel neighbours sliced pairs",
@@ -35,7 +37,7 @@ ROOMS = {
     "studies": "points stacked modes comparison report theory theory_figure",
     "bench": "machine processes counting cases tables workers",
     "commands": "command outputs check_data train translate sample walk evaluate export board runs compare modes "
-    "bench theory train_classifier",
+    "bench theory train_classifier pack_for_ai_studio completion",
     "__main__": "",
 }
 RANK = {

@@ -7,11 +7,12 @@ The `config.json` of a run holds the filled options. Not about what goes togethe
 from dataclasses import dataclass
 
 from paddle_gan.config import names, shared
-from paddle_gan.config.options import option, settle
+from paddle_gan.config.options import documented, option, settle
 from paddle_gan.config.sizes import ImageSize
 from paddle_gan.errors import UsageError
 
 
+@documented
 @dataclass(frozen=True)
 class TrainConfig:
     """Everything that a training run depends on."""
