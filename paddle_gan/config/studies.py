@@ -33,6 +33,7 @@ class CompareConfig:
     clusters: int | None = shared.clusters("equal for all")
     recipe: str | None = shared.recipe("equal for all")
     batch_size: int = shared.batch_size("equal for all")
+    ema_decay: float = shared.ema_decay("equal for all")
     steps: int | None = shared.steps("equal for all", "generator steps of each run")
     minutes: float | None = option(
         None,

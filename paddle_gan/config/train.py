@@ -165,9 +165,7 @@ class TrainConfig:
     gradient_clip: float | None = option(
         None, "optimisation", "clip each gradient tensor to this L2 norm (the tutorial: 0.01)", more_than=0
     )
-    ema_decay: float = option(
-        0.999, "optimisation", "decay of the generator's average, used for samples", at_least=0, less_than=1
-    )
+    ema_decay: float = shared.ema_decay("optimisation")
     schedule: str | None = option(
         None,
         "optimisation",
