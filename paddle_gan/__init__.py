@@ -21,22 +21,35 @@ if TYPE_CHECKING:
     from paddle_gan.config.results import EvaluateConfig
     from paddle_gan.config.studies import CompareConfig
     from paddle_gan.config.train import TrainConfig
+    from paddle_gan.config.translate import TranslateConfig
+    from paddle_gan.evaluation.score import Evaluation
+    from paddle_gan.runs.experiment import resume
     from paddle_gan.runs.experiment import run as train
-    from paddle_gan.runs.run import load
+    from paddle_gan.runs.run import Run, load
     from paddle_gan.runs.scoring import score as evaluate
-    from paddle_gan.studies.comparison import compare
+    from paddle_gan.runs.translation import run_translation as train_translation
+    from paddle_gan.runs.translators import Translator, load_translator
+    from paddle_gan.studies.report import Report, compare
 
 __version__ = "0.2.0"
 
 __all__ = [
     "CompareConfig",
     "EvaluateConfig",
+    "Evaluation",
+    "Report",
+    "Run",
     "TrainConfig",
+    "TranslateConfig",
+    "Translator",
     "__version__",
     "compare",
     "evaluate",
     "load",
+    "load_translator",
+    "resume",
     "train",
+    "train_translation",
 ]
 
 runtime.prepare()
@@ -55,26 +68,39 @@ def __getattr__(name: str) -> Any:
     from paddle_gan.system.installation import check_paddle
 
     check_paddle()
-    return _function(name)
+    return _of_paddle(name)
 
 
 def _options(name: str) -> Any:
     from paddle_gan.config.results import EvaluateConfig
     from paddle_gan.config.studies import CompareConfig
     from paddle_gan.config.train import TrainConfig
+    from paddle_gan.config.translate import TranslateConfig
 
-    return {"CompareConfig": CompareConfig, "EvaluateConfig": EvaluateConfig, "TrainConfig": TrainConfig}[name]
+    known = (CompareConfig, EvaluateConfig, TrainConfig, TranslateConfig)
+    return next(kind for kind in known if kind.__name__ == name)
 
 
-def _function(name: str) -> Any:
-    from paddle_gan.runs import experiment, run, scoring
-    from paddle_gan.studies import comparison
+def _of_paddle(name: str) -> Any:
+    if name in ("Report", "compare"):
+        from paddle_gan.system.files import writable_home
+
+        with writable_home():  # Matplotlib keeps a cache there
+            from paddle_gan.studies import report
+        return getattr(report, name)
+    from paddle_gan.evaluation import score
+    from paddle_gan.runs import experiment, run, scoring, translation, translators
 
     return {
-        "compare": comparison.compare,
+        "Evaluation": score.Evaluation,
+        "Run": run.Run,
+        "Translator": translators.Translator,
         "evaluate": scoring.score,
         "load": run.load,
+        "load_translator": translators.load_translator,
+        "resume": experiment.resume,
         "train": experiment.run,
+        "train_translation": translation.run_translation,
     }[name]
 
 

@@ -9,6 +9,10 @@ class GanError(Exception):
 
     exit_status = 1
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows of the error: its message, without a traceback."""
+        return [f"error: {self}"]
+
 
 class UsageError(GanError):
     """Options that do not exist, do not go together, or are wrong by theory; or an environment without Paddle 3."""

@@ -12,8 +12,10 @@ PACKAGE = Path(__file__).resolve().parent.parent / "paddle_gan"
 # its own, and within its room only from modules before it.
 ROOMS = {
     "errors": "",
-    "system": "runtime installation memory device randomness files cache streams connections parallel signals web",
-    "config": "names paths sizes options shared train translate results check studies bench selfcheck command_line",
+    "system": "runtime installation memory device randomness files cache streams connections parallel signals web "
+    "notebook",
+    "config": "names paths sizes options shared train translate results check studies bench selfcheck pack "
+    "completion command_line",
     "datasets": "decode depth fitting found zipped survey duplicates store labels report image_set resize idx "
     "download batches feed folder check grey_sets mixtures pictures pairs bicubic derived pair_feed holes",
     "metrics": "arrays classes frechet kernel neighbours sliced pairs significance",
@@ -24,7 +26,8 @@ ROOMS = {
     "features": "classifier maps inception extractors clusters",
     "objectives": "losses optimizers penalties path_length objective reconstruction contrastive",
     "inference": "images animations contact_sheet sampling npz_files translation truncation steering walks "
-    "latents projection folding programs export onnx_graph onnx_operations onnx_file any_size translator_export web_runtime web_page",
+    "latents projection folding programs export onnx_graph onnx_operations onnx_file any_size "
+    "translator_export web_runtime web_page",
     "training": "pickle_operations pdparams weights transfer task update batch_parts state loop "
     "log callbacks mirror visualdl tensorboard wandb_offline "
     "further_logs progress checkpoint diagnosis augmentation noise_to_image schedule "
@@ -39,7 +42,7 @@ ROOMS = {
     "bench": "machine rounds processes counting profiling memory cases profile_table tables workers",
     "selfcheck": "exactness keeping about checks page",
     "commands": "command outputs check_data train translate sample walk project evaluate export board demo runs "
-    "compare modes augment bench selfcheck theory train_classifier",
+    "compare modes augment bench selfcheck theory train_classifier pack_for_ai_studio completion",
     "__main__": "",
 }
 RANK = {

@@ -9,6 +9,7 @@ import pytest
 from conftest import newest_manifest
 from PIL import Image
 
+import paddle_gan
 from paddle_gan.commands import COMMANDS
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.errors import CheckpointError, UsageError
@@ -59,6 +60,21 @@ def go_on(folder: Path, *arguments: object, say=lambda line: None) -> Path:
 
 def state(folder: Path) -> dict[str, np.ndarray]:
     return read_newest(folder / "checkpoints", print).arrays
+
+
+def test_resume_in_python(parent, tmp_path):
+    """`resume` goes on with a run as --resume does, and with `out` begins the same branch."""
+    numbers = {"steps": 6, "learning_rate": 1e-3}
+    out = paddle_gan.resume(parent, lambda line: None, out=str(tmp_path / "b"), device="cpu", **numbers)
+    other = branch(parent, tmp_path / "c", "--steps", 6, "--learning-rate", 1e-3)
+    expected = state(other)
+    assert all((value == expected[name]).all() for name, value in state(out).items())
+    paddle_gan.resume(out, lambda line: None, steps=7)
+    assert read_config(out).steps == newest_manifest(out)["step"] == 7
+    with pytest.raises(UsageError, match="there is no option learing_rate"):
+        paddle_gan.resume(parent, learing_rate=1)
+    with pytest.raises(UsageError, match="--loss gan: cannot change in a branch"):
+        paddle_gan.resume(parent, out=str(tmp_path / "d"), loss="gan")
 
 
 def test_a_branch_takes_the_state_of_its_parent_and_learns_with_its_own_numbers(parent, tmp_path):

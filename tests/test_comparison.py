@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from scipy import stats
 from visualdl import LogReader
 
+from paddle_gan import CompareConfig, compare
 from paddle_gan.evaluation.records import mean_and_error
 from paddle_gan.studies import report
 from paddle_gan.studies.comparison import Result
@@ -46,6 +48,20 @@ def test_equal_footing(folder):
     assert different - {"out"} <= recipe
     protocols = [json.loads(path.read_text())["protocol"] for path in (out / "runs").glob("*.json")]
     assert all(protocol == protocols[0] for protocol in protocols) and protocols[0]["samples"] == 40
+
+
+def test_compare_in_python_returns_the_report(folder, tmp_path):
+    """Of the finished comparison, without training again; a notebook shows its table."""
+    made_by_command = (folder[0] / "report.md").read_text()
+    out = Path(shutil.copytree(folder[0], tmp_path / "copy"))
+    numbers = {"seeds": 2, "num": 40, "batch_size": 8, "steps": 2}
+    compared = compare(CompareConfig(loss=("lsgan", "wgan"), device="cpu", out=str(out), **numbers), [].append)
+    assert compared.folder == out and [result.loss for result in compared.results] == ["lsgan"] * 2 + ["wgan"] * 2
+    shown = compared._repr_markdown_()
+    assert shown.splitlines()[:6] == made_by_command.splitlines()[:6] and "curves.png" not in shown
+    assert "Made by: compare(CompareConfig(loss=('lsgan', 'wgan'), seeds=2, num=40" in shown
+    assert compared.curves().size == Image.open(out / "curves.png").size
+    assert compared.samples().size == Image.open(out / "samples.png").size
 
 
 def test_report(folder):

@@ -1,43 +1,121 @@
-"""The notebooks run from top to bottom, and again in the same kernel."""
+"""The notebooks run from top to bottom, and again in the same kernel; their saved outputs are those of such a run."""
 
-import shutil
+import re
 
 import nbformat
+import notebooks
 import pytest
 from conftest import ROOT
-from nbclient import NotebookClient
 
 TUTORIAL_RUNS = {f"mnist-{loss}-tutorial" for loss in ("gan", "lsgan", "wgan", "wgan-gp")}
-# How many pictures each one shows, what it says when it is run again, and the runs that it leaves.
-NOTEBOOKS = {
+# How many pictures each of these shows, what it says when it is run again, and the runs that it leaves.
+LESSONS = {
     "gan_step_by_step": (4, "complete at step 4", TUTORIAL_RUNS),
     "why_gans_work": (5, "shift 1: value of the game -0.712633, 2 JS - 2 log 2 = -0.712633", set()),
 }
+# The pictures that each of these shows, and some of what it says in a short run.
+GUIDES = {
+    "four_objectives": (3, r"| real images |"),
+    "make_me_a_seven": (5, "(16, 28, 28, 1) uint8"),
+    "your_own_images": (4, "a branch of runs/shapes-4 at step 4: learning_rate 0.0004 -> 0.0001"),
+    "measuring": (3, "these figures cannot be compared, they differ in: floor 100 and 12"),
+    "images_to_images": (3, "inputs as they are"),
+    "latent_space": (7, "slerp: lengths"),
+}
+# Those whose cells are run a second time; in the others this would measure everything once more.
+AGAIN = ("make_me_a_seven", "your_own_images", "images_to_images")
+
+# To be run, not to be read.
+WITHOUT_OUTPUTS = ("gan_step_by_step",)
+
+
+def outputs_of(cells: list) -> list:
+    return [output for cell in cells for output in cell.get("outputs", [])]
+
+
+def pictures_in(cells: list) -> int:
+    return sum("image/png" in output.get("data", {}) for output in outputs_of(cells))
+
+
+def text_of(cells: list) -> str:
+    """What the cells print, and the tables that they show."""
+    return "".join(
+        output.get("text", "") + output.get("data", {}).get("text/markdown", "") for output in outputs_of(cells)
+    )
+
+
+def code_of(notebook: nbformat.NotebookNode) -> list:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
 def test_all_notebooks_are_tested():
-    assert {path.stem for path in (ROOT / "work").glob("*.ipynb")} == set(NOTEBOOKS)
+    there = {path.stem for path in (ROOT / "work").glob("*.ipynb")}
+    assert there == {*LESSONS, *GUIDES} == set(notebooks.NAMES)
 
 
-@pytest.mark.parametrize("name", NOTEBOOKS)
-def test_notebook_runs_twice_in_one_kernel(name, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", LESSONS)
+def test_a_lesson_runs_twice_in_one_kernel(name, tmp_path, monkeypatch):
     """In a copy of the project, so that its runs do not end up here."""
     monkeypatch.setenv("NOTEBOOK_STEPS", "4")
-    shutil.copytree(ROOT / "paddle_gan", tmp_path / "paddle_gan", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "work").mkdir()
-    for file in (ROOT / "work").glob("*.py"):
-        shutil.copy(file, tmp_path / "work")
-    pictures, said, runs = NOTEBOOKS[name]
-    notebook = nbformat.read(ROOT / "work" / f"{name}.ipynb", as_version=4)
-    cells = notebook.cells
-    assert all(not cell.get("outputs") for cell in cells), "outputs are not kept in the repository"
-    code = [cell for cell in cells if cell.cell_type == "code"]
-    notebook.cells = [*cells, *(nbformat.v4.new_code_cell(cell.source) for cell in code)]
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": tmp_path / "work"}}).execute()
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    assert sum("image/png" in output.get("data", {}) for output in outputs) == 2 * pictures
-    text = "".join(
-        output.get("text", "") for cell in notebook.cells[len(cells) :] for output in cell.get("outputs", [])
-    )
-    assert said in text and "Warning" not in text
-    assert {path.name.rpartition("-")[0] for path in (tmp_path / "work").glob("runs/*")} == runs
+    folder = notebooks.copy_project(tmp_path)
+    pictures, said, runs = LESSONS[name]
+    notebook = notebooks.read(name)
+    first = code_of(notebook)
+    again = [nbformat.v4.new_code_cell(cell.source) for cell in first]
+    notebook.cells = [*notebook.cells, *again]
+    notebooks.execute(notebook, folder)
+    assert pictures_in(first) == pictures_in(again) == pictures
+    assert said in text_of(again) and "Warning" not in text_of(again)
+    assert {path.name.rpartition("-")[0] for path in folder.glob("runs/*")} == runs
+
+
+def test_guides_run_in_one_kernel(tmp_path, monkeypatch):
+    """Short runs of all of them, in a kernel that imports Paddle once; then the cells of some once more."""
+    monkeypatch.setenv("NOTEBOOK_STEPS", "4")
+    sessions = [(name, code_of(notebooks.read(name))) for name in GUIDES]
+    sessions += [(name, code_of(notebooks.read(name))) for name in AGAIN]
+    together = notebooks.read(next(iter(GUIDES)))
+    together.cells = [cell for _, cells in sessions for cell in cells]
+    notebooks.execute(together, notebooks.copy_project(tmp_path))
+    for place, (name, cells) in enumerate(sessions):
+        pictures, said = GUIDES[name]
+        text = text_of(cells)
+        assert pictures_in(cells) == pictures, name
+        assert said in text or place >= len(GUIDES), name
+        assert "Warning" not in text, name
+        # A line that changes in its place, instead of one line after another.
+        assert not re.search(r"^step \d+/\d+ ", text, re.M), name
+    shown = [output.data["text/plain"] for output in outputs_of(sessions[1][1]) if "data" in output]
+    assert any(line.startswith("100%|") and "4/4" in line for line in shown)
+    copier = re.search(r"^copier +.* (\S+)$", text_of(sessions[3][1]), re.M)
+    assert copier and float(copier[1]) == 1.0
+
+
+@pytest.mark.slow
+def test_all_notebooks_run_in_full_length(tmp_path):
+    """One after another, as their outputs are saved."""
+    folder = notebooks.copy_project(tmp_path)
+    for name in notebooks.NAMES:
+        notebook = notebooks.read(name)
+        notebooks.execute(notebook, folder, timeout=3600)
+        assert pictures_in(notebook.cells) == (LESSONS | GUIDES)[name][0], name
+
+
+@pytest.mark.parametrize("name", [name for name in notebooks.NAMES if name not in WITHOUT_OUTPUTS])
+def test_saved_outputs_are_whole_and_of_no_particular_machine(name):
+    path = ROOT / "work" / f"{name}.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    code = code_of(notebook)
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert all(output.output_type != "error" for output in outputs_of(code))
+    assert pictures_in(code) == (LESSONS | GUIDES)[name][0]
+    assert path.stat().st_size < 2**20
+    assert not re.search(r"/(tmp|home|root|usr)/", path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", notebooks.NAMES)
+def test_each_explanation_is_in_both_languages(name):
+    for cell in notebooks.read(name).cells:
+        prose = re.sub(r"`[^`]*`|\$[^$]*\$|\|.*\|", "", cell.source)
+        if cell.cell_type == "markdown" and len(prose) > 60:
+            assert re.search(r"[\u4e00-\u9fff]", prose) and re.search(r"[a-z]{3}", prose), cell.source

@@ -1,10 +1,12 @@
 """A finished run as an object."""
 
+import io
 import json
 
 import numpy as np
 import pytest
-from conftest import command_line
+from conftest import command_here, command_line
+from PIL import Image
 
 from paddle_gan import EvaluateConfig, load
 from paddle_gan.errors import UsageError
@@ -32,6 +34,53 @@ def test_a_walk_goes_through_the_samples_of_its_seeds(conditional_run):
         assert np.abs(np.asarray(frames[place]) - sample).max() <= 1
     with pytest.raises(UsageError, match="two seeds or more"):
         run.walk([5])
+
+
+def test_several_walks_with_a_class_for_each_keyframe(conditional_run):
+    """Keyframes are the samples of their classes, ten walks in a row; truncation 0 leaves one image of a class."""
+    run = load(conditional_run)
+    frames = run.walk([2, 2], frames=2, label=[3, 8], count=10)
+    assert len(frames) == 4
+    for place, label in ((0, 3), (2, 8)):
+        expected = np.asarray(run.grid(10, label=label, seed=2)).astype(int)
+        assert np.abs(np.asarray(frames[place]) - expected).max() <= 1
+    with pytest.raises(UsageError, match="label 10: this run has 10 labels"):
+        run.walk([2, 2], label=[3, 10])
+    still = run.walk([2, 5], frames=1, label=3, truncation=0.0)
+    assert np.abs(np.asarray(still[0]).astype(int) - np.asarray(still[1])).max() == 0
+
+
+def test_a_walk_is_an_animation_in_a_notebook(conditional_run):
+    frames = load(conditional_run).walk([0, 3], frames=3)
+    shown = Image.open(io.BytesIO(frames._repr_png_()))
+    assert (shown.n_frames, shown.size, repr(frames)) == (6, (140, 140), "Animation of 6 pictures")
+    shown.seek(4)
+    np.testing.assert_array_equal(np.asarray(shown.convert("L")), np.asarray(frames[4]).repeat(5, 0).repeat(5, 1))
+
+
+def test_truncated_samples_are_those_of_the_command(conditional_run, tmp_path):
+    command_here("sample", conditional_run, "--num", 6, "--truncation", 0.5, "--npz", tmp_path / "s.npz")
+    run = load(conditional_run)
+    with np.load(tmp_path / "s.npz") as file:
+        np.testing.assert_array_equal(run.sample(6, truncation=0.5), file["images"])
+    assert run.grid(6, truncation=0.5) != run.grid(6)
+
+
+def test_the_nearest_training_images_stand_beside_samples(conditional_run, monkeypatch):
+    def inverted(config, images):
+        return 255 - images
+
+    monkeypatch.setattr("paddle_gan.runs.run.nearest_training", inverted)
+    run = load(conditional_run)
+    sheet = np.asarray(run.grid(10, nearest=True))
+    assert sheet.shape == (2 * (56 + 2) + 2, 10 * (56 + 2) + 2, 3)
+    first, second = sheet[2:58, 2:58], sheet[2:58, 60:116]
+    np.testing.assert_array_equal(first, 255 - second)
+    np.testing.assert_array_equal(first[::2, ::2, :1], run.sample(10)[0])
+
+
+def test_an_error_is_one_line_in_a_notebook():
+    assert UsageError("no such run")._render_traceback_() == ["error: no such run"]
 
 
 def test_pictures_of_a_run(conditional_run):

@@ -37,6 +37,7 @@ from paddle_gan.runs.folder import read_config, task_of
 from paddle_gan.runs.translation import read_translation, resumed_translation, run_translation
 from paddle_gan.runs.translation_data import as_tensor
 from paddle_gan.runs.translation_options import resolve_translation
+from paddle_gan.runs.translators import load_translator, translated
 from paddle_gan.system.randomness import seeded
 from paddle_gan.training import paired
 from paddle_gan.training.log import read_metrics
@@ -292,6 +293,15 @@ def run(request, images, tmp_path_factory):
     run_translation(TranslateConfig(**options(images, request.param), steps=8, out=str(folder)), lines.append)
     assert lines[-1] == "done: 8 steps" and any("9 images" in line and "3 more held out" in line for line in lines)
     return folder
+
+
+def test_a_translator_in_python(run):
+    """Translates a picture of any mode and size; with `translated`, in arrays, to the same."""
+    translator = load_translator(str(run))
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 28), np.uint8))
+    made = translator.translate(picture)
+    assert (made.mode, made.size) == ("RGB", (28, 20))
+    np.testing.assert_array_equal(np.asarray(made), translated(translator, np.asarray(picture.convert("RGB")), 512))
 
 
 def test_an_interrupted_run_comes_to_the_same_bits(run, images, tmp_path, monkeypatch):

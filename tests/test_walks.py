@@ -11,10 +11,10 @@ from PIL import Image
 
 from paddle_gan.config.results import layer_range
 from paddle_gan.errors import UsageError
-from paddle_gan.inference import animations
+from paddle_gan.inference import animations, latents
 from paddle_gan.inference.sampling import generate, latents_of
 from paddle_gan.inference.steering import Steered, StyleMix, style_layers, taken_apart
-from paddle_gan.inference.walks import keyframe_labels, places, slerp, walk
+from paddle_gan.inference.walks import keyframe_labels, places, slerp
 from paddle_gan.networks import GENERATORS
 from paddle_gan.networks.mixture import Mixture
 from paddle_gan.runs.folder import read_config
@@ -66,7 +66,8 @@ def test_keyframes_are_the_samples_of_their_seeds(kind):
     name = "style" if kind == "style" else "pixelshuffle"
     generator = mixture() if kind == "clusters" else small(name, classes)
     seeds, count, between = (3, 8, 14), 7, 4
-    frames = list(walk(generator, seeds, keyframe_labels((), 3, count, classes), count, between, closed=False))
+    keyframes = latents.samples(generator, seeds, keyframe_labels((), 3, count, classes), count)
+    frames = list(latents.walk_through(generator, keyframes, between, closed=False))
     assert len(frames) == 9 and frames[0].shape == (count, 16, 16, 1)
     for k, seed in enumerate(seeds):
         (samples,) = generate(generator, count, seed, classes)
@@ -77,10 +78,10 @@ def test_keyframes_are_the_samples_of_their_seeds(kind):
 def test_a_frame_between_has_the_latents_and_labels_between():
     """A cluster goes gradually: half of the way it has a half of each keyframe's cluster."""
     generator, count = mixture(), 5
-    frames = list(walk(generator, (0, 1), None, count, 2, closed=True))
-    latents = [latents_of(generator.latent_dim, seed)[:count] for seed in (0, 1)]
-    parts = [np.eye(3, dtype=np.float32)[generator.part_of(z[:, -1:]).numpy()] for z in latents]
-    z = slerp(latents[0][:, :-1].numpy(), latents[1][:, :-1].numpy(), 0.5)
+    frames = list(latents.walk_through(generator, latents.samples(generator, (0, 1), None, count), 2, closed=True))
+    noise = [latents_of(generator.latent_dim, seed)[:count] for seed in (0, 1)]
+    parts = [np.eye(3, dtype=np.float32)[generator.part_of(z[:, -1:]).numpy()] for z in noise]
+    z = slerp(noise[0][:, :-1].numpy(), noise[1][:, :-1].numpy(), 0.5)
     images = generator.parts(paddle.to_tensor(z), paddle.to_tensor((parts[0] + parts[1]) / 2)).numpy()
     low, high = generator.value_range
     expected = ((images - low) * 255 / (high - low)).round().transpose(0, 2, 3, 1)

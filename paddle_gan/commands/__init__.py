@@ -14,10 +14,12 @@ from paddle_gan.commands.board import BOARD
 from paddle_gan.commands.check_data import CHECK_DATA
 from paddle_gan.commands.command import Command, Group, execute
 from paddle_gan.commands.compare import COMPARE
+from paddle_gan.commands.completion import completion
 from paddle_gan.commands.demo import DEMO
 from paddle_gan.commands.evaluate import EVALUATE
 from paddle_gan.commands.export import EXPORT
 from paddle_gan.commands.modes import MODES
+from paddle_gan.commands.pack_for_ai_studio import PACK_FOR_AI_STUDIO
 from paddle_gan.commands.project import PROJECT
 from paddle_gan.commands.runs import RUN_LIST
 from paddle_gan.commands.sample import SAMPLE
@@ -47,8 +49,10 @@ _ALL = (
     SELFCHECK,
     THEORY,
     TRAIN_CLASSIFIER,
+    PACK_FOR_AI_STUDIO,
 )
 COMMANDS: dict[str, Command | Group] = {command.name: command for command in _ALL}
+COMMANDS["completion"] = completion(COMMANDS)
 PROGRAM = "paddle-gan"
 
 

@@ -13,8 +13,7 @@ def run(parsed: Parsed[TrainConfig]) -> None:
 
     config = parsed.options
     if config.resume:
-        options_of = branch.branched if "out" in parsed.named else folder.resumed
-        config = options_of(Path(config.resume), config, parsed.named)
+        config = branch.continued(Path(config.resume), config, parsed.named)
     trained = experiment.run(config)
     if parallel.rank() == 0:
         print("\n".join(folder.summary(trained)))

@@ -31,20 +31,9 @@ def run(parsed: Parsed[WalkConfig]) -> None:
         )
     seeds = [config.between[k % len(config.between)] for k in range(keyframes)]
     labels = walks.keyframe_labels(config.labels, keyframes, config.num, classes)
-    if config.projections:
-        found = [latents.read_latent(Path(path), trained.network) for path in config.projections]
-        found += latents.samples(trained.network, seeds, labels, config.num)
-        frames = latents.walk_through(trained.network, found, config.frames, not config.open)
-    else:
-        frames = walks.walk(
-            trained.network,
-            seeds=seeds,
-            labels=labels,
-            count=config.num,
-            between=config.frames,
-            closed=not config.open,
-            truncation=config.truncation,
-        )
+    found = [latents.read_latent(Path(path), trained.network) for path in config.projections]
+    found += latents.samples(trained.network, seeds, labels, config.num)
+    frames = latents.walk_through(trained.network, found, config.frames, not config.open, config.truncation)
     columns = images.grid_columns(0 if config.labels else classes)
     count = animations.save_animation(out, (images.grid(frame, columns) for frame in frames), config.fps)
     print(f"{count} frames in {out}")

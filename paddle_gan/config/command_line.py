@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
 
 from paddle_gan import __version__
-from paddle_gan.config.options import ORIGIN, at_home, flag, legible
+from paddle_gan.config.options import ORIGIN, at_home, described, flag, kind_of, legible
 from paddle_gan.errors import UsageError
 
 Config = TypeVar("Config")
@@ -125,7 +125,7 @@ def _parser(
 
 
 def _add_option(group: Any, field: Field) -> None:
-    kind, several = _kind(field)
+    kind, several = kind_of(field)
     if kind is bool:
         group.add_argument(flag(field.name), action="store_true", help=_help(field))
         return
@@ -136,29 +136,7 @@ def _add_option(group: Any, field: Field) -> None:
 
 
 def _help(field: Field) -> str:
-    """The help of an option with its choices and its default."""
-    help, meanings, aliases = (field.metadata[name] for name in ("help", "meanings", "aliases"))
-    if meanings:
-        shown = [f"{value} ({meaning})" if meaning else str(value) for value, meaning in meanings.items()]
-        help += f": {' '.join(shown)}"
-    if aliases:
-        help += f" (also {' '.join(aliases)})"
-    default = " ".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
-    if field.metadata["unset"] or default not in (None, False):
-        help += f" (default: {field.metadata['unset'] or default})"
-    return help.replace("%", "%%")  # argparse fills in what follows a percent sign
-
-
-def _kind(field: Field) -> tuple[type, bool]:
-    """The type of an option's value, or of each of its values, and whether it takes several."""
-    if field.metadata["read"]:  # it takes the text
-        return str, False
-    if field.type == tuple[int, ...]:
-        return int, True
-    for kind in (bool, int, float, str):
-        if field.type in (kind, kind | None):
-            return kind, False
-    return str, True
+    return described(field).replace("%", "%%")  # argparse fills in what follows a percent sign
 
 
 def _from_file(path: str, known: set[str]) -> dict[str, Any]:
@@ -206,7 +184,7 @@ def _converted(field: Field, value: Any) -> Any:
 
     The dataclass refuses that, in the words that it has for every wrong value.
     """
-    kind, several = _kind(field)
+    kind, several = kind_of(field)
     if several:
         return tuple(_of_kind(kind, one) for one in (value if isinstance(value, list) else [value]))
     return _of_kind(kind, value)

@@ -9,9 +9,11 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from types import UnionType
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from paddle_gan.errors import UsageError
+
+Options = TypeVar("Options")
 
 # Upper bound of every number that has no bound of its own: far beyond what is useful, and still computable.
 MOST = 10**9
@@ -94,6 +96,39 @@ def option(
             "read": read,
         },
     )
+
+
+def documented(config: type[Options]) -> type[Options]:
+    """Add what each option is to the docstring of a dataclass of options, for `help` and for the reference."""
+    lines = (f"    {item.name}: {described(item)}" for item in fields(config))  # type: ignore[arg-type]
+    config.__doc__ = "\n".join([f"{config.__doc__}\n\nAttributes:", *lines])
+    return config
+
+
+def described(item: Field) -> str:
+    """What an option is, with its choices and its default."""
+    help, meanings, aliases = (item.metadata[name] for name in ("help", "meanings", "aliases"))
+    if meanings:
+        shown = [f"{value} ({meaning})" if meaning else str(value) for value, meaning in meanings.items()]
+        help += f": {' '.join(shown)}"
+    if aliases:
+        help += f" (also {' '.join(aliases)})"
+    default = " ".join(map(str, item.default)) if isinstance(item.default, tuple) else item.default
+    if item.metadata["unset"] or default not in (None, False):
+        help += f" (default: {item.metadata['unset'] or default})"
+    return help
+
+
+def kind_of(item: Field) -> tuple[type, bool]:
+    """The type of an option's value on the command line, or of each of its values, and whether it takes several."""
+    if item.metadata["read"]:  # it takes the text
+        return str, False
+    if item.type == tuple[int, ...]:
+        return int, True
+    for kind in (bool, int, float, str):
+        if item.type in (kind, kind | None):
+            return kind, False
+    return str, True
 
 
 def flag(name: str) -> str:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from paddle_gan.config import names, shared
-from paddle_gan.config.options import legible, option, settle
+from paddle_gan.config.options import documented, legible, option, settle
 from paddle_gan.errors import UsageError
 
 
@@ -129,6 +129,7 @@ class ExportConfig:
             raise UsageError("--ort-web and --download are for --format web")
 
 
+@documented
 @dataclass(frozen=True)
 class EvaluateConfig:
     """Options of `tools/evaluate.py`."""

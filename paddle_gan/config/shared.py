@@ -94,6 +94,10 @@ def batch_size(group: str) -> Any:
     return option(64, group, "real images in a discriminator step", more_than=0, at_most=2**16)
 
 
+def ema_decay(group: str) -> Any:
+    return option(0.999, group, "decay of the generator's average, used for samples", at_least=0, less_than=1)
+
+
 def precision(group: str, help: str) -> Any:
     return option("float32", group, help, names.PRECISIONS)
 

@@ -6,11 +6,12 @@ Options that are not here come from each objective's recipe.
 from dataclasses import dataclass
 
 from paddle_gan.config import shared
-from paddle_gan.config.options import option, settle
+from paddle_gan.config.options import documented, option, settle
 from paddle_gan.config.sizes import ImageSize
 from paddle_gan.errors import UsageError
 
 
+@documented
 @dataclass(frozen=True)
 class CompareConfig:
     """Options of `tools/compare.py`."""
@@ -26,10 +27,13 @@ class CompareConfig:
     data_dir: str | None = shared.data_dir("equal for all")
     download: bool = shared.download("equal for all")
     generator: str | None = shared.generator("equal for all", "the generator, with its partner", unset="the preset's")
+    width: int | None = shared.width("equal for all")
+    discriminator_width: int | None = shared.discriminator_width("equal for all")
     conditional: bool = option(False, "equal for all", "give both networks the labels")
     clusters: int | None = shared.clusters("equal for all")
     recipe: str | None = shared.recipe("equal for all")
     batch_size: int = shared.batch_size("equal for all")
+    ema_decay: float = shared.ema_decay("equal for all")
     steps: int | None = shared.steps("equal for all", "generator steps of each run")
     minutes: float | None = option(
         None,

@@ -7,11 +7,12 @@ The `config.json` of a run holds the filled options. Not about what goes togethe
 from dataclasses import dataclass
 
 from paddle_gan.config import names, shared
-from paddle_gan.config.options import option, settle
+from paddle_gan.config.options import documented, option, settle
 from paddle_gan.config.sizes import ImageSize
 from paddle_gan.errors import UsageError
 
 
+@documented
 @dataclass(frozen=True)
 class TrainConfig:
     """Everything that a training run depends on."""
@@ -171,9 +172,7 @@ class TrainConfig:
     gradient_clip: float | None = option(
         None, "optimisation", "clip each gradient tensor to this L2 norm (the tutorial: 0.01)", more_than=0
     )
-    ema_decay: float = option(
-        0.999, "optimisation", "decay of the generator's average, used for samples", at_least=0, less_than=1
-    )
+    ema_decay: float = shared.ema_decay("optimisation")
     schedule: str | None = option(
         None,
         "optimisation",

@@ -6,10 +6,11 @@ None means "not given": `runs.translation_options` fills it. Not about what goes
 from dataclasses import dataclass
 
 from paddle_gan.config import names, shared
-from paddle_gan.config.options import option, settle
+from paddle_gan.config.options import documented, option, settle
 from paddle_gan.errors import UsageError
 
 
+@documented
 @dataclass(frozen=True)
 class TranslateConfig:
     """Everything that the training of a translation depends on."""

@@ -9,6 +9,7 @@ import numpy as np
 from paddle_gan.config.sizes import ImageSize
 from paddle_gan.datasets.fitting import Sides
 from paddle_gan.datasets.folder import (
+    DEFAULTS,
     FolderOptions,
     Opened,
     check_unreadable,
@@ -44,7 +45,12 @@ class Checked:
 
 
 def check_folder(
-    path: Path, size: ImageSize | Sides, channels: int | None, options: FolderOptions, *, with_images: bool
+    path: Path,
+    size: ImageSize | Sides,
+    channels: int | None = None,
+    options: FolderOptions = DEFAULTS,
+    *,
+    with_images: bool = True,
 ) -> Checked:
     """Open every image file in a folder or a zip file and say what training would do with it.
 

@@ -1,5 +1,6 @@
-"""Animations for people: frames as a GIF, APNG or MP4 file."""
+"""Animations for people: frames as a GIF, APNG or MP4 file, and in a notebook."""
 
+import io
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +14,26 @@ from paddle_gan.system.files import atomic_path
 
 # A video has sides of even length.
 _EVEN = 2
+# In a notebook: frames in a second, and the least width in pixels.
+_SHOWN_FPS, _SHOWN_WIDTH = 12, 128
+
+
+class Animation(tuple[Image.Image, ...]):
+    """Pictures of one size, in their order. A notebook shows them as an endless animation."""
+
+    def __repr__(self) -> str:
+        return f"Animation of {len(self)} pictures"
+
+    def _repr_png_(self) -> bytes:
+        """An animated PNG; small pictures are enlarged."""
+        scale = -(-_SHOWN_WIDTH // self[0].width)
+        pictures = [
+            picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
+            for picture in self
+        ]
+        file = io.BytesIO()
+        _animate(file, "PNG", pictures, _SHOWN_FPS)
+        return file.getvalue()
 
 
 def check_format(path: Path) -> None:
@@ -53,7 +74,7 @@ def _apng(path: Path, frames: list[np.ndarray], fps: int) -> None:
     _animate(path, "PNG", [to_pil(frame) for frame in frames], fps)
 
 
-def _animate(path: Path, form: str, pictures: list[Image.Image], fps: int) -> None:
+def _animate(path: Path | io.BytesIO, form: str, pictures: list[Image.Image], fps: int) -> None:
     first, *others = pictures
     first.save(path, form, save_all=True, append_images=others, duration=round(1000 / fps), loop=0)
 

@@ -80,14 +80,23 @@ def _labels(generator: nn.Layer) -> int:
 
 
 def samples(generator: nn.Layer, seeds: Sequence[int], labels: Sequence[np.ndarray] | None, count: int) -> list[Latent]:
-    """The latents of the first samples of some seeds; arguments as for `walks.walk`."""
+    """The latents of the first samples of some seeds, as `sampling.generate` makes them.
+
+    Args:
+        generator: of a run.
+        seeds: of the keyframes of walks.
+        labels: of the keyframes, int64 [count] each; None without classes.
+        count: number of walks, at most `sampling.CHUNK`.
+    """
     return [
         Latent(keyframe(generator, seed, labels[k] if labels else None, count), False) for k, seed in enumerate(seeds)
     ]
 
 
-def walk_through(generator: nn.Layer, latents: Sequence[Latent], between: int, closed: bool) -> Iterator[np.ndarray]:
-    """The frames of walks through some latents, uint8 [count, H, W, C] each; see `walks.walk`.
+def walk_through(
+    generator: nn.Layer, latents: Sequence[Latent], between: int, closed: bool, truncation: float = 1.0
+) -> Iterator[np.ndarray]:
+    """The frames of walks through some latents, uint8 [count, H, W, C] each.
 
     If there are styles among them, all become styles, and the way between two of them is straight.
 
@@ -95,8 +104,9 @@ def walk_through(generator: nn.Layer, latents: Sequence[Latent], between: int, c
         generator: of a run; put into evaluation mode.
         latents: of as many images as there are walks, or of one, which every walk goes through.
         between, closed: see `walks.places`.
+        truncation: of samples, see `steering.Steered`; 1 with styles among the latents.
     """
-    network, path = steered_network(generator), slerp
+    network, path = steered_network(generator, truncation), slerp
     keyframes = [one.keyframe for one in latents]
     if any(one.styles for one in latents):
         parts = parts_of(generator)

@@ -127,31 +127,6 @@ def frame(network: nn.Layer, before: Keyframe, after: Keyframe, t: float, path: 
         return to_uint8(network(latents, shares).numpy(), network.value_range)
 
 
-def walk(
-    generator: nn.Layer,
-    seeds: Sequence[int],
-    labels: Sequence[np.ndarray] | None,
-    count: int,
-    between: int,
-    closed: bool,
-    truncation: float = 1.0,
-) -> Iterator[np.ndarray]:
-    """The frames of several walks at once, uint8 [count, H, W, C] each.
-
-    Keyframe k of walk i is sample i of the seed k, as `sampling.generate` makes it.
-
-    Args:
-        generator: of a run; put into evaluation mode.
-        seeds: of the keyframes.
-        labels: of the keyframes, int64 [count] each; None without classes.
-        count: number of walks, at most `sampling.CHUNK`.
-        between, closed: see `places`.
-        truncation: see `steering.Steered`.
-    """
-    keyframes = [keyframe(generator, seed, labels[k] if labels else None, count) for k, seed in enumerate(seeds)]
-    yield from walk_between(steered_network(generator, truncation), keyframes, between, closed)
-
-
 def walk_between(
     network: nn.Layer, keyframes: Sequence[Keyframe], between: int, closed: bool, path: Path = slerp
 ) -> Iterator[np.ndarray]:

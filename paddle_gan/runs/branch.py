@@ -16,7 +16,7 @@ from paddle_gan.config.train import TrainConfig
 from paddle_gan.datasets import DATASETS
 from paddle_gan.errors import CheckpointError, UsageError
 from paddle_gan.runs.clusters import copy_clusters
-from paddle_gan.runs.folder import FREE, check_data_is_there, read_config
+from paddle_gan.runs.folder import FREE, check_data_is_there, read_config, resumed, short_path
 from paddle_gan.runs.resolve import RunOptions
 from paddle_gan.system.files import atomic_folder
 from paddle_gan.training.checkpoint import folder_name, read, read_newest
@@ -39,6 +39,18 @@ _REASONS = {
     "start_from": "the networks have their weights already",
     **dict.fromkeys(("optimizer", "precision", "freeze_discriminator", "lecam"), _STATE),
 }
+
+
+def continued(folder: Path, given: TrainConfig, named: set[str], say: Callable[[str], None] = print) -> TrainConfig:
+    """The options with which the run in `folder` goes on, there or as a branch; errors as for `branched`.
+
+    Args:
+        folder: of the run.
+        given: with `out` for a branch.
+        named: the options to take from `given`.
+        say: for notices.
+    """
+    return branched(folder, given, named, say) if given.out is not None else resumed(folder, given, named)
 
 
 def branched(parent: Path, given: TrainConfig, named: set[str], say: Callable[[str], None] = print) -> TrainConfig:
@@ -125,7 +137,7 @@ def begin(config: RunOptions, folder: Path, say: Callable[[str], None]) -> dict[
         key: [value, own[key]] for key, value in vars(origin).items() if key in _CHANGEABLE and value != own[key]
     }
     listed = ", ".join(f"{key} {old} -> {new}" for key, (old, new) in changed.items()) or "nothing changed"
-    say(f"a branch of {parent} at step {config.resume_step}: {listed}")
+    say(f"a branch of {short_path(parent)} at step {config.resume_step}: {listed}")
     return {
         "run": str(parent),
         "step": config.resume_step,

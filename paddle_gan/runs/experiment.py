@@ -5,7 +5,7 @@ trained in its folder (`session`). See `folder` for what a run folder holds.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from paddle_gan.evaluation.score import extractor_for
 from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.runs.augmentation import automatic_notice, save_sheet
 from paddle_gan.runs.branch import begin as begin_branch
+from paddle_gan.runs.branch import continued
 from paddle_gan.runs.building import batch_feed, build, precision_of, schedules_of
 from paddle_gan.runs.clusters import run_clusters, save_clusters
 from paddle_gan.runs.data import data_notices, folder_options, with_channels, with_classes_of_run
@@ -80,11 +81,32 @@ def run(given: TrainConfig, say: Say = print) -> Path:
     """
     if given.resume and given.resume_step is None:
         raise UsageError(
-            "a run goes on from its folder with resumed(folder, ...), which tools/train.py does for --resume"
+            "a run goes on from its folder with paddle_gan.resume(folder), which tools/train.py does for --resume"
         )
     device = select_device(given.device)
     with parallel.job(device):
         return _run(given, device, (lambda line: None) if parallel.rank() else say)
+
+
+def resume(folder: str | Path, say: Say = print, **options: Any) -> Path:
+    """Go on with the run in a folder with its own options; with `out=OTHER` as a branch, which may have some others.
+
+    Args:
+        folder: of the run.
+        say: takes one line for the user at a time.
+        options: of `TrainConfig`, those that change: `steps`, or for a branch also the learning rate and so on.
+
+    Returns:
+        The folder of the run, or of the branch.
+
+    Raises:
+        UsageError: an option that may not change. GanError: as for `run`.
+    """
+    known = {field.name for field in fields(TrainConfig)}
+    if unknown := sorted(options.keys() - known):
+        raise UsageError(f"there is no option {unknown[0]}")
+    given = TrainConfig(resume=str(folder), **options)
+    return run(continued(Path(folder).expanduser(), given, {"resume", *options}, say), say)
 
 
 def _run(given: TrainConfig, device: str, say: Say) -> Path:

@@ -12,7 +12,7 @@ from typing import Any
 
 from paddle_gan.errors import UsageError
 from paddle_gan.runs.folder import read_json, short_path
-from paddle_gan.system.files import locked, write_text
+from paddle_gan.system.files import atomic_path, locked, write_text
 from paddle_gan.training.callbacks import EVALUATED
 from paddle_gan.training.log import read_metrics
 

@@ -1,6 +1,7 @@
 """Presets: what the network, its sizes and the length of a run become where no option gives them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.datasets import DATASETS
@@ -45,12 +46,15 @@ def automatic_preset(given: TrainConfig, device: str) -> str:
     return "small" if given.dataset in DATASETS else "folder"
 
 
-def with_sizes(given: TrainConfig, preset: Preset, discriminator: str, recipe: Recipe) -> TrainConfig:
-    """The options with the batch size and the width of the preset, where they are open; the papers have their own."""
+class Sizes(NamedTuple):
+    """The batch size, and the width of the discriminator; None for the network's own width."""
+
+    batch_size: int
+    discriminator_width: int | None
+
+
+def sizes_of(given: TrainConfig, preset: Preset, discriminator: str, recipe: Recipe) -> Sizes:
+    """The sizes as given, else the preset's where the recipe is a tuned one, else the usual ones."""
     tuned = recipe is not PAPER
     width = preset.discriminator_width if tuned and discriminator == "strided" else None
-    return replace(
-        given,
-        batch_size=given.batch_size or (preset.batch_size if tuned else BATCH_SIZE),
-        discriminator_width=given.discriminator_width or width,
-    )
+    return Sizes(given.batch_size or (preset.batch_size if tuned else BATCH_SIZE), given.discriminator_width or width)

@@ -31,14 +31,14 @@ def refuse_data(given: TrainConfig) -> None:
         raise UsageError(f"--fit with {given.dataset}: it is for folders of images; leave it out")
 
 
-def refuse_networks(given: TrainConfig, generator: str, discriminator: str) -> None:
+def refuse_networks(given: TrainConfig, generator: str, discriminator: str, batch_size: int) -> None:
     """Raise a UsageError for options that a network, or the loss, has no use for."""
     if given.path_length and GENERATORS[generator] is not StyleGenerator:
         raise UsageError(f"--path-length with the {generator} generator: it has no styles; use --generator style")
     parts = given.accumulate * given.pack
-    if given.accumulate > 1 and (given.batch_size % parts or given.batch_size // parts < 2):
+    if given.accumulate > 1 and (batch_size % parts or batch_size // parts < 2):
         raise UsageError(
-            f"--accumulate {given.accumulate}: must divide --batch-size {given.batch_size} into parts of two or more"
+            f"--accumulate {given.accumulate}: must divide --batch-size {batch_size} into parts of two or more"
         )
     if given.final_best_share is not None and OBJECTIVES[given.loss].relativistic:
         raise UsageError(f"--final-best-share with {given.loss}: it compares pairs and needs them all; leave it out")
@@ -49,8 +49,8 @@ def refuse_networks(given: TrainConfig, generator: str, discriminator: str) -> N
     if given.pack > 1:
         if given.conditional or given.clusters:
             raise UsageError("--pack with --conditional or --clusters: the images of a pack have different labels")
-        if given.batch_size % given.pack:
-            raise UsageError(f"--pack {given.pack} with --batch-size {given.batch_size}: not a multiple of it")
+        if batch_size % given.pack:
+            raise UsageError(f"--pack {given.pack} with --batch-size {batch_size}: not a multiple of it")
 
 
 def refuse_useless(given: TrainConfig, objective: Objective) -> None:

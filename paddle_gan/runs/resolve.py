@@ -19,7 +19,7 @@ from paddle_gan.objectives import OBJECTIVES, r1_penalty
 from paddle_gan.objectives.optimizers import OPTIMIZERS, Adam, RMSProp
 from paddle_gan.objectives.penalties import Role
 from paddle_gan.runs.augmentation import augment_options
-from paddle_gan.runs.presets import BATCH_SIZE, PRESETS, automatic_preset, with_sizes
+from paddle_gan.runs.presets import BATCH_SIZE, PRESETS, automatic_preset, sizes_of
 from paddle_gan.runs.recipes import PAPER, TUNED, Recipe
 from paddle_gan.runs.refusals import default_of, refuse_data, refuse_networks, refuse_useless
 
@@ -93,8 +93,8 @@ def resolve(given: TrainConfig, device: str) -> Resolved:
     recipe_name = given.recipe or ("tuned" if discriminator in _TUNED_FOR else "paper")
     recipe = TUNED.get(given.loss, PAPER) if recipe_name == "tuned" else PAPER
     norm = _norm(given, discriminator, recipe, notices)
-    given = with_sizes(given, PRESETS[preset], discriminator, recipe)
-    refuse_networks(given, generator, discriminator)
+    sizes = sizes_of(given, PRESETS[preset], discriminator, recipe)
+    refuse_networks(given, generator, discriminator, sizes.batch_size)
     augment, augment_target = augment_options(given, recipe.augment)
     refuse_data(given)
     options = vars(given) | {
@@ -112,7 +112,8 @@ def resolve(given: TrainConfig, device: str) -> Resolved:
         "discriminator_init": given.discriminator_init
         or ("he" if _is_bare(recipe, norm) else given.init or partner.init),
         "clusters": given.clusters if given.clusters is not None or (recipe.clusters and given.pack == 1) else 0,
-        **_sizes(given, generator, discriminator),
+        "batch_size": sizes.batch_size,
+        **_sizes(given, generator, discriminator, sizes.discriminator_width),
         **_recipe(given, recipe, norm, notices),
     }
     options |= _schedule(given, recipe, options)
@@ -159,7 +160,9 @@ def _fits(generator: str, given: TrainConfig) -> bool:
     return given.dataset in DATASETS and given.image_size in (None, fixed) and same_latents
 
 
-def _sizes(given: TrainConfig, generator: str, discriminator: str) -> dict[str, ImageSize | None]:
+def _sizes(
+    given: TrainConfig, generator: str, discriminator: str, discriminator_width: int | None
+) -> dict[str, ImageSize | None]:
     """Image size, channels, latent size and widths: as given, else the network's, else the data's."""
     networks = {generator: GENERATORS[generator], discriminator: DISCRIMINATORS[discriminator]}
     fixed_sizes = {name: getattr(network, "image_size", None) for name, network in networks.items()}
@@ -180,7 +183,7 @@ def _sizes(given: TrainConfig, generator: str, discriminator: str) -> dict[str, 
         "channels": given.channels or data_channels,
         "latent_dim": given.latent_dim or latent_dim or default_of(GENERATORS[generator], "latent_dim"),
         "width": given.width or default_of(GENERATORS[generator], "width"),
-        "discriminator_width": given.discriminator_width or default_of(DISCRIMINATORS[discriminator], "width"),
+        "discriminator_width": discriminator_width or default_of(DISCRIMINATORS[discriminator], "width"),
     }
 
 

@@ -1,6 +1,6 @@
 """A finished training run as an object, for programs and notebooks: its samples, curves and measures.
 
-In a notebook, the pictures of `Run.grid` and `Run.curves` are shown where they stand last in a cell.
+In a notebook, the pictures of `Run.grid`, `Run.walk` and `Run.curves` are shown where they stand last in a cell.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,14 +17,17 @@ from paddle_gan.config.sizes import sides
 from paddle_gan.datasets.pictures import as_image, fitted, read_picture
 from paddle_gan.errors import UsageError
 from paddle_gan.features.maps import maps_for
-from paddle_gan.inference.images import grid, grid_columns, to_pil
+from paddle_gan.inference.animations import Animation
+from paddle_gan.inference.images import grid, grid_columns, side_by_side, to_pil
 from paddle_gan.inference.latents import samples, walk_through
 from paddle_gan.inference.projection import Projection, project
 from paddle_gan.inference.sampling import generate
+from paddle_gan.inference.steering import Steered
 from paddle_gan.inference.walks import keyframe_labels
 from paddle_gan.runs.curves import draw_curves
 from paddle_gan.runs.folder import read_config
 from paddle_gan.runs.generators import load_generator
+from paddle_gan.runs.nearest import nearest_training
 from paddle_gan.runs.resolve import RunOptions
 from paddle_gan.runs.scoring import score
 from paddle_gan.training.log import read_metrics
@@ -49,19 +52,21 @@ class Run:
     classes: tuple[str, ...]
     step: int | None
 
-    def sample(self, count: int, label: int | None = None, seed: int = 0) -> np.ndarray:
+    def sample(self, count: int, label: int | None = None, seed: int = 0, truncation: float = 1.0) -> np.ndarray:
         """Samples, uint8 [count, H, W, C]. Sample i depends on the seed and on i only, as in `tools/sample.py`.
 
         Args:
             count: number of samples.
             label: the class of all samples; None for every class in turn.
             seed: of the noise, at least 0.
+            truncation: 1 changes nothing; less draws the samples towards the average, see `steering.Steered`.
 
         Raises:
             UsageError: there is no such class.
         """
         label = None if label is None else self._label(label)
-        batches = generate(self.generator, count, seed, len(self.classes), label)
+        generator = self.generator if truncation == 1 else Steered(self.generator, truncation)
+        batches = generate(generator, count, seed, len(self.classes), label)
         return np.concatenate([batch.images for batch in batches])
 
     def _label(self, label: int) -> int:
@@ -69,29 +74,70 @@ class Run:
             raise UsageError(f"label {label}: this run has {len(self.classes)} labels, from 0 on")
         return label
 
-    def grid(self, count: int = 64, label: int | None = None, seed: int = 0) -> Image.Image:
-        """Samples side by side as one picture, with a column for each class; arguments as for `sample`."""
-        columns = grid_columns(len(self.classes) if label is None else 0)
-        return Image.fromarray(grid(self.sample(count, label, seed), columns))
+    def grid(
+        self,
+        count: int = 64,
+        label: int | None = None,
+        seed: int = 0,
+        truncation: float = 1.0,
+        *,
+        nearest: bool = False,
+    ) -> Image.Image:
+        """Samples side by side as one picture, with a column for each class.
 
-    def walk(self, seeds: Sequence[int | Projection], frames: int = 24, label: int | None = None) -> list[Image.Image]:
+        Args:
+            count, label, seed, truncation: as for `sample`.
+            nearest: show on the right of each sample the training image with the nearest features.
+        """
+        samples = self.sample(count, label, seed, truncation)
+        if nearest:
+            columns = [samples, nearest_training(self.options, samples)]
+            return Image.fromarray(side_by_side(columns, grid_columns() // 2))
+        return Image.fromarray(grid(samples, grid_columns(len(self.classes) if label is None else 0)))
+
+    def walk(
+        self,
+        seeds: Sequence[int | Projection],
+        frames: int = 24,
+        label: int | Sequence[int] | None = None,
+        count: int = 1,
+        truncation: float = 1.0,
+    ) -> Animation:
         """A closed walk through the samples of these seeds, as pictures; `tools/walk.py` writes such walks as files.
+
+        A notebook shows it as a moving picture.
 
         Args:
             seeds: of the keyframes, two or more; or images that `project` found.
             frames: from one keyframe to the next.
-            label: the class of the samples; None for the first class, or without classes.
+            label: the class of all frames, or the classes of the keyframes in turn, which change gradually; None for
+                the first class, or without classes.
+            count: walks side by side.
+            truncation: as for `sample`.
 
         Raises:
-            UsageError: fewer than two seeds, or there is no such class.
+            UsageError: fewer than two seeds, there is no such class, or truncation of a projection.
         """
         if len(seeds) < 2:
             raise UsageError("a walk needs two keyframes: give two seeds or more")
-        labels = keyframe_labels([self._label(label or 0)] if self.classes else [], 1, 1, len(self.classes))
+        if truncation != 1 and any(isinstance(one, Projection) for one in seeds):
+            raise UsageError("truncation would change what `project` found; leave one of them out")
+        labels = (
+            [self._label(one) for one in (label if isinstance(label, Sequence) else [label or 0])]
+            if self.classes
+            else []
+        )
+        keyframes = keyframe_labels(labels, len(seeds), count, len(self.classes))
         latents = [
-            one.latent if isinstance(one, Projection) else samples(self.generator, [one], labels, 1)[0] for one in seeds
+            one.latent
+            if isinstance(one, Projection)
+            else samples(self.generator, [one], keyframes and [keyframes[k]], count)[0]
+            for k, one in enumerate(seeds)
         ]
-        return [to_pil(frame[0]) for frame in walk_through(self.generator, latents, frames, closed=True)]
+        made = walk_through(self.generator, latents, frames, closed=True, truncation=truncation)
+        if count == 1:
+            return Animation(to_pil(frame[0]) for frame in made)
+        return Animation(Image.fromarray(grid(frame, grid_columns())) for frame in made)
 
     def fitted(self, image: Path | str | Image.Image) -> np.ndarray:
         """An image of any size as the run sees it: uint8 [H, W, C] of its size, with its channels, by its `--fit`.

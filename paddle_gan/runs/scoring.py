@@ -2,7 +2,8 @@
 
 import hashlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from paddle_gan.inference.sampling import generate
 from paddle_gan.runs.data import folder_options
 from paddle_gan.runs.folder import check_data_is_there, read_config
 from paddle_gan.runs.generators import load_generator
+from paddle_gan.system.notebook import changing_line, in_notebook
 
 _STAGES = 32
 # Shapes of images that are taken for MNIST unless a set is named: its own size, and that of the tutorial.
@@ -71,12 +73,7 @@ def score(
     """
     source = Path(source).expanduser()
     known = {} if known is None else known
-    with tqdm(total=_STAGES, disable=not sys.stderr.isatty(), leave=False, dynamic_ncols=True) as bar:
-
-        def step(name: str) -> None:
-            bar.set_description(name)
-            bar.update()
-
+    with _stages() as step:
         step("samples")
         samples = _samples(source, config, say)
         against = _baseline(samples, config, known, step, say)
@@ -89,6 +86,23 @@ def score(
             **_unusual(samples.folder),
         }
         return evaluate(samples.images, against, protocol, samples.subject, step)
+
+
+@contextmanager
+def _stages() -> Iterator[Callable[[str], None]]:
+    """Yields a function that shows the name of the part that begins, on a terminal or in a notebook."""
+    if in_notebook():
+        show = changing_line()
+        yield lambda name: show(f"measuring: {name}")
+        show("measured")
+        return
+    with tqdm(total=_STAGES, disable=not sys.stderr.isatty(), leave=False, dynamic_ncols=True) as bar:
+
+        def step(name: str) -> None:
+            bar.set_description(name)
+            bar.update()
+
+        yield step
 
 
 def _samples(source: Path, config: EvaluateConfig, say: Callable[[str], None]) -> Samples:

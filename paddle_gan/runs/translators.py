@@ -27,6 +27,8 @@ from paddle_gan.training.checkpoint import read_newest
 from paddle_gan.training.state import part
 from paddle_gan.training.weights import load_weights, read_weights
 
+# Largest tile of a picture, see `inference.translation`.
+_TILE = 512
 # Alpha from which on a pixel is not in the hole.
 _OPAQUE = 128
 
@@ -45,6 +47,10 @@ class Translator:
     config: TranslationOptions
     step: int | None
 
+    def translate(self, picture: Image.Image) -> Image.Image:
+        """The translation of a picture of any size; transparency is not kept, see `tools/translate.py apply`."""
+        return Image.fromarray(translated(self, np.asarray(picture.convert("RGB")), _TILE))
+
 
 class Named(NamedTuple):
     """A file, and its name below the folder for results."""
@@ -54,7 +60,7 @@ class Named(NamedTuple):
 
 
 def load_translator(
-    folder: Path,
+    folder: Path | str,
     say: Say = print,
     *,
     raw: bool = False,
@@ -76,6 +82,7 @@ def load_translator(
     Raises:
         UsageError: not such a run folder. CheckpointError: no checkpoint that fits, or a damaged file.
     """
+    folder = Path(folder).expanduser()
     config = read_translation(folder)
     network = new_translator(config)
     if weights:

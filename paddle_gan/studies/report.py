@@ -9,22 +9,22 @@ visualdl/                the same for VisualDL, beside the logs of the runs
 import html
 import math
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 from PIL import Image
 from scipy import stats
 
+from paddle_gan.config.studies import CompareConfig
 from paddle_gan.evaluation.records import FIGURES, mean_and_error
 from paddle_gan.inference.images import grid
 from paddle_gan.inference.sampling import generate
 from paddle_gan.runs.generators import load_generator
-from paddle_gan.studies.comparison import Result
+from paddle_gan.studies import comparison
+from paddle_gan.studies.comparison import Result, Say
 from paddle_gan.system.files import atomic_path, make_folder, writable_home, write_text
 from paddle_gan.training.callbacks import EVALUATED
 
@@ -44,6 +44,35 @@ class Table(NamedTuple):
     rows: list[list[str]]
 
 
+class Report(NamedTuple):
+    """A finished comparison and its report. A notebook shows the table and the verdicts.
+
+    Attributes:
+        folder: of the comparison, which holds the files of the report.
+        results: of all runs, in the order of the objectives in the options, and of the seeds.
+    """
+
+    folder: Path
+    results: list[Result]
+
+    def text(self) -> str:
+        """The table, the verdicts and the protocol, as Markdown without the pictures."""
+        return (self.folder / "report.md").read_text(encoding="utf-8").partition("\n![")[0]
+
+    def __repr__(self) -> str:
+        return self.text()
+
+    _repr_markdown_ = text
+
+    def curves(self) -> Image.Image:
+        """The distance over steps and over seconds."""
+        return Image.open(self.folder / "curves.png")
+
+    def samples(self) -> Image.Image:
+        """A row for each objective, all from the same latents."""
+        return Image.open(self.folder / "samples.png")
+
+
 class Curve(NamedTuple):
     """The measures of one run while it trained."""
 
@@ -51,7 +80,24 @@ class Curve(NamedTuple):
     distances: list[float]
 
 
-def write(folder: Path, results: list[Result], command: str) -> None:
+def compare(config: CompareConfig, say: Say = print) -> Report:
+    """Train and measure every objective with every seed, and write the report.
+
+    Args:
+        config: the options.
+        say: takes one line for the user at a time.
+
+    Raises:
+        UsageError: the folder holds another comparison.
+        GanError: a training run has failed.
+    """
+    folder, results = comparison.compare(config, say)
+    given = {field.name: getattr(config, field.name) for field in fields(config)}
+    named = (f"{field.name}={given[field.name]!r}" for field in fields(config) if given[field.name] != field.default)
+    return write(folder, results, f"compare(CompareConfig({', '.join(named)}))")
+
+
+def write(folder: Path, results: list[Result], command: str) -> Report:
     """Write the whole report into the folder of the comparison.
 
     Args:
@@ -67,6 +113,7 @@ def write(folder: Path, results: list[Result], command: str) -> None:
     write_text(folder / "report.md", _markdown(shown, lines))
     write_text(folder / "report.html", _html(shown, lines))
     _write_visualdl(folder / "visualdl", groups, shown)
+    return Report(folder, results)
 
 
 def table(groups: Groups) -> Table:
@@ -149,7 +196,8 @@ def _curves(results: list[Result], axis: str) -> Iterator[Curve]:
 
 
 def _draw_curves(path: Path, groups: Groups) -> None:
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), sharey=True, layout="constrained")
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
     labels = {"step": "generator steps", "seconds": "seconds of training"}
     for panel, (axis, label) in zip(axes, labels.items(), strict=True):
         for i, (loss, results) in enumerate(groups.items()):
@@ -162,7 +210,6 @@ def _draw_curves(path: Path, groups: Groups) -> None:
     axes[0].legend()
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
-    plt.close(figure)
 
 
 def _draw_samples(path: Path, groups: Groups) -> None:
@@ -173,20 +220,14 @@ def _draw_samples(path: Path, groups: Groups) -> None:
         batches = generate(generator.network, _SAMPLES_IN_ROW, seed=0, classes=len(generator.classes))
         sheets.append(grid(next(batches).images, _SAMPLES_IN_ROW))
     height, width, _ = sheets[0].shape
-    figure, axes = plt.subplots(
-        len(sheets),
-        1,
-        figsize=(width / 100 + 1, (height / 100 + 0.1) * len(sheets)),
-        squeeze=False,
-        layout="constrained",
-    )
+    figure = Figure(figsize=(width / 100 + 1, (height / 100 + 0.1) * len(sheets)), layout="constrained")
+    axes = figure.subplots(len(sheets), 1, squeeze=False)
     for panel, loss, sheet in zip(axes[:, 0], groups, sheets, strict=True):
         panel.imshow(sheet)
         panel.set(xticks=[], yticks=[])
         panel.set_ylabel(loss)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
-    plt.close(figure)
 
 
 def _markdown(shown: Table, lines: list[str]) -> str:

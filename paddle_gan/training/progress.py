@@ -1,15 +1,19 @@
-"""The progress of a training run for its user: a bar on a terminal, a plain line now and then elsewhere."""
+"""The progress of a training run for its user: a bar on a terminal or in a notebook, else a plain line now and then."""
 
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from paddle_gan.system.notebook import changing_line, in_notebook
 from paddle_gan.training.callbacks import EVALUATED
 from paddle_gan.training.loop import Callback, Values
 from paddle_gan.training.task import Task
 
 _PLAIN_LINE_SECONDS = 10
+_NOTEBOOK_LINE_SECONDS = 0.5
+# Width in a notebook, in characters.
+_NOTEBOOK_COLUMNS = 110
 
 
 @contextmanager
@@ -22,6 +26,9 @@ def progress(total: int, done: int, say: Callable[[str], None], measure: str = E
         say: takes a line, where stderr is not a terminal.
         measure: the value that counts as the distance.
     """
+    if in_notebook():
+        yield _changing_line(total, done, say, measure)
+        return
     if not sys.stderr.isatty():
         yield _lines(total, done, say, measure)
         return
@@ -38,6 +45,29 @@ def progress(total: int, done: int, say: Callable[[str], None], measure: str = E
                     bar.write(line, file=sys.stderr)
 
         yield callback
+
+
+def _changing_line(total: int, done: int, say: Callable[[str], None], measure: str) -> Callback:
+    """Shows one line in a notebook, which changes twice a second at most; says every diagnosis."""
+    from tqdm import tqdm
+
+    describe, show, start, due, text = _description(measure), changing_line(), time.monotonic(), 0.0, ""
+
+    def callback(task: Task, values: Values | None) -> None:
+        nonlocal due, text
+        if values:
+            text = describe(task, values)
+            for line in _diagnoses(values, task.step):
+                say(line)
+        now = time.monotonic()
+        if now >= due or task.step == total:
+            due = now + _NOTEBOOK_LINE_SECONDS
+            bar = tqdm.format_meter(
+                task.step, total, now - start, _NOTEBOOK_COLUMNS, unit="step", postfix=text, initial=done
+            )
+            show(bar)
+
+    return callback
 
 
 def _lines(total: int, done: int, say: Callable[[str], None], measure: str) -> Callback:
