@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "paddle_gan"
 ROOMS = {
     "errors": "",
     "system": "runtime installation memory device randomness files cache streams connections parallel signals web",
-    "config": "names paths sizes options shared train translate results check studies bench command_line",
+    "config": "language names paths sizes options shared train translate results check studies bench command_line",
     "datasets": "decode depth fitting found zipped survey duplicates store labels report image_set resize idx "
     "download batches feed folder check grey_sets mixtures pictures pairs bicubic derived pair_feed holes",
     "metrics": "arrays classes frechet kernel neighbours sliced pairs",

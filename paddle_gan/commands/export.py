@@ -4,6 +4,7 @@ from pathlib import Path
 
 from paddle_gan.commands.command import Command
 from paddle_gan.config.command_line import Parsed
+from paddle_gan.config.language import tell
 from paddle_gan.config.results import ExportConfig
 
 
@@ -16,17 +17,20 @@ def run(parsed: Parsed[ExportConfig]) -> None:
     select_device("cpu")
     config, source = parsed.options, Path(parsed.positional["run"])
     place = Path(config.ort_web) if config.ort_web else None
-    runtime = find_runtime(place, config.download) if config.format == "web" else None
+    runtime = find_runtime(place, config.download, tell) if config.format == "web" else None
     if config.weights:
         weights = Path(config.weights)
-        trained, kind = generator_with(source, weights), weights.name
+        trained, kind = generator_with(source, weights, tell), weights.name
     else:
-        trained, kind = load_generator(source, raw=config.raw, best=config.best), "raw" if config.raw else "average"
+        trained, kind = (
+            load_generator(source, tell, raw=config.raw, best=config.best),
+            "raw" if config.raw else "average",
+        )
     default = source / ("exported" if config.format == "paddle" else f"exported-{config.format}")
     folder = Path(config.out) if config.out else default
     shipment = Shipment(trained, source, kind, config.best, config.data_licence, runtime)
     said = ship(shipment, config.format, folder)
-    print(f"{folder}: {said}")
+    tell(f"{folder}: {said}")
 
 
 EXPORT = Command(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from paddle_gan.commands.command import Command
 from paddle_gan.config.command_line import Parsed
+from paddle_gan.config.language import tell
 from paddle_gan.config.train import TrainConfig
 
 
@@ -15,9 +16,10 @@ def run(parsed: Parsed[TrainConfig]) -> None:
     if config.resume:
         options_of = branch.branched if "out" in parsed.named else folder.resumed
         config = options_of(Path(config.resume), config, parsed.named)
-    trained = experiment.run(config)
+    trained = experiment.run(config, tell)
     if parallel.rank() == 0:
-        print("\n".join(folder.summary(trained)))
+        for line in folder.summary(trained):
+            tell(line)
 
 
 TRAIN = Command(

@@ -9,9 +9,10 @@ know with status 500. So its application is served here from a socket of this pr
 import logging
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
+from paddle_gan.config.language import users_language
 from paddle_gan.config.results import BoardConfig
 from paddle_gan.errors import UsageError
 from paddle_gan.system import web
@@ -75,9 +76,3 @@ def serve(folders: list[Path], config: BoardConfig, say: Callable[[str], None]) 
         )
     say(f"VisualDL: http://{web.shown_address(address)}:{port}  (Ctrl-C ends it)")
     server.serve_forever()
-
-
-def users_language(environment: Mapping[str, str]) -> str:
-    """VisualDL's language for a user's environment: zh for a Chinese locale, else en."""
-    locales = (environment.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
-    return "zh" if next((locale for locale in locales if locale), "").startswith("zh") else "en"
