@@ -70,18 +70,20 @@ def chinese(text: str) -> str:
     return _translated(text) or text
 
 
-@lru_cache
+@lru_cache(maxsize=1000)
 def _translated(text: str) -> str | None:
     """The Chinese of the first template that fits; None if none does.
 
     One whose values are texts of the table, where it says so, comes before the others.
     """
     second = None
-    for template in _templates():
-        values = template.values(text)
-        if values is not None and all(map(_translated, template.nested(values))):
+    for longest, template in _templates():
+        values = template.values(text) if longest in text else None
+        if values is None:
+            continue
+        if all(map(_translated, template.nested(values))):
             return template.format(values)
-        if values is not None and template.has_words and second is None:
+        if template.has_words and second is None:
             second = template.format(values)
     return second
 
@@ -124,11 +126,9 @@ class _Template:
     def values(self, text: str) -> list[str] | None:
         """The values in a text that this is the template of; None for another text."""
         if not all(literal in text for literal in self.literals):
-            return None
+            return None  # soon found out, and most are not compiled at all
         match = self._pattern.fullmatch(text)
-        if match is None:
-            return None
-        return _apart(self.literals, list(match.groups()))
+        return match and _apart(self.literals, list(match.groups()))
 
     def nested(self, values: list[str]) -> list[str]:
         """Those of the values that are texts of the table, or should be."""
@@ -166,19 +166,24 @@ def _apart(literals: Sequence[str], values: list[str]) -> list[str]:
 
 def _with_end(text: str) -> tuple[str, str]:
     """A value, and the text of the table at its end, which begins with a space or a mark, such as "; and {} more"."""
-    ends = [template for template in _templates() if template.literals[0].startswith((" ", ";", ","))]
-    places = range(len(text))
-    cut = next((cut for cut in places if any(end.values(text[cut:]) is not None for end in ends)), len(text))
-    return text[:cut], text[cut:]
+    ends = [template for _, template in _templates() if template.literals[0].startswith((" ", ";", ","))]
+    for cut in range(len(text)):
+        if any(text.startswith(end.literals[0], cut) and end.values(text[cut:]) is not None for end in ends):
+            return text[:cut], text[cut:]
+    return text, ""
 
 
 @cache
-def _templates() -> list[_Template]:
-    """All of the table. First those that begin with words of their own, such as "error: {}", then the longest."""
+def _templates() -> list[tuple[str, _Template]]:
+    """All of the table, each with its longest literal.
+
+    First those that begin with words of their own, such as "error: {}", then those with the most words.
+    """
     table = json.loads(_TABLE.read_text(encoding="utf-8"))
     entries = (entry for part in table.values() for entry in part.items())
     templates = [_Template(literals_of(english), chinese) for english, chinese in entries]
-    return sorted(templates, key=lambda one: (not one.literals[0], -sum(map(len, one.literals))))
+    templates.sort(key=lambda one: (not one.literals[0], -sum(map(len, one.literals))))
+    return [(max(one.literals, key=len), one) for one in templates]
 
 
 def literals_of(template: str) -> tuple[str, ...]:
