@@ -315,7 +315,6 @@ def test_english_where_the_output_cannot_hold_chinese():
     assert done.stderr == b"error: --steps 0: must be more than 0\n"
 
 
-@pytest.mark.slow
 def test_a_training_run_in_chinese(tmp_path, monkeypatch, capsys):
     """The lines are Chinese, the files English."""
     monkeypatch.setenv("PADDLE_GAN_LANGUAGE", "zh")
