@@ -19,6 +19,8 @@ import paddle_gan  # noqa: F401  (before Paddle: it sets the threads)
 # Decoded images of tests are not kept among those of the user.
 _CACHE = tempfile.TemporaryDirectory()
 os.environ["PADDLE_GAN_CACHE"] = _CACHE.name
+# The tests read the English texts, whatever the language of the machine.
+os.environ["PADDLE_GAN_LANGUAGE"] = "en"
 ROOT = Path(__file__).resolve().parent.parent
 # With a tuned schedule, a short run that goes on would differ from a long one; clusters would take a second to find.
 _PLAIN = ("--recipe", "paper")

@@ -14,7 +14,7 @@ ROOMS = {
     "errors": "",
     "system": "runtime installation memory device randomness files cache streams connections parallel signals web "
     "notebook",
-    "config": "names paths sizes options shared train translate results check studies bench selfcheck pack "
+    "config": "language names paths sizes options shared train translate results check studies bench selfcheck pack "
     "completion command_line",
     "datasets": "decode depth fitting found zipped survey duplicates store labels report image_set resize idx "
     "download batches feed folder check grey_sets mixtures pictures pairs bicubic derived pair_feed holes",

@@ -16,7 +16,6 @@ from browser import CHROMIUM, Browser
 from conftest import ROOT
 from visualdl import LogWriter
 
-from paddle_gan.runs.board import users_language
 from paddle_gan.system.web import guarded
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes and sockets in /proc")
@@ -79,7 +78,7 @@ def port_of(process: subprocess.Popen) -> int:
 @pytest.fixture(scope="module")
 def board(logs, tmp_path_factory) -> Iterator[Board]:
     folder = tmp_path_factory.mktemp("recorder")
-    process = start(logs, folder, "--port", 0, LC_ALL="zh_CN.UTF-8")
+    process = start(logs, folder, "--port", 0, LC_ALL="zh_CN.UTF-8", PADDLE_GAN_LANGUAGE="")
     yield Board(process, port_of(process), folder / "record")
     process.kill()
     process.communicate()
@@ -362,18 +361,3 @@ def test_a_signal_ends_it_without_a_traceback_and_leaves_nothing(logs, tmp_path,
     status = process.returncode if process.returncode >= 0 else 128 - process.returncode
     assert status == 128 + number and stderr in ("", "interrupted\n")
     assert processes_of(process.pid) == []
-
-
-@pytest.mark.parametrize(
-    ("environment", "language"),
-    [
-        ({"LANG": "zh_CN.UTF-8"}, "zh"),
-        ({"LANG": "de_DE.UTF-8"}, "en"),
-        ({"LANG": "zh_CN.UTF-8", "LC_ALL": "C"}, "en"),
-        ({"LANG": "en_US.UTF-8", "LC_MESSAGES": "zh_TW"}, "zh"),
-        ({"LANG": ""}, "en"),
-        ({}, "en"),
-    ],
-)
-def test_language_of_a_locale(environment, language):
-    assert users_language(environment) == language

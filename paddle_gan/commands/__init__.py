@@ -29,6 +29,7 @@ from paddle_gan.commands.train import TRAIN
 from paddle_gan.commands.train_classifier import TRAIN_CLASSIFIER
 from paddle_gan.commands.translate import TRANSLATE
 from paddle_gan.commands.walk import WALK
+from paddle_gan.config.language import in_users_language, tell
 
 _ALL = (
     TRAIN,
@@ -72,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         print(f"{PROGRAM} {__version__}")
         sys.exit(0)
     if name not in COMMANDS:
-        print(f"error: {ascii(name)} is not a command; {PROGRAM} --help lists them", file=sys.stderr)
+        tell(f"error: {ascii(name)} is not a command; {PROGRAM} --help lists them", sys.stderr)
         sys.exit(2)
     execute(COMMANDS[name], rest, f"{PROGRAM} {name}")
 
@@ -85,19 +86,16 @@ def tool(name: str) -> NoReturn:
 def overview() -> str:
     """The help of `paddle-gan`: a line for each command."""
     width = max(map(len, COMMANDS))
-    lines = [f"  {name:{width}}  {command.description}" for name, command in COMMANDS.items()]
-    return "\n".join(
-        [
-            f"usage: {PROGRAM} COMMAND [arguments] [options]",
-            "",
-            "Train, compare and ship generative adversarial networks on PaddlePaddle.",
-            "",
-            "commands:",
-            *lines,
-            "",
-            f"{PROGRAM} COMMAND --help lists the options of a command; {PROGRAM} --version shows the version.",
-        ]
-    )
+    lines = [f"  {name:{width}}  {in_users_language(command.description)}" for name, command in COMMANDS.items()]
+    before = [
+        f"usage: {PROGRAM} COMMAND [arguments] [options]",
+        "",
+        "Train, compare and ship generative adversarial networks on PaddlePaddle.",
+        "",
+        "commands:",
+    ]
+    after = ["", f"{PROGRAM} COMMAND --help lists the options of a command; {PROGRAM} --version shows the version."]
+    return "\n".join([*map(in_users_language, before), *lines, *map(in_users_language, after)])
 
 
 __all__ = ["COMMANDS", "Command", "Group", "execute", "main", "overview", "tool"]

@@ -8,6 +8,7 @@ from paddle_gan.commands.command import Command
 from paddle_gan.commands.outputs import output_file
 from paddle_gan.config.bench import BenchConfig
 from paddle_gan.config.command_line import Parsed
+from paddle_gan.config.language import tell
 from paddle_gan.system.runtime import ENVIRONMENT
 
 
@@ -22,7 +23,7 @@ def run(parsed: Parsed[BenchConfig]) -> None:
 
     def say(line: str) -> None:
         if first:
-            print(line, file=sys.stderr, flush=True)
+            tell(line, sys.stderr)
 
     result = {"command": parsed.command, **bench.run(config, ENVIRONMENT, say)}
     if first:

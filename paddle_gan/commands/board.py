@@ -4,6 +4,7 @@ from pathlib import Path
 
 from paddle_gan.commands.command import Command
 from paddle_gan.config.command_line import Parsed
+from paddle_gan.config.language import tell
 from paddle_gan.config.paths import RUNS
 from paddle_gan.config.results import BoardConfig
 
@@ -11,7 +12,7 @@ from paddle_gan.config.results import BoardConfig
 def run(parsed: Parsed[BoardConfig]) -> None:
     from paddle_gan.runs import board
 
-    board.serve([Path(run) for run in parsed.positional["run"]] or [RUNS], parsed.options, print)
+    board.serve([Path(run) for run in parsed.positional["run"]] or [RUNS], parsed.options, tell)
 
 
 BOARD = Command(

@@ -7,6 +7,7 @@ from paddle_gan.commands.command import Command
 from paddle_gan.config import shared
 from paddle_gan.config.check import CheckConfig
 from paddle_gan.config.command_line import Parsed
+from paddle_gan.config.language import tell
 from paddle_gan.config.paths import RUNS, legal_name
 from paddle_gan.errors import UsageError
 
@@ -34,9 +35,10 @@ def run(parsed: Parsed[CheckConfig]) -> None:
     if config.json:
         print(json.dumps(checked.said | {"sheet": str(sheet) if checked.sections else None}, indent=2))
     else:
-        print("\n".join(checked.lines))
+        for line in checked.lines:
+            tell(line)
         if checked.sections:
-            print(f"images as the network sees them: {sheet}")
+            tell(f"images as the network sees them: {sheet}")
     if checked.refusal:
         raise checked.refusal
 

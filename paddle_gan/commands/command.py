@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from paddle_gan.config.command_line import Parsed, parse
+from paddle_gan.config.language import in_users_language, tell
 from paddle_gan.errors import DiskError, GanError
 from paddle_gan.system.installation import check_paddle
 from paddle_gan.system.runtime import hold_sigterm
@@ -70,10 +71,13 @@ class Group:
     def overview(self, program: str) -> str:
         """The help of the group: a line for each command."""
         width = max(map(len, self.commands))
-        lines = [f"  {name:{width}}  {command.description}" for name, command in self.commands.items()]
+        lines = [
+            f"  {name:{width}}  {in_users_language(command.description)}" for name, command in self.commands.items()
+        ]
         usage = f"usage: {program} {{{','.join(self.commands)}}} [arguments] [options]"
         end = f"{program} {next(iter(self.commands))} --help lists the options of a command."
-        return "\n".join([usage, "", self.description, "", *lines, "", end])
+        before, after = [usage, "", self.description, ""], ["", end]
+        return "\n".join([*map(in_users_language, before), *lines, *map(in_users_language, after)])
 
 
 def execute(command: Command | Group, argv: Sequence[str], program: str) -> NoReturn:
@@ -126,7 +130,7 @@ def _execute_one(group: Group, argv: Sequence[str], program: str) -> NoReturn:
         sys.exit(0)
     if verb not in group.commands:
         known = ", ".join(group.commands)
-        print(f"error: {ascii(verb)}: {program} takes one of {known} first (--help lists them)", file=sys.stderr)
+        tell(f"error: {ascii(verb)}: {program} takes one of {known} first (--help lists them)", sys.stderr)
         sys.exit(2)
     execute(group.commands[verb], rest, f"{program} {verb}")
 
@@ -147,7 +151,7 @@ def _end_with(error: BaseException, debug: bool) -> NoReturn:
         import traceback
 
         traceback.print_exception(error)
-    print(" ".join(message.split()), file=sys.stderr, flush=True)
+    tell(" ".join(message.split()), sys.stderr)
     sys.exit(status)
 
 

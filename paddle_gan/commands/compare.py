@@ -2,6 +2,7 @@
 
 from paddle_gan.commands.command import Command
 from paddle_gan.config.command_line import Parsed
+from paddle_gan.config.language import tell
 from paddle_gan.config.studies import CompareConfig
 
 
@@ -13,11 +14,11 @@ def run(parsed: Parsed[CompareConfig]) -> None:
     with writable_home():  # Matplotlib keeps a cache there
         from paddle_gan.studies import report
 
-    folder, results = comparison.compare(parsed.options)
+    folder, results = comparison.compare(parsed.options, tell)
     report.write(folder, results, parsed.command)
     print((folder / "report.md").read_text(encoding="utf-8"))
-    print(f"  report      {folder / 'report.md'}, {folder / 'report.html'}")
-    print(f"  curves      {tool_command('board', folder)}")
+    tell(f"  report      {folder / 'report.md'}, {folder / 'report.html'}")
+    tell(f"  curves      {tool_command('board', folder)}")
 
 
 COMPARE = Command(

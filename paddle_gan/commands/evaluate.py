@@ -6,6 +6,7 @@ from pathlib import Path
 from paddle_gan.commands.command import Command
 from paddle_gan.commands.outputs import output_file
 from paddle_gan.config.command_line import Parsed
+from paddle_gan.config.language import tell
 from paddle_gan.config.results import EvaluateConfig
 
 
@@ -26,20 +27,20 @@ def run(parsed: Parsed[EvaluateConfig]) -> None:
     select_device(config.device)
     other = records.read_record(Path(config.against)) if config.against else None
     if (source / "config.json").exists() and task_of(source) != NOISE_TO_IMAGE:
-        record, sheet = translation_scoring.evaluate_translator(source, config, print)
+        record, sheet = translation_scoring.evaluate_translator(source, config, tell)
         shown, picture = "inputs, translations, targets", out.with_suffix(".sheet.png")
     else:
-        result = scoring.score(source, config, print)
+        result = scoring.score(source, config, tell)
         record, sheet = result.record, grid(result.neighbours, columns=12)
         shown, picture = "samples nearest to a training image, each beside it", out.with_suffix(".neighbours.png")
     print(records.table([record]))
     for name, counts in (record["class_counts"] or {}).items():
-        print(f"classes of {name}: {' '.join(map(str, counts))}")
+        tell(f"classes of {name}: {' '.join(map(str, counts))}")
     # After the figures are shown: a disk that is full, or a run of somebody else, does not cost them.
     write_text(out, json.dumps(record, indent=2) + "\n")
     save_png(picture, sheet)
-    print(f"record: {out}")
-    print(f"{shown}: {picture}")
+    tell(f"record: {out}")
+    tell(f"{shown}: {picture}")
     if other:
         print(records.table([record, other]))
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from paddle_gan.commands.command import Command
 from paddle_gan.config.command_line import Parsed
+from paddle_gan.config.language import tell
 from paddle_gan.config.results import ExportConfig
 from paddle_gan.errors import UsageError
 
@@ -18,7 +19,7 @@ def run(parsed: Parsed[ExportConfig]) -> None:
     folder = Path(config.out) if config.out else source / (f"{default}-back" if config.reverse else default)
     kind = Path(config.weights).name if config.weights else "raw" if config.raw else "average"
     export = _generator if task_of(source) == NOISE_TO_IMAGE else _translator
-    print(f"{folder}: {export(config, source, kind, folder)}")
+    tell(f"{folder}: {export(config, source, kind, folder)}")
 
 
 def _generator(config: ExportConfig, source: Path, kind: str, folder: Path) -> str:
@@ -30,8 +31,8 @@ def _generator(config: ExportConfig, source: Path, kind: str, folder: Path) -> s
     if config.reverse:
         raise UsageError("--reverse is for a translation that learned both directions")
     place = Path(config.ort_web) if config.ort_web else None
-    runtime = find_runtime(place, config.download) if config.format == "web" else None
-    trained = chosen_generator(source, config.weights, raw=config.raw, best=config.best)
+    runtime = find_runtime(place, config.download, tell) if config.format == "web" else None
+    trained = chosen_generator(source, config.weights, raw=config.raw, best=config.best, say=tell)
     return ship(Shipment(trained, source, kind, config.best, config.data_licence, runtime), config.format, folder)
 
 
@@ -41,7 +42,9 @@ def _translator(config: ExportConfig, source: Path, kind: str, folder: Path) -> 
     from paddle_gan.runs.translators import load_translator
 
     weights = Path(config.weights) if config.weights else None
-    translator = load_translator(source, raw=config.raw, best=config.best, reverse=config.reverse, weights=weights)
+    translator = load_translator(
+        source, tell, raw=config.raw, best=config.best, reverse=config.reverse, weights=weights
+    )
     shipment = TranslatorShipment(translator, source, kind, config.best, config.reverse, config.data_licence)
     return ship_translator(shipment, config.format, folder)
 

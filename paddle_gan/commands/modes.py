@@ -2,6 +2,7 @@
 
 from paddle_gan.commands.command import Command
 from paddle_gan.config.command_line import Parsed
+from paddle_gan.config.language import tell
 from paddle_gan.config.names import BENCHMARKS
 from paddle_gan.config.studies import ModesConfig
 from paddle_gan.errors import UsageError
@@ -13,7 +14,7 @@ def run(parsed: Parsed[ModesConfig]) -> None:
         raise UsageError(f"{benchmark}: the benchmarks are {', '.join(BENCHMARKS)}")
     from paddle_gan.studies import modes
 
-    modes.run(benchmark, parsed.options)
+    modes.run(benchmark, parsed.options, tell)
 
 
 MODES = Command(

@@ -6,6 +6,7 @@ from pathlib import Path
 from paddle_gan.commands.command import Command
 from paddle_gan.commands.outputs import output_file
 from paddle_gan.config.command_line import Parsed
+from paddle_gan.config.language import in_users_language, tell
 from paddle_gan.config.paths import RUNS
 from paddle_gan.config.results import RunsConfig
 from paddle_gan.errors import UsageError
@@ -33,13 +34,13 @@ def run(parsed: Parsed[RunsConfig]) -> None:
     print(overview.difference(runs) if config.diff else overview.table(runs))
     if config.remove and (config.yes or _agreed(len(runs))):
         overview.remove(runs)
-        print(f"removed {len(runs)} run(s)")
+        tell(f"removed {len(runs)} run(s)")
 
 
 def _agreed(count: int) -> bool:
     if not sys.stdin.isatty():
         raise UsageError("--remove asks before it removes anything, and there is no terminal to ask at; add --yes")
-    return input(f"Remove {count} run(s) for good? [y/N] ").strip().lower() in ("y", "yes")
+    return input(in_users_language(f"Remove {count} run(s) for good? [y/N] ")).strip().lower() in ("y", "yes")
 
 
 RUN_LIST = Command(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from paddle_gan.commands.command import Command
 from paddle_gan.commands.outputs import output_file, output_folder
 from paddle_gan.config.command_line import Parsed
+from paddle_gan.config.language import tell
 from paddle_gan.config.results import SampleConfig, layer_range
 from paddle_gan.errors import UsageError
 
@@ -35,7 +36,7 @@ def run(parsed: Parsed[SampleConfig]) -> None:
         generator = export.Exported(folder)
         classes = generator.class_names
     else:
-        trained = chosen_generator(folder, config.weights, raw=config.raw, best=config.best)
+        trained = chosen_generator(folder, config.weights, raw=config.raw, best=config.best, say=tell)
         generator, classes = _steered(trained.network, config), trained.classes
     if config.label is not None:
         check_label(config.label, classes)
@@ -53,7 +54,7 @@ def run(parsed: Parsed[SampleConfig]) -> None:
             _write_with_nearest(sheet, batches(), columns, folder)
         else:
             sampling.write_grid(sheet, batches(), columns)
-    print(f"{config.num} samples in {', '.join(str(place) for place in (npz, png_dir, sheet) if place)}")
+    tell(f"{config.num} samples in {', '.join(str(place) for place in (npz, png_dir, sheet) if place)}")
 
 
 def _refuse_for_exported(config: SampleConfig, folder: Path) -> None:

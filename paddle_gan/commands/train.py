@@ -4,6 +4,7 @@ from pathlib import Path
 
 from paddle_gan.commands.command import Command
 from paddle_gan.config.command_line import Parsed
+from paddle_gan.config.language import tell
 from paddle_gan.config.train import TrainConfig
 
 
@@ -13,10 +14,11 @@ def run(parsed: Parsed[TrainConfig]) -> None:
 
     config = parsed.options
     if config.resume:
-        config = branch.continued(Path(config.resume), config, parsed.named)
-    trained = experiment.run(config)
+        config = branch.continued(Path(config.resume), config, parsed.named, tell)
+    trained = experiment.run(config, tell)
     if parallel.rank() == 0:
-        print("\n".join(folder.summary(trained)))
+        for line in folder.summary(trained):
+            tell(line)
 
 
 TRAIN = Command(

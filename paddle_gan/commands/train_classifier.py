@@ -6,6 +6,7 @@ from typing import NamedTuple
 from paddle_gan.commands.command import Command
 from paddle_gan.commands.outputs import output_file
 from paddle_gan.config.command_line import Parsed
+from paddle_gan.config.language import tell
 from paddle_gan.config.studies import ClassifierConfig
 from paddle_gan.errors import UsageError
 
@@ -36,13 +37,13 @@ def run(parsed: Parsed[ClassifierConfig]) -> None:
     recipe = RECIPES[name]
     training, test = (datasets.load_dataset(name, classifier.SIZE, 1, split=split) for split in ("train", "test"))
     trained = classifier.train_classifier(
-        training, epochs=config.epochs or recipe.epochs, mirror=recipe.mirror, seed=config.seed, say=print
+        training, epochs=config.epochs or recipe.epochs, mirror=recipe.mirror, seed=config.seed, say=tell
     )
     digest = classifier.save_classifier(trained, out)
     probabilities = classifier.classify(trained, test.images[:][:, 0]).probabilities
     assert probabilities is not None, "the classifier knows classes"
     accuracy = np.mean(probabilities.argmax(1) == test.labels)
-    print(f"{config.out}: {accuracy:.2%} of the {len(test):,} test images are classified correctly; SHA-256 {digest}")
+    tell(f"{config.out}: {accuracy:.2%} of the {len(test):,} test images are classified correctly; SHA-256 {digest}")
 
 
 TRAIN_CLASSIFIER = Command(

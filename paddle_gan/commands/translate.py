@@ -4,6 +4,7 @@ from pathlib import Path
 
 from paddle_gan.commands.command import Command, Group
 from paddle_gan.config.command_line import Parsed
+from paddle_gan.config.language import tell
 from paddle_gan.config.translate import ApplyConfig, TranslateConfig
 from paddle_gan.errors import DataError, UsageError
 
@@ -16,9 +17,10 @@ def train(parsed: Parsed[TranslateConfig]) -> None:
     config = parsed.options
     if config.resume:
         config = translation.resumed_translation(Path(config.resume), config, parsed.named)
-    folder = translation.run_translation(config)
+    folder = translation.run_translation(config, tell)
     if parallel.rank() == 0:
-        print("\n".join(translation_summary(folder)))
+        for line in translation_summary(folder):
+            tell(line)
 
 
 def apply(parsed: Parsed[ApplyConfig]) -> None:
@@ -31,9 +33,11 @@ def apply(parsed: Parsed[ApplyConfig]) -> None:
 
     select_device(config.device)
     weights = Path(config.weights) if config.weights else None
-    translator = load_translator(folder, raw=config.raw, best=config.best, reverse=config.reverse, weights=weights)
-    written, failed = translate_files(translator, sources, config, print)
-    print(f"{written} pictures in {config.out}")
+    translator = load_translator(
+        folder, tell, raw=config.raw, best=config.best, reverse=config.reverse, weights=weights
+    )
+    written, failed = translate_files(translator, sources, config, tell)
+    tell(f"{written} pictures in {config.out}")
     if failed:
         raise DataError(f"{failed} of {written + failed} pictures were passed over, see above")
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from paddle_gan.commands.command import Command
 from paddle_gan.config.command_line import Parsed
+from paddle_gan.config.language import tell
 from paddle_gan.config.results import WalkConfig
 from paddle_gan.errors import UsageError
 
@@ -19,7 +20,7 @@ def run(parsed: Parsed[WalkConfig]) -> None:
     select_device(config.device)
     if export.is_exported(folder):
         raise UsageError(f"{folder}: an exported program gives images only; take the folder of the run that it is from")
-    trained = chosen_generator(folder, config.weights, raw=config.raw, best=config.best)
+    trained = chosen_generator(folder, config.weights, raw=config.raw, best=config.best, say=tell)
     classes = len(trained.classes)
     for label in config.labels:
         check_label(label, trained.classes, "--labels")
@@ -36,7 +37,7 @@ def run(parsed: Parsed[WalkConfig]) -> None:
     frames = latents.walk_through(trained.network, found, config.frames, not config.open, config.truncation)
     columns = images.grid_columns(0 if config.labels else classes)
     count = animations.save_animation(out, (images.grid(frame, columns) for frame in frames), config.fps)
-    print(f"{count} frames in {out}")
+    tell(f"{count} frames in {out}")
 
 
 WALK = Command(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
 
 from paddle_gan import __version__
+from paddle_gan.config.language import in_users_language
 from paddle_gan.config.options import ORIGIN, at_home, described, flag, kind_of, legible
 from paddle_gan.errors import UsageError
 
@@ -45,6 +46,9 @@ class Parsed(Generic[Config]):
 
 
 class _Parser(argparse.ArgumentParser):
+    def format_help(self) -> str:
+        return super().format_help().replace("usage: ", in_users_language("usage: "), 1)
+
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{' '.join(message.split())} (--help lists the options)")
 
@@ -102,26 +106,37 @@ def _parser(
     shown = [f"[{name.upper()} ...]" if name == several else name.upper() for name in positional]
     parser = _Parser(
         prog=program,
-        description=description,
-        usage=" ".join(["%(prog)s", *shown, "[options]"]),
+        description=in_users_language(description),
+        usage=" ".join(["%(prog)s", *shown, in_users_language("[options]")]),
         formatter_class=_HELP,
         argument_default=argparse.SUPPRESS,
+        add_help=False,
     )
-    for name, help in positional.items():
+    arguments = parser.add_argument_group(in_users_language("arguments"))
+    for name, meaning in positional.items():
+        help = in_users_language(meaning)
         if name == several:
-            parser.add_argument(name, nargs="*", default=[], help=help, metavar=name.upper())
+            arguments.add_argument(name, nargs="*", default=[], help=help, metavar=name.upper())
         else:
-            parser.add_argument(name, help=help, metavar=name.upper())
-    parser.add_argument("--config", action="append", metavar="FILE", help="YAML file of the same options, with _ for -")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    parser.add_argument("--version", action="version", version=f"paddle_gan {__version__}", help="show the version")
+            arguments.add_argument(name, help=help, metavar=name.upper())
+    _add_general(parser.add_argument_group(in_users_language("options")))
     groups: dict[str, Any] = {}
     for field in _fields(config):
         group = field.metadata["group"]
         if group not in groups:
-            groups[group] = parser.add_argument_group(group)
+            groups[group] = parser.add_argument_group(in_users_language(group))
         _add_option(groups[group], field)
     return parser
+
+
+def _add_general(group: Any) -> None:
+    """The options of every command."""
+    about = "YAML file of the same options, with _ for -"
+    group.add_argument("-h", "--help", action="help", help=in_users_language("show this help"))
+    group.add_argument("--config", action="append", metavar="FILE", help=in_users_language(about))
+    group.add_argument("--debug", action="store_true", help=in_users_language("show the traceback of an error"))
+    version = f"paddle_gan {__version__}"
+    group.add_argument("--version", action="version", version=version, help=in_users_language("show the version"))
 
 
 def _add_option(group: Any, field: Field) -> None:
@@ -136,7 +151,7 @@ def _add_option(group: Any, field: Field) -> None:
 
 
 def _help(field: Field) -> str:
-    return described(field).replace("%", "%%")  # argparse fills in what follows a percent sign
+    return described(field, in_users_language).replace("%", "%%")  # argparse fills in what follows a percent sign
 
 
 def _from_file(path: str, known: set[str]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 Not about which options there are: the dataclasses stand in the modules beside this one, one for each command.
 """
 
-import operator
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -44,15 +43,13 @@ class Bounds:
         """Why a value is out of range, or None if it is within."""
         if self.at_least is not None and self.at_most < MOST and not self.at_least <= value <= self.at_most:
             return f"{self.at_least} to {self.at_most}"
-        for words, bound, holds in (
-            ("more than", self.more_than, operator.gt),
-            ("at least", self.at_least, operator.ge),
-            ("less than", self.less_than, operator.lt),
-            ("at most", self.at_most, operator.le),
-        ):
-            if bound is not None and not holds(value, bound):
-                return f"must be {words} {bound:,}"
-        return None
+        if self.more_than is not None and not value > self.more_than:
+            return f"must be more than {self.more_than:,}"
+        if self.at_least is not None and not value >= self.at_least:
+            return f"must be at least {self.at_least:,}"
+        if self.less_than is not None and not value < self.less_than:
+            return f"must be less than {self.less_than:,}"
+        return None if value <= self.at_most else f"must be at most {self.at_most:,}"
 
 
 def option(
@@ -105,17 +102,18 @@ def documented(config: type[Options]) -> type[Options]:
     return config
 
 
-def described(item: Field) -> str:
-    """What an option is, with its choices and its default."""
+def described(item: Field, translated: Callable[[str], str] = str) -> str:
+    """What an option is, with its choices and its default; `translated` puts each part into the reader's language."""
     help, meanings, aliases = (item.metadata[name] for name in ("help", "meanings", "aliases"))
+    help = translated(help)
     if meanings:
-        shown = [f"{value} ({meaning})" if meaning else str(value) for value, meaning in meanings.items()]
+        shown = [f"{value} ({translated(meaning)})" if meaning else str(value) for value, meaning in meanings.items()]
         help += f": {' '.join(shown)}"
     if aliases:
-        help += f" (also {' '.join(aliases)})"
+        help += translated(f" (also {' '.join(aliases)})")
     default = " ".join(map(str, item.default)) if isinstance(item.default, tuple) else item.default
     if item.metadata["unset"] or default not in (None, False):
-        help += f" (default: {item.metadata['unset'] or default})"
+        help += translated(f" (default: {item.metadata['unset'] or default})")
     return help
 
 

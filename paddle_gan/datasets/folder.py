@@ -223,8 +223,10 @@ def check_unreadable(opened: Opened, options: FolderOptions = DEFAULTS) -> None:
     most = options.skip_unreadable
     allowed = int(len(facts) * _SKIPPED) if most is None else most
     if len(failures) > allowed or len(failures) == len(facts):
-        hint = f" (--skip-unreadable {len(failures)} goes on without them)" if len(failures) < len(facts) else ""
-        raise DataError(all_failures(failures) + hint)
+        said = all_failures(failures)
+        if len(failures) < len(facts):
+            said = f"{said} (--skip-unreadable {len(failures)} goes on without them)"
+        raise DataError(said)
 
 
 def labels_of(found: Found, names: Sequence[str], options: FolderOptions) -> Labels:

@@ -5,7 +5,7 @@ Not about how the facts come about: see `survey`.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -155,15 +155,18 @@ def oddities(found: Found, stored: Stored, form: Form) -> list[str]:
 def summary(facts: Sequence[Facts]) -> str:
     """The counts of a set in one line."""
     readable = [one for one in facts if not one.problem]
+    if not readable:
+        return f"{len(facts)} image files"
+    titles = ("format", "mode", "bits")
+    kinds, modes, bits = (_listed(_counts(getattr(one, title) for one in readable)) for title in titles)
     sizes = _sizes(readable)
-    parts = [f"{len(facts)} image files"]
-    for title in ("format", "mode", "bits"):
-        counts = _counts(getattr(one, title) for one in readable)
-        parts.append(f"{title} {', '.join(f'{name} ({count})' for name, count in counts.items())}")
-    if sizes:
-        least, greatest = ("x".join(map(str, sizes[name])) for name in ("smallest", "largest"))
-        parts.append(f"all {least} pixels" if least == greatest else f"{least} to {greatest} pixels")
-    return "; ".join(parts)
+    least, greatest = ("x".join(map(str, sizes[name])) for name in ("smallest", "largest"))
+    pixels = f"all {least} pixels" if least == greatest else f"{least} to {greatest} pixels"
+    return f"{len(facts)} image files; format {kinds}; mode {modes}; bits {bits}; {pixels}"
+
+
+def _listed(counts: Mapping[Any, int]) -> str:
+    return ", ".join(f"{name} ({count})" for name, count in counts.items())
 
 
 def _scale(form: Form, one: Facts) -> float:
@@ -197,7 +200,7 @@ def _class_counts(labels: Labels) -> dict[str, int]:
 
 def _classes_line(labels: Labels) -> str:
     counts = list(_class_counts(labels).items())
-    shown = ", ".join(f"{name} ({count})" for name, count in counts[:_MOST_CLASSES_SHOWN])
+    shown = _listed(dict(counts[:_MOST_CLASSES_SHOWN]))
     more = f" and {len(counts) - _MOST_CLASSES_SHOWN} more" if len(counts) > _MOST_CLASSES_SHOWN else ""
     return f"classes by number and name, with their images: {shown}{more}"
 

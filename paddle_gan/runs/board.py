@@ -10,10 +10,11 @@ the guards of `system.web`. No other module knows VisualDL's server and its opti
 import logging
 import os
 import signal
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from paddle_gan.config.language import users_language
 from paddle_gan.config.results import BoardConfig
 from paddle_gan.errors import UsageError
 from paddle_gan.system import web
@@ -90,9 +91,3 @@ def _opening_on_scalars(application: web.Application) -> web.Application:
         return []
 
     return front
-
-
-def users_language(environment: Mapping[str, str]) -> str:
-    """VisualDL's language for a user's environment: zh for a Chinese locale, else en."""
-    locales = (environment.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
-    return "zh" if next((locale for locale in locales if locale), "").startswith("zh") else "en"

@@ -23,7 +23,7 @@ def progress(total: int, done: int, say: Callable[[str], None], measure: str = E
     Args:
         total: step at which training ends.
         done: step at which it starts.
-        say: takes a line, where stderr is not a terminal.
+        say: takes a line: a diagnosis, or, where stderr is not a terminal, the state of the run.
         measure: the value that counts as the distance.
     """
     if in_notebook():
@@ -41,8 +41,9 @@ def progress(total: int, done: int, say: Callable[[str], None], measure: str = E
             bar.update()
             if values:
                 bar.set_postfix_str(describe(task, values))
-                for line in _diagnoses(values, task.step):
-                    bar.write(line, file=sys.stderr)
+                with tqdm.external_write_mode():  # the lines stand above the bar
+                    for line in _diagnoses(values, task.step):
+                        say(line)
 
         yield callback
 
@@ -84,25 +85,26 @@ def _lines(total: int, done: int, say: Callable[[str], None], measure: str) -> C
         if now >= due or task.step == total:
             due = now + _PLAIN_LINE_SECONDS
             left = _duration((now - start) / (task.step - done) * (total - task.step))
-            speed = f"{values['speed/images_per_second']:.0f} images/s"
-            say(f"step {task.step}/{total}  {text}  {speed}  {left} left")
+            speed = values["speed/images_per_second"]
+            say(f"step {task.step}/{total}  {text}  {speed:.0f} images/s  {left} left")
 
     return callback
 
 
 def _description(measure: str) -> Callable[[Task, Values], str]:
     """Makes a function of the values to their losses, and to the distance that was measured last."""
-    distance = ""
+    distance = None
 
     def describe(task: Task, values: Values) -> str:
         nonlocal distance
         if measure in values:
-            distance = f"  distance {values[measure]:.4g}"
+            distance = values[measure]
         names = [name for name in task.players if f"loss/{name}" in values]
         short = {name: name[0].upper() for name in names}
         if len(set(short.values())) < len(names):
             short = {name: name for name in names}
-        return "  ".join(f"{short[name]} {values[f'loss/{name}']:.3f}" for name in names) + distance
+        losses = "  ".join(f"{short[name]} {values[f'loss/{name}']:.3f}" for name in names)
+        return losses if distance is None else f"{losses}  distance {distance:.4g}"
 
     return describe
 
