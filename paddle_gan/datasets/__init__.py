@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from paddle_gan.config.sizes import ImageSize
 from paddle_gan.datasets.folder import DEFAULTS, FolderOptions, open_folder
@@ -54,7 +54,7 @@ def load_held_out(
 def load_dataset(
     dataset: str,
     image_size: ImageSize,
-    channels: int,
+    channels: int | None,
     *,
     labelled: bool = False,
     data_dir: str | None = None,
@@ -73,7 +73,7 @@ def load_dataset(
         dataset: a key of DATASETS, or a folder or zip file; one that has the name of a set is written with its path
             (./mnist).
         image_size: in pixels.
-        channels: 1, 3, or 4 for a folder.
+        channels: 1, 3, or 4 for a folder; None for a folder whose images decide.
         labelled: whether labels are needed; the sub-folders of a folder are then its classes.
         data_dir: folder with the files of Fashion-MNIST.
         download: download the files of Fashion-MNIST that are not found.
@@ -90,13 +90,15 @@ def load_dataset(
         raise UsageError(f"--workers is for folders of images; the images of {dataset} are in memory")
     if dataset in DATASETS and channels == 4:
         raise UsageError(f"--channels 4: the images of {dataset} have no transparency; use 1 or 3")
-    if dataset == "fashion-mnist":
-        files = Path(data_dir).expanduser() if data_dir else None
-        return DATASETS[dataset](split=split, image_size=image_size, channels=channels, data_dir=files, fetch=download)
-    if data_dir or download:
+    if (data_dir or download) and dataset != "fashion-mnist":
         raise UsageError(f"--data-dir and --download are for fashion-mnist; {dataset} needs neither")
     if dataset in DATASETS:
-        return DATASETS[dataset](split=split, image_size=image_size, channels=channels)
+        assert channels is not None, "only the images of a folder decide"
+        sizes: dict[str, Any] = {"split": split, "image_size": image_size, "channels": channels}
+        if dataset == "fashion-mnist":
+            files = Path(data_dir).expanduser() if data_dir else None
+            return DATASETS[dataset](**sizes, data_dir=files, fetch=download)
+        return DATASETS[dataset](**sizes)
     path, stored = data_path(dataset), workers is None
     data = open_folder(path, image_size, channels, labelled=labelled, options=folder, stored=stored)
     return in_memory(data) if stored and fits_in_memory(data, free_memory) else data

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from paddle_gan.system.files import atomic_path
 
 # Rises when facts or pixels come out another way.
 _VERSION = 1
-_FIELDS = len(fields(Facts))
+_FIELDS = len(Facts._fields)
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _known(found: Found, form: Form, with_pixels: bool, folder: Path, key: str) 
         facts = _first_time(found, form, with_pixels, folder, key)
         if _passing(facts):
             return Stored(facts, _channels(form, facts), refusal="some files could not be opened")
-        lines = json.dumps([astuple(one) for one in facts], separators=(",", ":"))
+        lines = json.dumps(facts, separators=(",", ":"))
         with atomic_path(facts_path) as temporary:
             temporary.write_bytes(lines.encode())
     channels = _channels(form, facts)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from paddle_gan.config.shared import most_unreadable
 from paddle_gan.config.train import TrainConfig
-from paddle_gan.datasets import DATASETS, ImageSet, data_path
-from paddle_gan.datasets.folder import FolderOptions, survey_folder
+from paddle_gan.datasets import DATASETS, ImageSet
+from paddle_gan.datasets.folder import FolderOptions
 from paddle_gan.datasets.image_set import all_alike, in_class_order
 from paddle_gan.errors import CheckpointError
 from paddle_gan.runs.folder import read_config, run_folder
@@ -29,23 +29,19 @@ def folder_options(config: TrainConfig) -> FolderOptions:
     )
 
 
-def with_channels(given: TrainConfig, config: RunOptions) -> TrainConfig:
-    """The options with the channels that the images have, if they are not given: 1 if all images are grey, else 3.
+def with_channels_of_run(given: TrainConfig, config: RunOptions) -> TrainConfig:
+    """The options with the channels of the run that exists already, if they are not given.
 
-    A run that exists goes on with its own: before, colour was the default.
+    Otherwise they follow from the images, see `open_folder`; in older versions colour was the default.
 
     Args:
         given: as the user wrote them.
         config: the same, filled in.
     """
-    if given.channels or given.dataset in DATASETS:
-        return given
     folder = run_folder(config)
-    if (folder / "config.json").exists():
-        return replace(given, channels=read_config(folder).channels)
-    options, stored = folder_options(given), given.workers is None
-    opened = survey_folder(data_path(given.dataset), config.image_size, None, options, with_pixels=stored)
-    return replace(given, channels=opened.stored.channels)
+    if given.channels or given.dataset in DATASETS or not (folder / "config.json").exists():
+        return given
+    return replace(given, channels=read_config(folder).channels)
 
 
 def with_classes_of_run(data: ImageSet, folder: Path, say: Callable[[str], None]) -> ImageSet:

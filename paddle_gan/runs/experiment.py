@@ -27,7 +27,7 @@ from paddle_gan.runs.branch import begin as begin_branch
 from paddle_gan.runs.branch import continued
 from paddle_gan.runs.building import batch_feed, build, precision_of, schedules_of
 from paddle_gan.runs.clusters import run_clusters, save_clusters
-from paddle_gan.runs.data import data_notices, folder_options, with_channels, with_classes_of_run
+from paddle_gan.runs.data import data_notices, folder_options, with_channels_of_run, with_classes_of_run
 from paddle_gan.runs.execution import (
     Plan,
     Say,
@@ -113,10 +113,15 @@ def _run(given: TrainConfig, device: str, say: Say) -> Path:
     given = completed(given)
     without_data = resolve(given, device).config
     check_before_data(without_data, device)
-    config, notices = resolve(with_channels(given, without_data), device)
+    given, data = with_channels_of_run(given, without_data), None
+    if given.channels is None and given.dataset not in DATASETS:
+        data = _load(without_data, channels=None)
+        given = replace(given, channels=data.images.shape[1])
+    config, notices = resolve(given, device)
     folder = run_folder(config)
     refuse_other_run(config, folder)
-    data = _load(config)
+    if data is None:
+        data = _load(config, config.channels)
     if config.dataset not in DATASETS:
         data = with_classes_of_run(data, folder, say)
     for notice in [*notices, *slow_notices(device), *_notices(config, data)]:
@@ -172,12 +177,12 @@ def _run(given: TrainConfig, device: str, say: Say) -> Path:
     return folder
 
 
-def _load(config: RunOptions) -> ImageSet:
+def _load(config: RunOptions, channels: int | None) -> ImageSet:
     load = partial(
         load_dataset,
         config.dataset,
         image_size=config.image_size,
-        channels=config.channels,
+        channels=channels,
         labelled=config.conditional,
         data_dir=config.data_dir,
         download=config.download,
