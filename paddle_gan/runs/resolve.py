@@ -19,7 +19,7 @@ from paddle_gan.objectives import OBJECTIVES, r1_penalty
 from paddle_gan.objectives.optimizers import OPTIMIZERS, Adam, RMSProp
 from paddle_gan.objectives.penalties import Role
 from paddle_gan.runs.augmentation import augment_options
-from paddle_gan.runs.presets import BATCH_SIZE, PRESETS, automatic_preset, sizes_of
+from paddle_gan.runs.presets import BATCH_SIZE, PRESETS, automatic_preset, sizes_of, with_r1_of
 from paddle_gan.runs.recipes import PAPER, TUNED, Recipe
 from paddle_gan.runs.refusals import default_of, refuse_data, refuse_networks, refuse_useless
 
@@ -91,7 +91,7 @@ def resolve(given: TrainConfig, device: str) -> Resolved:
     partner = PARTNERS[generator]
     discriminator = given.discriminator or partner.discriminator
     recipe_name = given.recipe or ("tuned" if discriminator in _TUNED_FOR else "paper")
-    recipe = TUNED.get(given.loss, PAPER) if recipe_name == "tuned" else PAPER
+    recipe = with_r1_of(PRESETS[preset], TUNED[given.loss]) if recipe_name == "tuned" else PAPER
     norm = _norm(given, discriminator, recipe, notices)
     sizes = sizes_of(given, PRESETS[preset], discriminator, recipe)
     refuse_networks(given, generator, discriminator, sizes.batch_size)
