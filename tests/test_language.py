@@ -39,7 +39,11 @@ ELSEWHERE = {
     "inference/onnx_file.py",  # the metadata of the file
     *("features/extractors.py", "features/maps.py"),  # the protocol in records; arrays
     *("inference/export.py", "inference/web_page.py"),  # the manifest of an exported generator; the page
-    *("runs/card.py", "runs/curves.py"),  # the model card; the picture of the curves
+    *("runs/card.py", "runs/translator_card.py", "runs/curves.py"),  # the model cards; the picture of the curves
+    *("inference/translator_export.py", "inference/any_size.py"),  # the manifest of an exported translator
+    "selfcheck",  # a page that is sent to others
+    "runs/demo.py",  # the page, which has both languages
+    "commands/completion.py",  # scripts of shells
     *("system/runtime.py", "system/web.py"),  # what Paddle warns of; what HTTP says
 }
 NOT_SHOWN = {
@@ -47,6 +51,8 @@ NOT_SHOWN = {
     *("python tools/{}.py", "paddle_gan {}", "<frozen importlib._bootstrap>"),  # commands and names
     *("module {} has no attribute {}", "{} has no labels"),  # for programmers
     "the images of {} are on the disk and cannot be resident on the device",  # for programmers
+    "  unzip -o {} -d ~ && pip install -r ~/requirements-common.txt",  # a command
+    *("302 Found", "Animation of {} pictures"),  # what HTTP says; what Python shows
     *("ankle boot", "branch of", "least distance", "of a folder", "of a file"),  # values in files and tables
     *("reading images", "decoding images"),  # progress bars, which Python programs have too
     "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:",
@@ -283,7 +289,7 @@ def test_a_command_line_in_a_chinese_locale():
     help = shown("translate", "apply", "--help", LANG="zh_CN.UTF-8")
     lines = help.stdout.decode().splitlines()
     assert lines[0] == "用法：paddle-gan translate apply RUN [PICTURE ...] [选项]"
-    assert "  --mask TEXT    图片中需要填补的地方为白色的掩码；只用于 inpaint（默认：图片自己的透明像素）" in lines
+    assert "  --mask TEXT     图片中需要填补的地方为白色的掩码；只用于 inpaint（默认：图片自己的透明像素）" in lines
     assert not [line for line in lines if re.search(r"\b(the|of|is|and)\b", line)]
     assert help.returncode == 0
 

@@ -2,13 +2,14 @@
 
 from paddle_gan.commands.command import Command
 from paddle_gan.config.command_line import Parsed
+from paddle_gan.config.language import tell
 from paddle_gan.config.studies import AugmentConfig
 
 
 def run(parsed: Parsed[AugmentConfig]) -> None:
     from paddle_gan.studies.more_data import study
 
-    study(parsed.options)
+    study(parsed.options, tell)
 
 
 AUGMENT = Command(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from paddle_gan.commands.command import Command
 from paddle_gan.config.command_line import Parsed
+from paddle_gan.config.language import tell
 from paddle_gan.config.results import DemoConfig
 from paddle_gan.errors import UsageError
 
@@ -16,7 +17,7 @@ def run(parsed: Parsed[DemoConfig]) -> None:
     from paddle_gan.system.device import select_device
 
     select_device(parsed.options.device)
-    demo.serve(Path(parsed.positional["run"]), parsed.options, print)
+    demo.serve(Path(parsed.positional["run"]), parsed.options, tell)
 
 
 DEMO = Command(

@@ -11,6 +11,7 @@ from pathlib import Path
 from paddle_gan.commands.command import Command
 from paddle_gan.commands.outputs import output_file
 from paddle_gan.config.command_line import Parsed
+from paddle_gan.config.language import tell
 from paddle_gan.config.pack import PackConfig
 from paddle_gan.config.paths import PROJECT
 from paddle_gan.errors import UsageError
@@ -39,9 +40,9 @@ def run(parsed: Parsed[PackConfig]) -> None:
         raise UsageError("the notebooks are not here: an installed package cannot be packed, take the project's folder")
     out = output_file("--out", Path(parsed.options.out or _NAME), ".zip")
     count = pack(PROJECT, out)
-    print(f"{count} files in {out}, {out.stat().st_size / 2**20:.1f} MiB")
-    print("on AI Studio upload it, then in a terminal:")
-    print(f"  unzip -o {out.name} -d ~ && pip install -r ~/requirements-common.txt")
+    tell(f"{count} files in {out}, {out.stat().st_size / 2**20:.1f} MiB")
+    tell("on AI Studio upload it, then in a terminal:")
+    tell(f"  unzip -o {out.name} -d ~ && pip install -r ~/requirements-common.txt")
 
 
 def pack(project: Path, out: Path) -> int:

@@ -5,6 +5,7 @@ from pathlib import Path
 from paddle_gan.commands.command import Command
 from paddle_gan.commands.outputs import output_file
 from paddle_gan.config.command_line import Parsed
+from paddle_gan.config.language import tell
 from paddle_gan.config.results import ProjectConfig
 
 
@@ -21,13 +22,13 @@ def run(parsed: Parsed[ProjectConfig]) -> None:
     from paddle_gan.system.device import select_device
 
     select_device(config.device)
-    trained = load(Path(parsed.positional["run"]), raw=config.raw, best=config.best)
+    trained = load(Path(parsed.positional["run"]), raw=config.raw, best=config.best, say=tell)
     image = trained.fitted(given)
     found = trained.project(image, config.seed, config.starts, config.steps)
     save_png(picture, grid(np.stack([image, found.image]), 2))
     write_latent(latent, found.latent, found.image[None])
-    print(f"distance {found.start:.4g} at the nearest start, {found.end:.4g} after {config.steps} steps")
-    print(f"the image and its projection in {picture}, the latent in {latent}")
+    tell(f"distance {found.start:.4g} at the nearest start, {found.end:.4g} after {config.steps} steps")
+    tell(f"the image and its projection in {picture}, the latent in {latent}")
 
 
 PROJECT = Command(

@@ -5,6 +5,7 @@ import sys
 
 from paddle_gan.commands.command import Command
 from paddle_gan.config.command_line import Parsed
+from paddle_gan.config.language import tell
 from paddle_gan.config.selfcheck import SelfcheckConfig
 from paddle_gan.errors import SelfcheckError
 
@@ -16,7 +17,7 @@ def run(parsed: Parsed[SelfcheckConfig]) -> None:
     from paddle_gan.system.device import select_device
 
     def say(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        tell(line, sys.stderr)
 
     device = select_device(parsed.options.device)
     result = {"about": about(device), "checks": list(results(checks(device), say))}
