@@ -27,7 +27,7 @@ def test_commands():
 
 @pytest.mark.parametrize("program", ["python tools/train.py", ".venv/bin/python3 ./tools/train.py", "paddle-gan train"])
 def test_options_and_choices(program):
-    assert words(f"{program} --lo") == ["--loss", "--log-every"]
+    assert words(f"{program} --lo") == ["--loss", "--log", "--log-every"]
     assert words(f"{program} --loss wgan") == ["wgan", "wgan-gp", "wgan-lp"]
     assert words(f"{program} --loss ") == list(names.OBJECTIVES)
     assert words(f"{program} --seed 3 --deb") == ["--debug"]
@@ -84,6 +84,6 @@ def test_a_shell_completes_an_option_and_a_choice(shell):
         done = subprocess.run([program, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
         return [found.split("\t")[0].split(":")[0] for found in done.stdout.splitlines()]
 
-    assert sorted(proposed("python tools/train.py --lo")) == ["--log-every", "--loss"]
+    assert sorted(proposed("python tools/train.py --lo")) == ["--log", "--log-every", "--loss"]
     assert sorted(proposed("paddle-gan train --loss wgan-")) == ["wgan-gp", "wgan-lp"]
     assert "apply" in proposed("python tools/translate.py ")

@@ -136,7 +136,7 @@ def _result(
 def _training(config: CompareConfig, loss: str) -> TrainConfig:
     """The options of training that the comparison has too, with one objective."""
     shared = {field.name for field in fields(CompareConfig)} & {field.name for field in fields(TrainConfig)}
-    options: dict[str, Any] = {name: getattr(config, name) for name in shared - {"out"}}
+    options: dict[str, Any] = {name: getattr(config, name) for name in shared - {"out", "minutes"}}
     options["loss"] = loss
     return TrainConfig(**options)
 
