@@ -166,6 +166,14 @@ def test_the_help_of_every_option_is_chinese():
             assert chinese(option["unset"]) != option["unset"]
 
 
+def test_the_help_of_every_command_is_chinese():
+    """What it does and its arguments, also where the texts of its module do not count."""
+    for command in COMMANDS.values():
+        for one in [command] if isinstance(command, Command) else [command, *command.commands.values()]:
+            for text in (one.description, *(one.positional.values() if isinstance(one, Command) else ())):
+                assert chinese(text) != text, text
+
+
 def literal_parts(text: str) -> set[str]:
     """What must be the same in both languages: options, files, commands, numbers."""
     names = re.findall(
