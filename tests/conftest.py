@@ -1,4 +1,4 @@
-"""What the tests share: small runs through the real command line, and a folder of real images."""
+"""What the tests share: small runs through the real command line, and a folder of images."""
 
 import json
 import os
@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 # Tests run side by side: with more threads than cores, those of MKL would spin against each other.
 os.environ.setdefault("MKL_NUM_THREADS", "1")
@@ -89,4 +91,13 @@ def conditional_run(tmp_path_factory) -> Path:
     """A finished conditional run."""
     folder = tmp_path_factory.mktemp("runs") / "conditional"
     train(folder, "--steps", 4, "--conditional")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory) -> Path:
+    """A folder of nine colour images of 32x32 pixels."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for i, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (9, 32, 32, 3)).astype(np.uint8)):
+        Image.fromarray(pixels).save(folder / f"{i}.png")
     return folder

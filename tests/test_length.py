@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import paddle
 import pytest
-from PIL import Image
 
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.config.translate import TranslateConfig
@@ -42,14 +41,6 @@ def clock(monkeypatch) -> Clock:
     task = Clock()
     monkeypatch.setattr(length.time, "perf_counter", lambda: task.now)
     return task
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("pictures")
-    for i, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (9, 32, 32, 3)).astype(np.uint8)):
-        Image.fromarray(pixels).save(folder / f"{i}.png")
-    return folder
 
 
 def small(pictures: Path, out: Path, **options) -> TrainConfig:

@@ -10,7 +10,6 @@ import paddle
 import pytest
 import safetensors.numpy
 from conftest import newest_manifest
-from PIL import Image
 
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.errors import UsageError
@@ -27,14 +26,6 @@ from paddle_gan.training import checkpoint
 from paddle_gan.training.checkpoint import read_newest
 from paddle_gan.training.state import part, tensors_of
 from paddle_gan.training.transfer import transfer
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("pictures")
-    for i, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (9, 32, 32, 3)).astype(np.uint8)):
-        Image.fromarray(pixels).save(folder / f"{i}.png")
-    return folder
 
 
 def options(pictures: Path, out: Path, **others) -> TrainConfig:

@@ -45,13 +45,7 @@ def tables(result: Result) -> list[str]:
         cores += f" ({machine['physical_cores']} physical)"
     load = f", load before {machine['load']:.1f}" if machine["load"] is not None else ""
     lines = [f"{machine['processor']}, {cores}, {machine['system']}{load}"]
-    for kind, table in {
-        "cases": _case,
-        "ratios": _ratio,
-        "growths": _growth,
-        "profiles": profile_lines,
-        "memories": memory_lines,
-    }.items():
+    for kind, table in _TABLES.items():
         for one in result.get(kind, ()):
             lines += ["", *_title(one["about"]), *table(one)]
     return lines

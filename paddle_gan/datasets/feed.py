@@ -19,6 +19,7 @@ from paddle import Tensor
 from paddle_gan.datasets.batches import batch_indices
 from paddle_gan.datasets.image_set import DiskImages, ImageSet, size_in_bytes
 from paddle_gan.system import parallel
+from paddle_gan.system.device import on_gpu
 from paddle_gan.system.runtime import cpu_count
 
 # More threads than this are of little use for most folders, and other processes need cores too.
@@ -178,7 +179,7 @@ def fits_on_gpu(data: ImageSet, gpu_memory: int | None = None) -> bool:
 
 
 def _gpu_memory() -> int:
-    if not paddle.device.get_device().startswith("gpu"):
+    if not on_gpu():
         return 0
     return paddle.device.cuda.get_device_properties().total_memory
 

@@ -140,7 +140,6 @@ def markdown(content: dict[str, Any]) -> str:
     """A card as Markdown with front matter."""
     export, data, training = content["export"], content["data"], content["training"]
     options, classes = training["options"], content["input"]["classes"]
-    title = f"{export['run']}: a generator of {data['name']}"
     facts = {
         "data": f"{data['name']}, {licence_of(data)}",
         "objective": f"{training['objective']} ({training['source']})",
@@ -154,18 +153,34 @@ def markdown(content: dict[str, Any]) -> str:
         "written by": content["written_by"],
     }
     samples = content["samples"]
+    shown = [
+        f"![{samples['count']} samples]({samples['file']})",
+        "",
+        f"The first {samples['count']} samples of seed {samples['seed']}. Nobody picked them.",
+    ]
+    return page(content, "unconditional-image-generation", "generator", facts, shown)
+
+
+def page(content: dict[str, Any], pipeline: str, what: str, facts: dict[str, str], shown: Sequence[str]) -> str:
+    """A card as Markdown with front matter.
+
+    Args:
+        content: of the card.
+        pipeline: the kind of task, as hubs call it.
+        what: the network, for the title.
+        facts: of the network and its training, by name.
+        shown: lines on the samples.
+    """
     return "\n".join(
         [
-            *front_matter(content, "unconditional-image-generation"),
-            f"# {escaped(title)}",
+            *front_matter(content, pipeline),
+            escaped(f"# {content['export']['run']}: a {what} of {content['data']['name']}"),
             "",
             *rows(("", ""), facts.items()),
             "",
             "## Samples",
             "",
-            f"![{samples['count']} samples]({samples['file']})",
-            "",
-            f"The first {samples['count']} samples of seed {samples['seed']}. Nobody picked them.",
+            *shown,
             "",
             "## Measures",
             "",

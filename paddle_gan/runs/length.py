@@ -13,6 +13,7 @@ import paddle
 
 from paddle_gan.runs.folder import read_json
 from paddle_gan.system import parallel
+from paddle_gan.system.device import on_gpu, wait_for_device
 from paddle_gan.system.memory import peak_memory
 from paddle_gan.training import checkpoint
 from paddle_gan.training.task import BatchSource, Task
@@ -90,22 +91,13 @@ def measure_cost(task: Task, feed: AbstractContextManager[BatchSource], seed: in
     with feed as batches:
         for _ in range(_WARM_UP):
             task.round(batches, seed)
-        _wait_for_device()
+        wait_for_device()
         start = time.perf_counter()
         for _ in range(_TIMED):
             task.round(batches, seed)
-        _wait_for_device()
+        wait_for_device()
         seconds = (time.perf_counter() - start) / _TIMED
-    return Cost(seconds, paddle.device.cuda.max_memory_allocated() if _on_gpu() else peak_memory())
-
-
-def _on_gpu() -> bool:
-    return paddle.get_device().startswith("gpu")
-
-
-def _wait_for_device() -> None:
-    if _on_gpu():
-        paddle.device.synchronize()
+    return Cost(seconds, paddle.device.cuda.max_memory_allocated() if on_gpu() else peak_memory())
 
 
 def _time(seconds: float) -> str:

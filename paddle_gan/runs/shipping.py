@@ -42,8 +42,12 @@ class Shipment:
     @property
     def origin(self) -> dict[str, str | int]:
         """What an exported file says of its origin."""
-        step = {} if self.trained.step is None else {"step": self.trained.step}
-        return {"run": self.run.resolve().name, "weights": self.weights, **step} | ({"best": 1} if self.best else {})
+        return {"run": self.run.resolve().name} | chosen_weights(self.weights, self.trained.step, self.best)
+
+
+def chosen_weights(weights: str, step: int | None, best: bool) -> dict[str, str | int]:
+    """What an exported file says of its weights; of step and best only what is known and true."""
+    return {"weights": weights} | ({} if step is None else {"step": step}) | ({"best": 1} if best else {})
 
 
 def ship(shipment: Shipment, form: str, folder: Path) -> str:

@@ -17,16 +17,12 @@ from paddle_gan.inference.translation import translate_batch
 from paddle_gan.inference.translator_export import OUTPUT
 from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.runs.card import (
-    CARD,
     FORMAT,
     PRIVATE,
     SHEET,
-    escaped,
-    front_matter,
     licence_of,
-    measured,
     measures_of,
-    rows,
+    page,
     write_files,
 )
 from paddle_gan.runs.translation_data import held_out_images, held_out_pairs, load_translation_data
@@ -144,29 +140,7 @@ def markdown(content: dict[str, Any]) -> str:
         if samples
         else ["The images of the run were not there when this was written, so no sheet is shown."]
     )
-    return "\n".join(
-        [
-            *front_matter(content, "image-to-image"),
-            f"# {escaped(export['run'])}: a translator of {escaped(data['name'])}",
-            "",
-            *rows(("", ""), facts.items()),
-            "",
-            "## Samples",
-            "",
-            *shown,
-            "",
-            "## Measures",
-            "",
-            *measured(content),
-            "",
-            "## Files",
-            "",
-            *rows(("file", "SHA-256"), ((f"`{name}`", f"`{digest}`") for name, digest in content["sha256"].items())),
-            "",
-            f"`{CARD}` holds all of this for programs, with every option of the training run.",
-            "",
-        ]
-    )
+    return page(content, "image-to-image", "translator", facts, shown)
 
 
 def _value(value: dict[str, Any]) -> str:

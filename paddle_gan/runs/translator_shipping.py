@@ -15,7 +15,7 @@ from paddle_gan.errors import UsageError
 from paddle_gan.inference import export, translator_export
 from paddle_gan.inference.any_size import Filling, Translating
 from paddle_gan.inference.translator_export import Form
-from paddle_gan.runs.shipping import check_installed, put_in_place
+from paddle_gan.runs.shipping import check_installed, chosen_weights, put_in_place
 from paddle_gan.runs.translator_card import shared_translation_options, write_translator_card
 from paddle_gan.runs.translators import Translator, load_translator
 from paddle_gan.system.files import write_text
@@ -45,14 +45,11 @@ class TranslatorShipment:
     @property
     def origin(self) -> dict[str, str | int]:
         """What an exported file says of its origin."""
-        step = {} if self.translator.step is None else {"step": self.translator.step}
         return {
             "run": self.run.resolve().name,
             "task": self.translator.config.task,
             "direction": "back" if self.back else "forth",
-            "weights": self.weights,
-            **step,
-        } | ({"best": 1} if self.best else {})
+        } | chosen_weights(self.weights, self.translator.step, self.best)
 
     @property
     def form(self) -> Form:

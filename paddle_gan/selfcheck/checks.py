@@ -7,23 +7,22 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
-import paddle
-
 from paddle_gan.bench.rounds import rounds_of
 from paddle_gan.config.names import OBJECTIVES
 from paddle_gan.config.paths import RUNS
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.errors import GanError
+from paddle_gan.runs.presets import PRESETS
 from paddle_gan.selfcheck.exactness import large_convolution_difference, step_difference
 from paddle_gan.selfcheck.keeping import changed_by_resume, scratch_folder, unkept
 from paddle_gan.system.cache import cache_folder
+from paddle_gan.system.device import wait_for_device
 
 # Most relative difference from float64. The largest one that was seen on a CPU is 2·10⁻⁵; a wrong term makes 10⁻² or
 # more. A GPU may round what it multiplies to 10 bits (TF32).
 _TOLERANCE = {"cpu": 1e-4, "gpu": 1e-2}
 _WARM_UP, _MOST_ROUNDS, _MOST_SECONDS = 3, 40, 8.0
-# Images that the discriminator sees in the default run, and how long that run takes at most, in minutes, in words.
-_DEFAULT_RUN = 512_000
+# How long the default run takes at most, in minutes, in words.
 _SPEEDS = (
     (2.0, "very fast"),
     (6.0, "fast"),
@@ -125,23 +124,23 @@ def _files() -> Finding:
 
 def _speed(device: str) -> Finding:
     """Images that the discriminator sees per second in rounds of the default run."""
-    wait = paddle.device.synchronize if device != "cpu" else (lambda: None)
     with rounds_of(TrainConfig(), device, noise_images=2048) as rounds:
         for _ in range(_WARM_UP):
             rounds.play()
         seconds: list[float] = []
         while len(seconds) < _MOST_ROUNDS and sum(seconds) < _MOST_SECONDS:
-            wait()
+            wait_for_device()
             start = time.perf_counter()
             rounds.play()
-            wait()
+            wait_for_device()
             seconds.append(time.perf_counter() - start)
     median = statistics.median(seconds)
     images = rounds.config.batch_size * rounds.config.discriminator_steps / median
-    minutes = _DEFAULT_RUN / images / 60
+    length = PRESETS["small"].images
+    minutes = length / images / 60
     words = next(words for most, words in _SPEEDS if minutes <= most)
     said = (
-        f"{images:.0f} images/s in a default step of {1000 * median:.0f} ms; the default run of 512,000 images takes "
-        f"{minutes:.0f} minutes: {words}"
+        f"{images:.0f} images/s in a default step of {1000 * median:.0f} ms; the default run of {length:,} images "
+        f"takes {minutes:.0f} minutes: {words}"
     )
     return Finding(True, said, {"images_per_second": images, "step_seconds": median, "default_run_minutes": minutes})

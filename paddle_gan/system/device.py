@@ -53,6 +53,21 @@ def select_device(name: str) -> str:
     return name
 
 
+def on_gpu() -> bool:
+    """Whether Paddle computes on a GPU."""
+    import paddle
+
+    return paddle.get_device().startswith("gpu")
+
+
+def wait_for_device() -> None:
+    """Wait until a GPU has done what it was given; a CPU has."""
+    import paddle
+
+    if on_gpu():
+        paddle.device.synchronize()
+
+
 def _search_convolutions() -> None:
     """Let cuDNN try all its algorithms once for each shape of convolution, unless the user has decided about this.
 

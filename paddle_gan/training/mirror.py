@@ -72,6 +72,11 @@ def mirrored(writer: AbstractContextManager[Writer], metrics: Path, samples: Pat
         yield callback
 
 
+def text_of(value: Any) -> str:
+    """A hyper-parameter as text that is valid UTF-8, which names of files may not be."""
+    return str(value).encode(errors="backslashreplace").decode()
+
+
 def bars(counts: list[int]) -> tuple[np.ndarray, np.ndarray]:
     """Counts of classes as a histogram: classes, each so many times, and edges with a bar for each class."""
     return np.repeat(np.arange(len(counts)), counts), np.arange(len(counts) + 1) - 0.5

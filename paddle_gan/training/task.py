@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-import paddle
 import paddle.nn as nn
 from paddle import Tensor
 from paddle.amp import GradScaler
@@ -18,6 +17,7 @@ from paddle.optimizer import Optimizer
 from paddle_gan.backend.precision import Precision, unscaled
 from paddle_gan.networks.layers import round_factors, synchronise_norms
 from paddle_gan.system import parallel
+from paddle_gan.system.device import on_gpu
 
 # Number of a batch -> the batch, in whatever form the task takes.
 BatchSource = Callable[[int], Any]
@@ -103,7 +103,7 @@ def new_player(
     if average is not None:
         average.set_state_dict(network.state_dict())
         average.eval()
-    if parallel.world_size() > 1 and paddle.get_device().startswith("gpu"):
+    if parallel.world_size() > 1 and on_gpu():
         synchronise_norms(network)
     round_factors(network, precision.factors)
     # A BatchNorm's running statistics are parameters too, which are not trained.

@@ -12,7 +12,7 @@ import numpy as np
 
 from paddle_gan.system.files import disk_errors, make_folder
 from paddle_gan.training.loop import Values
-from paddle_gan.training.mirror import SAMPLES_TAG, Writer, bars
+from paddle_gan.training.mirror import SAMPLES_TAG, Writer, bars, text_of
 
 _FILES = "events.out.tfevents.*"
 _FLUSH_SECONDS = 10
@@ -27,7 +27,7 @@ def tensorboard_writer(folder: Path, hyper_parameters: dict[str, Any], losses: l
     for older in folder.glob(_FILES):
         older.unlink()
     with disk_errors(folder), SummaryWriter(str(folder), flush_secs=_FLUSH_SECONDS) as writer:
-        rows = [f"| {name} | {_shown(value)} |" for name, value in hyper_parameters.items()]
+        rows = [f"| {name} | {_cell(value)} |" for name, value in hyper_parameters.items()]
         writer.add_text("options", "\n".join(["| option | value |", "|---|---|", *rows]), 0)
 
         def add_values(step: int, seconds: float, values: Values) -> None:
@@ -46,6 +46,5 @@ def tensorboard_writer(folder: Path, hyper_parameters: dict[str, Any], losses: l
         yield Writer(add_values, add_sheet)
 
 
-def _shown(value: Any) -> str:
-    """A value in a cell of a table. Names of files may be no valid UTF-8."""
-    return str(value).encode(errors="backslashreplace").decode().replace("|", "\\|")
+def _cell(value: Any) -> str:
+    return text_of(value).replace("|", "\\|")

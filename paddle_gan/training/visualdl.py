@@ -10,7 +10,7 @@ import numpy as np
 
 from paddle_gan.system.files import disk_errors, make_folder, writable_home
 from paddle_gan.training.loop import Values
-from paddle_gan.training.mirror import SAMPLES_TAG, Writer, bars
+from paddle_gan.training.mirror import SAMPLES_TAG, Writer, bars, text_of
 
 _FILE = "vdlrecords.paddle_gan.log"
 _FLUSH_SECONDS = 10
@@ -64,7 +64,7 @@ def _utf8_path(folder: Path) -> Iterator[str]:
 
 
 def _shown(value: Any) -> int | float | str:
-    """A hyper-parameter in a form that VisualDL takes. Names of files may be no valid UTF-8."""
+    """A hyper-parameter in a form that VisualDL takes."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return value
-    return str(value).encode(errors="backslashreplace").decode()
+    return text_of(value)

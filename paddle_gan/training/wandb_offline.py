@@ -14,7 +14,7 @@ import numpy as np
 
 from paddle_gan.system.files import disk_errors, make_folder, writable_home
 from paddle_gan.training.loop import Values
-from paddle_gan.training.mirror import SAMPLES_TAG, Writer, bars
+from paddle_gan.training.mirror import SAMPLES_TAG, Writer, bars, text_of
 
 _RUNS = "offline-run-*"
 # Read when the package is imported and by the process that it starts: no reports of its own errors, no words.
@@ -53,7 +53,9 @@ def wandb_writer(folder: Path, hyper_parameters: dict[str, Any], losses: list[st
             name=folder.absolute().parent.name,
             id=identifier,
             dir=folder.parent,
-            config={name: _shown(value) for name, value in hyper_parameters.items()},
+            config={
+                name: text_of(value) if isinstance(value, str) else value for name, value in hyper_parameters.items()
+            },
             settings=settings,
         ) as run,
     ):
@@ -70,8 +72,3 @@ def wandb_writer(folder: Path, hyper_parameters: dict[str, Any], losses: list[st
             run.log({SAMPLES_TAG: wandb.Image(sheet), "_timestamp": seconds}, step=step)
 
         yield Writer(add_values, add_sheet)
-
-
-def _shown(value: Any) -> Any:
-    """A hyper-parameter. Names of files may be no valid UTF-8."""
-    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value

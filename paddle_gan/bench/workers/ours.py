@@ -38,7 +38,7 @@ def prepare(case: dict[str, Any]) -> Work:
     from paddle_gan.bench.profiling import profile
     from paddle_gan.bench.rounds import rounds_of
     from paddle_gan.inference.sampling import generate
-    from paddle_gan.system.device import select_device
+    from paddle_gan.system.device import select_device, wait_for_device
     from paddle_gan.training.noise_to_image import discriminator_step, generator_step
 
     given = TrainConfig(**case["options"])
@@ -47,7 +47,6 @@ def prepare(case: dict[str, Any]) -> Work:
     config, task, batches = rounds.config, rounds.task, rounds.batches
     device_peak = None if device == "cpu" else paddle.device.cuda.max_memory_allocated
     built = device_peak() if device_peak else resident()
-    synchronise = (lambda: None) if device == "cpu" else paddle.device.synchronize
     real = batches(0).images
     latents = paddle.randn([config.batch_size, task.generator.network.latent_dim])
     side = _PRODUCT_SIZE[device.partition(":")[0]]
@@ -85,8 +84,8 @@ def prepare(case: dict[str, Any]) -> Work:
         "environment": settings(),
         "built_bytes": built,
     }
-    reports = {"profile": partial(profile, play, batches, config.penalty_every, wait=synchronise)}
-    return Work(about, actions, synchronise, reports, device_peak)
+    reports = {"profile": partial(profile, play, batches, config.penalty_every, wait=wait_for_device)}
+    return Work(about, actions, wait_for_device, reports, device_peak)
 
 
 if __name__ == "__main__":
