@@ -19,7 +19,7 @@ from conftest import ROOT, TINY, command_line, newest_manifest, start, train, wa
 from PIL import Image
 
 from paddle_gan import __version__
-from paddle_gan.commands import COMMANDS
+from paddle_gan.commands import COMMANDS, Command
 from paddle_gan.config.names import OBJECTIVES
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.errors import UsageError
@@ -104,10 +104,21 @@ def test_help_has_a_line_for_each_option():
     for field in dataclasses.fields(TrainConfig):
         flag = "--" + field.name.replace("_", "-")
         assert len(re.findall(rf"^  {flag} .*\b", done.stdout, re.M)) == 1
+    options, examples = done.stdout.split("\nexamples:\n")
     assert all(
-        line.startswith(("  -", "usage", "Train")) or line.endswith(":") or not line
-        for line in done.stdout.splitlines()
+        line.startswith(("  -", "usage", "Train")) or line.endswith(":") or not line for line in options.splitlines()
     )
+    assert options.index("--loss ") < options.index("--workers ")
+    assert [line for line in examples.splitlines() if "tools/train.py --loss lsgan" in line]
+
+
+def test_every_command_has_examples_that_it_takes():
+    for command in COMMANDS.values():
+        for one in [command] if isinstance(command, Command) else command.commands.values():
+            assert one.examples, one.name
+            assert set(one.first) <= {field.name for field in dataclasses.fields(one.options)}
+            for arguments in one.examples:
+                one.parse(shlex.split(arguments.partition(" >> ")[0]))
 
 
 def test_the_help_of_no_tool_imports_what_takes_long():

@@ -91,6 +91,8 @@ def texts(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "split":
         return
     children = ast.iter_child_nodes(node)
+    if isinstance(node, ast.keyword) and node.arg == "examples" and isinstance(node.value, ast.Dict):
+        children = iter(node.value.values)  # the keys are commands
     if isinstance(node, ast.expr) and (found := template(node)) is not None:
         yield found
         children = inserted(node)
@@ -167,10 +169,11 @@ def test_the_help_of_every_option_is_chinese():
 
 
 def test_the_help_of_every_command_is_chinese():
-    """What it does and its arguments, also where the texts of its module do not count."""
+    """What it does, its arguments and its examples, also where the texts of its module do not count."""
     for command in COMMANDS.values():
         for one in [command] if isinstance(command, Command) else [command, *command.commands.values()]:
-            for text in (one.description, *(one.positional.values() if isinstance(one, Command) else ())):
+            arguments, examples = (one.positional, one.examples) if isinstance(one, Command) else ({}, {})
+            for text in (one.description, *arguments.values(), *examples.values()):
                 assert chinese(text) != text, text
 
 

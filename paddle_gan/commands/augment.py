@@ -17,4 +17,7 @@ AUGMENT = Command(
     description="Few labelled images: does a classifier gain by samples of a GAN that was trained on them?",
     options=AugmentConfig,
     run=run,
+    examples={
+        "--dataset mnist --per-class 20": "one row of the table in docs/more-data.md",
+    },
 )

@@ -23,4 +23,8 @@ BOARD = Command(
     positional={"run": f"folder of a run, or of several runs (default: {RUNS})"},
     several="run",
     needs_paddle=False,
+    examples={
+        "": "all runs in work/runs",
+        "RUN OTHER": "two runs in the same figures",
+    },
 )

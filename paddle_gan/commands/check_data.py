@@ -50,4 +50,8 @@ CHECK_DATA = Command(
     run=run,
     positional={"data": "folder or zip file of images"},
     needs_paddle=False,
+    examples={
+        "pictures --image-size 64": "what training will see of a folder, and what is wrong in it",
+        "pictures.zip --json": "the same of a zip file, for a program",
+    },
 )

@@ -31,6 +31,8 @@ class Command:
         run: does the work.
         positional: name and help of each positional argument.
         several: name of the last positional argument if it may be there any number of times.
+        first: names of the options that are needed most often, where there are many; the help begins with them.
+        examples: command lines, without the program, and what each does.
         needs_paddle: whether it is refused where there is no Paddle 3.
     """
 
@@ -40,6 +42,8 @@ class Command:
     run: Callable[[Parsed[Any]], None]
     positional: Mapping[str, str] = field(default_factory=dict)
     several: str | None = None
+    first: Sequence[str] = ()
+    examples: Mapping[str, str] = field(default_factory=dict)
     needs_paddle: bool = True
 
     def parse(self, argv: Sequence[str] | None = None, program: str | None = None) -> Parsed[Any]:
@@ -51,6 +55,8 @@ class Command:
             argv=argv,
             several=self.several,
             program=program,
+            first=self.first,
+            examples=self.examples,
         )
 
 

@@ -26,4 +26,8 @@ COMPARE = Command(
     description="Train several objectives with several seeds under equal conditions, measure them, and write a report.",
     options=CompareConfig,
     run=run,
+    first=("loss", "seeds", "minutes", "dataset", "out"),
+    examples={
+        "--loss gan lsgan wgan wgan-gp --minutes 10": "the four classic objectives, ten minutes each, three seeds",
+    },
 )

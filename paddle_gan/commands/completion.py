@@ -63,6 +63,9 @@ def completion(commands: Mapping[str, Command | Group]) -> Command:
         },
         several="line",
         needs_paddle=False,
+        examples={
+            "bash >> ~/.bashrc": "from the next shell on",
+        },
     )
 
 

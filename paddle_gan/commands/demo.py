@@ -26,4 +26,7 @@ DEMO = Command(
     options=DemoConfig,
     run=run,
     positional={"run": "folder of the run"},
+    examples={
+        "RUN": "a page on this machine; its address is printed",
+    },
 )

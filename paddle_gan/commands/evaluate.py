@@ -57,4 +57,9 @@ EVALUATE = Command(
     options=EvaluateConfig,
     run=run,
     positional={"source": "folder of a run, exported generator, folder of images, or .npz file with images [N,H,W,C]"},
+    examples={
+        "RUN": "10,000 samples against real images, with the floor of real against real",
+        "samples.npz --dataset mnist": "images that another program made",
+        "RUN --against OTHER/evaluation.json": "beside the record of another run",
+    },
 )

@@ -55,4 +55,8 @@ EXPORT = Command(
     options=ExportConfig,
     run=run,
     positional={"run": "folder of the run"},
+    examples={
+        "RUN --format onnx": "a file for onnxruntime, checked on the spot",
+        "RUN --format web --download": "a page that makes samples in any browser",
+    },
 )

@@ -70,4 +70,7 @@ PACK_FOR_AI_STUDIO = Command(
     options=PackConfig,
     run=run,
     needs_paddle=False,
+    examples={
+        "": "a zip file to upload",
+    },
 )

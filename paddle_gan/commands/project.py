@@ -37,4 +37,7 @@ PROJECT = Command(
     options=ProjectConfig,
     run=run,
     positional={"image": "picture of any size", "run": "folder of the run"},
+    examples={
+        "face.png RUN": "what the generator makes that is most like this picture",
+    },
 )

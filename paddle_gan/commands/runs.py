@@ -50,4 +50,9 @@ RUN_LIST = Command(
     run=run,
     positional={"run": f"folder of a run, or of several runs (default: {RUNS})"},
     several="run",
+    examples={
+        "": "a line for each run in work/runs",
+        "--diff RUN OTHER": "in what their options differ",
+        "RUN --csv curves.csv": "the curves of a run as a table",
+    },
 )

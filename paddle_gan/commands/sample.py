@@ -106,4 +106,10 @@ SAMPLE = Command(
     options=SampleConfig,
     run=run,
     positional={"run": "folder of the run, or a folder that tools/export.py wrote"},
+    first=("num", "label", "seed", "grid", "npz", "png_dir"),
+    examples={
+        "RUN --num 64 --grid samples.png": "a sheet of 64 samples",
+        "RUN --label 7 --num 100 --png-dir sevens": "a hundred sevens as files, from a conditional run",
+        "RUN --num 10000 --npz samples.npz": "an array for other programs",
+    },
 )

@@ -35,4 +35,7 @@ SELFCHECK = Command(
     description="Say in about a minute what works on this machine, and how fast; a page that can be sent.",
     options=SelfcheckConfig,
     run=run,
+    examples={
+        "": "a page to read, or to send with a question",
+    },
 )

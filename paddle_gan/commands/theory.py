@@ -32,4 +32,7 @@ THEORY = Command(
     description="Show in closed form and by training why GANs stall and what WGAN changes.",
     options=TheoryConfig,
     run=run,
+    examples={
+        "": "figures in work/runs/theory",
+    },
 )

@@ -52,4 +52,7 @@ TRAIN_CLASSIFIER = Command(
     options=ClassifierConfig,
     run=run,
     positional={"dataset": f"one of {', '.join(RECIPES)}"},
+    examples={
+        "mnist --out other.safetensors --seed 1": "another classifier, to check measures with",
+    },
 )

@@ -51,6 +51,13 @@ TRANSLATE = Group(
             description="Train a translation: on pairs, on two sets without pairs, from grey to colour, from outlines.",
             options=TranslateConfig,
             run=train,
+            first=("task", "pairs", "unpaired", "images", "image_size", "minutes", "out", "resume"),
+            examples={
+                "--pairs inputs targets": "from each picture of a folder to the one of the same name in another",
+                "--unpaired horses zebras --method fastcut": "from one set of pictures to another, without pairs",
+                "--task colorize --images photographs": "from grey to colour",
+                "--task super-resolution --images photographs --scale 4": "four times larger",
+            },
         ),
         "apply": Command(
             name="apply",
@@ -59,6 +66,9 @@ TRANSLATE = Group(
             run=apply,
             positional={"run": "folder of the run", "picture": "pictures, or folders of pictures"},
             several="picture",
+            examples={
+                "RUN old.jpg scans --out results": "a picture and a folder of pictures, of any size",
+            },
         ),
     },
 )

@@ -46,4 +46,8 @@ WALK = Command(
     options=WalkConfig,
     run=run,
     positional={"run": "folder of the run"},
+    examples={
+        "RUN": "a GIF in the folder of the run",
+        "RUN --between 3 8 14 --out walk.mp4": "between the samples of three seeds, as a film",
+    },
 )

@@ -7,7 +7,7 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ Config = TypeVar("Config")
 
 # One line for each option, however many choices it has.
 _HELP = partial(argparse.HelpFormatter, max_help_position=40, width=1000)
+_FIRST = "needed most often"
 _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _METAVARS = {int: "N", float: "X", str: "TEXT"}
 
@@ -46,8 +47,18 @@ class Parsed(Generic[Config]):
 
 
 class _Parser(argparse.ArgumentParser):
+    examples: Mapping[str, str] = {}
+
     def format_help(self) -> str:
-        return super().format_help().replace("usage: ", in_users_language("usage: "), 1)
+        help = super().format_help().replace("usage: ", in_users_language("usage: "), 1)
+        return help + "".join(self._example_lines())
+
+    def _example_lines(self) -> Iterator[str]:
+        """At the end of the help, which a terminal shows last."""
+        if self.examples:
+            yield f"\n{in_users_language('examples')}:\n"
+        for arguments, meaning in self.examples.items():
+            yield f"  {self.prog} {arguments}".rstrip() + f"\n      {in_users_language(meaning)}\n"
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{' '.join(message.split())} (--help lists the options)")
@@ -60,6 +71,8 @@ def parse(
     argv: Sequence[str] | None = None,
     several: str | None = None,
     program: str | None = None,
+    first: Sequence[str] = (),
+    examples: Mapping[str, str] | None = None,
 ) -> Parsed[Config]:
     """Parse a command line into a dataclass of options.
 
@@ -70,13 +83,16 @@ def parse(
         argv: the arguments; those of the process if None.
         several: name of the last positional argument if it may be there any number of times, also not at all.
         program: how the program is called, such as "paddle-gan train"; the script's name if None.
+        first: names of the options that the help begins with.
+        examples: command lines, without the program, and what each does, for the end of the help.
 
     Raises:
         UsageError: the command line or the file of --config cannot be understood, or a value is refused.
     """
     argv = sys.argv[1:] if argv is None else argv
     positional = positional or {}
-    parser = _parser(config, description, positional, several, program)
+    parser = _parser(config, description, positional, several, program, first)
+    parser.examples = examples or {}
     typed = vars(parser.parse_args(argv))
     values: dict[str, Any] = {}
     for path in typed.pop("config", ()):
@@ -101,8 +117,13 @@ def _at_home(value: Any) -> Any:
 
 
 def _parser(
-    config: type, description: str, positional: dict[str, str], several: str | None, program: str | None
-) -> argparse.ArgumentParser:
+    config: type,
+    description: str,
+    positional: dict[str, str],
+    several: str | None,
+    program: str | None,
+    first: Sequence[str],
+) -> _Parser:
     shown = [f"[{name.upper()} ...]" if name == several else name.upper() for name in positional]
     parser = _Parser(
         prog=program,
@@ -119,13 +140,14 @@ def _parser(
             arguments.add_argument(name, nargs="*", default=[], help=help, metavar=name.upper())
         else:
             arguments.add_argument(name, help=help, metavar=name.upper())
-    _add_general(parser.add_argument_group(in_users_language("options")))
+    by_name = {field.name: field for field in _fields(config)}
     groups: dict[str, Any] = {}
-    for field in _fields(config):
-        group = field.metadata["group"]
+    for name in dict.fromkeys([*first, *by_name]):
+        group = _FIRST if name in first else by_name[name].metadata["group"]
         if group not in groups:
             groups[group] = parser.add_argument_group(in_users_language(group))
-        _add_option(groups[group], field)
+        _add_option(groups[group], by_name[name])
+    _add_general(parser.add_argument_group(in_users_language("general")))
     return parser
 
 

@@ -112,7 +112,7 @@ def described(item: Field, translated: Callable[[str], str] = str) -> str:
     if aliases:
         help += translated(f" (also {' '.join(aliases)})")
     default = " ".join(map(str, item.default)) if isinstance(item.default, tuple) else item.default
-    if item.metadata["unset"] or default not in (None, False):
+    if item.metadata["unset"] or default not in (None, False, ""):
         help += translated(f" (default: {item.metadata['unset'] or default})")
     return help
 
