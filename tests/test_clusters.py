@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import paddle
@@ -122,7 +123,15 @@ def test_the_number_of_clusters_follows_from_the_number_of_images():
     assert count(60_000, clusters=0) == 0 and count(30, clusters=50) == 30
 
 
-def test_images_on_the_disk_are_divided_as_in_memory_and_that_is_said(tmp_path):
+@pytest.fixture
+def cache(tmp_path, monkeypatch) -> Path:
+    """An empty cache."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("PADDLE_GAN_CACHE", str(folder))
+    return folder
+
+
+def test_images_on_the_disk_are_divided_as_in_memory_and_that_is_said(tmp_path, cache):
     data, said = blobs(), []
     on_disk = replace(data, images=DiskImages(data.images.shape, lambda index: data.images[index]))
     config = resolve(TrainConfig(clusters=4), "cpu").config
@@ -131,7 +140,7 @@ def test_images_on_the_disk_are_divided_as_in_memory_and_that_is_said(tmp_path):
     assert said == ["notice: all 600 images are read once to find clusters; --clusters 0 trains without them"]
 
 
-def test_a_run_keeps_its_clusters(tmp_path):
+def test_a_run_keeps_its_clusters(tmp_path, cache):
     config, data, said = resolve(TrainConfig(clusters=4), "cpu").config, blobs(), []
     first = run_clusters(config, data, "a", tmp_path, said.append)
     save_clusters(first, "a", tmp_path)
@@ -145,6 +154,32 @@ def test_a_run_keeps_its_clusters(tmp_path):
     np.testing.assert_array_equal(run_clusters(config, data, "a", tmp_path, said.append).labels, first.labels)
     assert len(said) == 1 and "cannot be read" in said[0]
     assert run_clusters(replace(config, clusters=0), data, "a", tmp_path, said.append) is None
+
+
+def test_a_later_run_need_not_find_the_same_clusters_again(tmp_path, cache, monkeypatch):
+    """In another folder; but for other data, another seed or another number, and where what was kept is damaged."""
+    config, data = resolve(TrainConfig(clusters=4), "cpu").config, blobs()
+    found = []
+
+    def counted(*arguments, **options):
+        found.append(arguments)
+        return find_clusters(*arguments, **options)
+
+    monkeypatch.setattr("paddle_gan.runs.clusters.find_clusters", counted)
+
+    def labels(fingerprint: str = "a", **others) -> np.ndarray:
+        return run_clusters(replace(config, **others), data, fingerprint, tmp_path, print).labels
+
+    first = labels()
+    np.testing.assert_array_equal(labels(), first)
+    assert len(found) == 1
+    for others in ({"fingerprint": "b"}, {"seed": 1}, {"clusters": 5}):
+        labels(**others)
+    assert len(found) == 4
+    for path in cache.glob("*.clusters"):
+        path.write_bytes(path.read_bytes()[:-1])
+    np.testing.assert_array_equal(labels(), first)
+    assert len(found) == 5
 
 
 @pytest.mark.parametrize("labels", [[], ["--conditional"]], ids=["unconditional", "conditional"])

@@ -76,6 +76,27 @@ def test_embedded_mnist_is_complete():
     assert train.images.mean() == pytest.approx(33.3184, abs=1e-4)
 
 
+def test_mnist_is_unpacked_once(tmp_path, monkeypatch):
+    """What is kept is checked each time: a damaged file is written anew."""
+    monkeypatch.setenv("PADDLE_GAN_CACHE", str(tmp_path))
+    first = load_dataset("mnist", 28, 1, split="test")
+    kept = tmp_path / f"{MNIST.md5['t10k-images-idx3-ubyte']}.idx"
+    whole = kept.read_bytes()
+    monkeypatch.setattr(grey_sets, "unpack", lambda path: pytest.fail("unpacked again"))
+    np.testing.assert_array_equal(load_dataset("mnist", 28, 1, split="test").images, first.images)
+    monkeypatch.undo()
+    monkeypatch.setenv("PADDLE_GAN_CACHE", str(tmp_path))
+    kept.write_bytes(whole[:-1] + b"x")
+    np.testing.assert_array_equal(load_dataset("mnist", 28, 1, split="test").images, first.images)
+    assert kept.read_bytes() == whole
+
+
+def test_mnist_is_read_where_nothing_can_be_kept(tmp_path, monkeypatch):
+    (tmp_path / "a file").touch()
+    monkeypatch.setenv("PADDLE_GAN_CACHE", str(tmp_path / "a file" / "folder"))
+    assert len(load_dataset("mnist", 28, 1, split="test").images) == 10_000
+
+
 def test_32_pixels_is_a_black_frame_and_colour_is_three_times_the_grey():
     small, framed = load_dataset("mnist", 28, 1), load_dataset("mnist", 32, 3)
     assert framed.images.shape == (60000, 3, 32, 32)

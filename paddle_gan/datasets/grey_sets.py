@@ -4,6 +4,7 @@ Each set has four IDX files. The md5 of the uncompressed content is checked, so 
 accepted, and one set can never be taken for another.
 """
 
+import hashlib
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,10 +13,11 @@ import numpy as np
 
 from paddle_gan.config.sizes import ImageSize
 from paddle_gan.datasets.download import download
-from paddle_gan.datasets.idx import read_idx
+from paddle_gan.datasets.idx import parse_idx, read_idx, unpack
 from paddle_gan.datasets.image_set import ImageSet
 from paddle_gan.datasets.resize import resize_grey
 from paddle_gan.errors import DataError
+from paddle_gan.system.cache import keep, read_kept
 
 SIZE = 28
 _FILES = {
@@ -111,6 +113,19 @@ def load_grey_set(
     return ImageSet(source.name, images, labels.astype(np.int64), source.classes)
 
 
+def _read(path: Path, md5: str) -> np.ndarray:
+    """The content of one file. It is kept uncompressed: unpacking MNIST takes as long as a dozen steps of training."""
+    if path.suffix not in _SUFFIXES[1:] or not path.exists():
+        return read_idx(path, md5)
+    kept = read_kept(f"{md5}.idx")
+    if kept is not None and hashlib.md5(kept, usedforsecurity=False).hexdigest() == md5:
+        return parse_idx(kept, path)
+    payload = unpack(path)
+    images = parse_idx(payload, path, md5)
+    keep(f"{md5}.idx", payload)
+    return images
+
+
 def _load_file(source: GreySet, name: str, folders: tuple[Path, ...], fetch: bool) -> np.ndarray:
     """The content of one file, from the first folder that has it, or else from the server."""
     failures = []
@@ -118,7 +133,7 @@ def _load_file(source: GreySet, name: str, folders: tuple[Path, ...], fetch: boo
         absent = 0
         for suffix in _SUFFIXES:
             try:
-                return read_idx(folder / f"{name}{suffix}", source.md5[name])
+                return _read(folder / f"{name}{suffix}", source.md5[name])
             except DataError as error:
                 if isinstance(error.__cause__, (FileNotFoundError, NotADirectoryError)):
                     absent += 1

@@ -34,11 +34,11 @@ def read_idx(path: Path, md5: str | None = None) -> np.ndarray:
     Raises:
         DataError: the file is missing, damaged or not of this format, or its md5 is a different one.
     """
-    try:
-        payload = _unpack(path)
-    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{path}: cannot be read ({reason})") from error
+    return parse_idx(unpack(path), path, md5)
+
+
+def parse_idx(payload: bytes, path: Path, md5: str | None = None) -> np.ndarray:
+    """The array in the uncompressed content of the file at `path`; see `read_idx`."""
     if md5 and hashlib.md5(payload, usedforsecurity=False).hexdigest() != md5:
         raise DataError(
             f"{path}: md5 of the uncompressed content is not {md5}; the file is damaged, or it is a different file"
@@ -65,18 +65,22 @@ def read_idx(path: Path, md5: str | None = None) -> np.ndarray:
     return np.frombuffer(payload, np.uint8, offset=start).reshape(shape)
 
 
-def _unpack(path: Path) -> bytes:
-    """The uncompressed content of a file."""
-    with open(path, "rb") as file:
-        magic = file.read(6)
-        file.seek(0)
-        opened: io.BufferedIOBase = file
-        if magic[:2] == b"\x1f\x8b":
-            opened = gzip.GzipFile(fileobj=file)
-        elif magic == b"\xfd7zXZ\0":
-            opened = lzma.LZMAFile(file)
-        # A compressed file of a few kilobytes can have content of any size.
-        payload = opened.read(_MOST_BYTES + 1)
+def unpack(path: Path) -> bytes:
+    """The uncompressed content of a file. Raises DataError if it cannot be read, or is too large."""
+    try:
+        with open(path, "rb") as file:
+            magic = file.read(6)
+            file.seek(0)
+            opened: io.BufferedIOBase = file
+            if magic[:2] == b"\x1f\x8b":
+                opened = gzip.GzipFile(fileobj=file)
+            elif magic == b"\xfd7zXZ\0":
+                opened = lzma.LZMAFile(file)
+            # A compressed file of a few kilobytes can have content of any size.
+            payload = opened.read(_MOST_BYTES + 1)
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: cannot be read ({reason})") from error
     if len(payload) > _MOST_BYTES:
         raise DataError(f"{path}: the uncompressed content is larger than {_MOST_BYTES >> 30} GiB")
     return payload

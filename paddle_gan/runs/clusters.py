@@ -1,5 +1,6 @@
 """The clusters of a run: found once, and kept in its folder, so that every session trains on the same ones."""
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,7 @@ from paddle_gan.datasets.image_set import DiskImages
 from paddle_gan.features.clusters import Clusters, assign, find_clusters
 from paddle_gan.runs.resolve import RunOptions
 from paddle_gan.system import parallel
+from paddle_gan.system.cache import keep, read_kept
 from paddle_gan.system.files import FILESYSTEM, atomic_path
 
 _FILE = "clusters.safetensors"
@@ -22,6 +24,8 @@ _ARRAYS = ("labels", "classes", "centres", "components", "mean")
 # With fewer images in a cluster its part of the generator sees too few of them; more clusters than this gain nothing.
 _IMAGES_PER_CLUSTER = 300
 _MOST_CLUSTERS = 200
+# Rises when other clusters are found in the same data.
+_VERSION = 1
 
 
 def cluster_count(config: RunOptions, images: int) -> int:
@@ -51,19 +55,39 @@ def run_clusters(
         return None
     clusters = _read(folder / _FILE, data, fingerprint, say)
     if clusters is None:
-        if isinstance(data.images, DiskImages):
-            say(f"notice: all {len(data)} images are read once to find clusters; --clusters 0 trains without them")
-        clusters = find_clusters(data, count, config.seed, within_classes=config.conditional)
+        clusters = _found(data, fingerprint, count, config, say)
     labels = paddle.to_tensor(clusters.labels)
     parallel.broadcast([labels])  # another processor may round another way
     return replace(clusters, labels=labels.numpy())
 
 
+def _found(data: ImageSet, fingerprint: str, count: int, config: RunOptions, say: Callable[[str], None]) -> Clusters:
+    """New clusters of the data, or those that an earlier run with the same seed has found in it on this machine."""
+    key = f"{_VERSION} {fingerprint} {count} {config.seed} {config.conditional}"
+    name = f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.clusters"
+    kept = read_kept(name)
+    if kept is not None:
+        try:
+            arrays = safetensors.numpy.load(kept)
+            return Clusters(*(arrays[one] for one in _ARRAYS))
+        except (ValueError, KeyError, safetensors.SafetensorError):  # damaged, so they are found anew
+            pass
+    if isinstance(data.images, DiskImages):
+        say(f"notice: all {len(data)} images are read once to find clusters; --clusters 0 trains without them")
+    clusters = find_clusters(data, count, config.seed, within_classes=config.conditional)
+    keep(name, _bytes_of(clusters, fingerprint))
+    return clusters
+
+
 def save_clusters(clusters: Clusters, fingerprint: str, folder: Path) -> None:
     """Write the clusters to the folder of a run."""
-    arrays = {name: np.ascontiguousarray(getattr(clusters, name)) for name in _ARRAYS}
     with atomic_path(folder / _FILE) as temporary:
-        FILESYSTEM.write(temporary, safetensors.numpy.save(arrays, metadata={"data": fingerprint}))
+        FILESYSTEM.write(temporary, _bytes_of(clusters, fingerprint))
+
+
+def _bytes_of(clusters: Clusters, fingerprint: str) -> bytes:
+    arrays = {name: np.ascontiguousarray(getattr(clusters, name)) for name in _ARRAYS}
+    return safetensors.numpy.save(arrays, metadata={"data": fingerprint})
 
 
 def copy_clusters(source: Path, target: Path) -> None:

@@ -13,6 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from paddle_gan.errors import DiskError
+from paddle_gan.system.files import atomic_path
+
 try:
     import fcntl
 except ImportError:  # Windows has no such lock
@@ -69,6 +72,29 @@ def has_room(folder: Path, size: int) -> bool:
         _remove(path)
         total -= length
     return shutil.disk_usage(folder).free >= size + _SPARE_BYTES
+
+
+def read_kept(name: str) -> bytes | None:
+    """The content of a file in the cache; None if it is not there."""
+    folder = cache_folder()
+    try:
+        content = (folder / name).read_bytes() if folder else None
+    except OSError:
+        return None
+    if folder:
+        touch(folder / name)
+    return content
+
+
+def keep(name: str, content: bytes) -> None:
+    """Write a file to the cache, where there is a place for it: without one, it is made again next time."""
+    folder = cache_folder()
+    try:
+        if folder and has_room(folder, len(content)):
+            with one_writer(folder / name), atomic_path(folder / name) as temporary:
+                temporary.write_bytes(content)
+    except (DiskError, OSError):
+        pass
 
 
 def _remove(path: Path) -> None:
