@@ -60,7 +60,7 @@ def packed(project: Path) -> Iterator[Path]:
     """The files that are packed."""
     for pattern in _PACKED:
         for path in project.glob(pattern):
-            if path.is_file() and not _LEFT_OUT & set(path.parts):
+            if path.is_file() and not _LEFT_OUT & set(path.relative_to(project).parts):
                 yield path
 
 

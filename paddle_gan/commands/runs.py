@@ -25,7 +25,8 @@ def run(parsed: Parsed[RunsConfig]) -> None:
             if len(folders) != 1:
                 raise UsageError(f"--{option} writes the log of one run; name one folder")
             write(folders[0], output_file(f"--{option}", Path(file), f".{option}"))
-            return
+    if config.csv or config.parquet:
+        return
     if config.remove and not folders:
         raise UsageError("--remove: name the folders of the runs to remove")
     runs = overview.find_runs(folders or [RUNS])
