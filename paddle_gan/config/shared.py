@@ -152,3 +152,24 @@ def best(group: str) -> Any:
 def weights(group: str) -> Any:
     help = "generator weights from this .pdparams or .safetensors file instead of the run's checkpoint"
     return option(None, group, help)
+
+
+def log_every(group: str) -> Any:
+    return option(50, group, "steps between logged values", more_than=0)
+
+
+def checkpoint_every(group: str) -> Any:
+    return option(None, group, "steps between checkpoints", unset="one a minute", more_than=0)
+
+
+def evaluate_every(group: str) -> Any:
+    help = "steps between measurements, a multiple of --log-every; 0 for none"
+    return option(None, group, help, unset="10 in the run", at_least=0)
+
+
+def check_intervals(config: Any) -> None:
+    """Refuse measurements between two logged values, which would have no place in the log."""
+    if config.evaluate_every is not None and config.evaluate_every % config.log_every:
+        raise UsageError(
+            f"--evaluate-every {config.evaluate_every}: must be 0 or a multiple of --log-every, {config.log_every}"
+        )

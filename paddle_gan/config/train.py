@@ -229,16 +229,10 @@ class TrainConfig:
         None, "run", "step of the checkpoint that a branch begins with", unset="the newest", more_than=0
     )
     log: tuple[str, ...] = shared.log("run")
-    log_every: int = option(50, "run", "steps between logged values", more_than=0)
+    log_every: int = shared.log_every("run")
     sample_every: int | None = option(None, "run", "steps between sample grids", unset="20 in the run", more_than=0)
-    checkpoint_every: int | None = option(None, "run", "steps between checkpoints", unset="one a minute", more_than=0)
-    evaluate_every: int | None = option(
-        None,
-        "run",
-        "steps between measurements, a multiple of --log-every; 0 for none",
-        unset="10 in the run",
-        at_least=0,
-    )
+    checkpoint_every: int | None = shared.checkpoint_every("run")
+    evaluate_every: int | None = shared.evaluate_every("run")
     inception: str | None = shared.inception("run")
 
     def __post_init__(self) -> None:
@@ -253,7 +247,4 @@ class TrainConfig:
                 f"--freeze-discriminator {self.freeze_discriminator}: new weights would never learn; give --start-from"
             )
         shared.check_length(self)
-        if self.evaluate_every is not None and self.evaluate_every % self.log_every:
-            raise UsageError(
-                f"--evaluate-every {self.evaluate_every}: must be 0 or a multiple of --log-every, {self.log_every}"
-            )
+        shared.check_intervals(self)
