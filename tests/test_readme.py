@@ -4,9 +4,11 @@ import ast
 import importlib
 import pkgutil
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from conftest import ROOT, TINY
 from test_architecture import ROOMS
 
 import paddle_gan.config
+from paddle_gan.commands import COMMANDS, Group
 from paddle_gan.config.options import flag
 
 DOCS = ROOT / "docs"
@@ -143,6 +146,29 @@ OTHER_OPTIONS = {
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_option_that_is_named_exists(page):
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z0-9_-]+", text_of(page))) <= known_options() | OTHER_OPTIONS
+
+
+def commands_of(page: Path) -> Iterator[tuple[str, list[str]]]:
+    """The name of each command in the code blocks of a page, and its arguments."""
+    for block in code_blocks(page, "bash"):
+        for line in "\n".join(without_comments(block)).replace("\\\n", " ").splitlines():
+            for part in re.split(r"&&|\||;", line):
+                if found := re.match(r"\s*(?:python|\S*/python) tools/(\w+)\.py(.*)|\s*paddle-gan (\w+)(.*)", part):
+                    tool, arguments, name, others = found.groups()
+                    yield tool or name, shlex.split((arguments or others or "").partition(" > ")[0])
+
+
+@pytest.mark.parametrize("page", [page for page in ENGLISH if code_blocks(page, "bash")], ids=name_of)
+def test_every_command_is_understood(page, tmp_path, monkeypatch):
+    """Its arguments and the values of its options; not whether the folders are there."""
+    monkeypatch.chdir(tmp_path)
+    Path("options.yaml").write_text("loss: lsgan\n")
+    for name, arguments in commands_of(page):
+        command = COMMANDS[name]
+        if isinstance(command, Group):
+            command, arguments = command.commands[arguments[0]], arguments[1:]
+        if "--help" not in arguments and "--version" not in arguments:
+            command.parse([one.replace("…", "") for one in arguments if one != "…"])
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=names_of)
