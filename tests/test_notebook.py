@@ -25,9 +25,6 @@ GUIDES = {
 # Those whose cells are run a second time; in the others this would measure everything once more.
 AGAIN = ("make_me_a_seven", "your_own_images", "images_to_images")
 
-# To be run, not to be read.
-WITHOUT_OUTPUTS = ("gan_step_by_step",)
-
 
 def outputs_of(cells: list) -> list:
     return [output for cell in cells for output in cell.get("outputs", [])]
@@ -101,7 +98,7 @@ def test_all_notebooks_run_in_full_length(tmp_path):
         assert pictures_in(notebook.cells) == (LESSONS | GUIDES)[name][0], name
 
 
-@pytest.mark.parametrize("name", [name for name in notebooks.NAMES if name not in WITHOUT_OUTPUTS])
+@pytest.mark.parametrize("name", notebooks.NAMES)
 def test_saved_outputs_are_whole_and_of_no_particular_machine(name):
     path = ROOT / "work" / f"{name}.ipynb"
     notebook = nbformat.read(path, as_version=4)
