@@ -39,7 +39,7 @@ ROOMS = {
     "translation_scoring nearest curves run demo overview board",
     "studies": "results points stacked modes comparison report labelled more_data_report more_data "
     "theory theory_figure",
-    "bench": "machine rounds processes counting profiling memory cases profile_table tables workers",
+    "bench": "machine rounds processes counting profiling memory descriptions cases profile_table tables workers",
     "selfcheck": "exactness keeping about checks page",
     "commands": "command outputs check_data train translate sample walk project evaluate export board demo runs "
     "compare modes augment bench selfcheck theory train_classifier pack_for_ai_studio completion",

@@ -68,8 +68,21 @@ def load_translation_data(config: TranslationOptions) -> TranslationData:
     Raises:
         DataError: a folder cannot be read, or has too few images.
     """
+    return divided(config, partial(_sets, config))
+
+
+def divided(config: TranslationOptions, sets: Callable[[int], list[ImageSet]]) -> TranslationData:
+    """The images of a run, divided into those to train on and those that are held out.
+
+    Args:
+        config: of the run.
+        sets: makes all images of each set, at a size.
+
+    Raises:
+        DataError: an image cannot be read, or a set has too few of them.
+    """
     measured_size = config.load_size if config.task == "super-resolution" else config.image_size
-    whole, small = (_sets(config, size) for size in (config.load_size, measured_size))
+    whole, small = (sets(size) for size in (config.load_size, measured_size))
     splits = [held_out_split(data, config.held_out) for data in whole]
     for data in whole:
         if len(data) < 2:
