@@ -19,7 +19,7 @@ ROOMS = {
     "datasets": "decode depth fitting found zipped survey duplicates store labels report image_set resize idx "
     "download batches feed folder check grey_sets mixtures pictures pairs bicubic derived pair_feed holes",
     "metrics": "arrays classes frechet kernel neighbours sliced pairs significance",
-    "backend": "values layout dnnl primitive onednn norm winograd "
+    "backend": "values layout dnnl primitive onednn norm borders winograd "
     "computation contraction differentiable kernels compiled precision environment",
     "networks": "sizes layers instance_norm spectral freezing packing blocks generators mixture style "
     "discriminators residual filling translation restoration",

@@ -4,12 +4,15 @@
 argument, the labels of other networks here, and do not use it.
 """
 
+from operator import add
+
 import paddle
 import paddle.nn as nn
 from paddle import Tensor
 
+from paddle_gan.backend.kernels import concat, elementwise, reflected
 from paddle_gan.networks.blocks import ConvBN, dcgan
-from paddle_gan.networks.instance_norm import InstanceNorm, reflected
+from paddle_gan.networks.instance_norm import InstanceNorm
 from paddle_gan.networks.layers import Conv2D, Conv2DTranspose, Linear, Norm, leaky_relu, relu
 
 _MOST_GROWTH = 8
@@ -73,8 +76,8 @@ class UNetGenerator(nn.Layer):
         for i, stage in enumerate(self.up):
             x = stage(x)
             if i < _WITH_DROPOUT:
-                x = self.dropout(x)
-            x = paddle.concat([x, skips.pop()], 1)
+                x = elementwise(self.dropout, x)
+            x = concat([x, skips.pop()])
         return self.last(x)
 
 
@@ -87,7 +90,7 @@ class ResidualBlock(nn.Layer):
         self.second = ConvBN(width, width, 3, norm=norm, activation=None)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(reflected(self.first(reflected(x, 1)), 1))
+        return elementwise(add, x, self.second(reflected(self.first(reflected(x, 1)), 1)))
 
 
 class ResidualGenerator(nn.Layer):

@@ -110,12 +110,14 @@ def translation_feed(config: TranslationOptions, data: TranslationData) -> Abstr
             data=images,
             batch_size=config.batch_size,
             seed=seed,
-            value_range=_RANGE,
+            value_range=None,
             labelled=False,
             workers=thread_count(config.workers),
             ahead=_AHEAD,
         )
-        crop = partial(cropped, whole, size=config.image_size, seed=seed, mirror=not config.no_mirror)
+        crop = partial(
+            cropped, whole, size=config.image_size, seed=seed, mirror=not config.no_mirror, value_range=_RANGE
+        )
         feeds.append(crop(made=data.pairs_of) if data.pairs_of else crop())
     return feeds[0] if data.pairs_of else independent(*feeds)
 
