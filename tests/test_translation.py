@@ -110,7 +110,11 @@ def test_reflected_borders_have_the_gradients_that_paddle_gives(channels, width,
 @pytest.mark.skipif(not kernels.available(), reason="the layout is Paddle's own")
 def test_sums_and_skips_keep_the_channels_last(monkeypatch):
     x, y = channels_last((2, 5, 4, 3), 1), channels_last((2, 5, 4, 3), 2)
-    functions = [lambda: kernels.elementwise(operator.add, x, y), lambda: kernels.concat([x, y])]
+    functions = [
+        lambda: kernels.elementwise(operator.add, x, y),
+        lambda: kernels.concat([x, y]),
+        lambda: kernels.concat([*kernels.forked(x), y]),
+    ]
     for function in functions:
         made = function()
         assert layout.layout_of(made) == layout.channels_last(tuple(made.shape)) and not made.is_contiguous()

@@ -189,6 +189,14 @@ def elementwise(function: Callable[..., Tensor], *maps: Tensor) -> Tensor:
     return _channels_first(function(*map(_channels_last, maps)))
 
 
+def forked(x: Tensor) -> tuple[Tensor, Tensor]:
+    """A feature map [N, C, H, W] for two uses, whose gradients are added as `elementwise` adds."""
+    if not _by_onednn(x):
+        return x, x
+    pixels = _channels_last(x)
+    return _channels_first(pixels), _channels_first(pixels)
+
+
 def concat(maps: Sequence[Tensor]) -> Tensor:
     """Feature maps [N, C, H, W] of one size, channel by channel; the channels stay last in memory."""
     if not _by_onednn(maps[0]):
