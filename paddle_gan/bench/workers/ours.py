@@ -130,7 +130,7 @@ def _translation(case: dict[str, Any], device: str) -> Prepared:
     rounds = _open_feeds.enter_context(translation_rounds_of(given, device, case["images"]))
     task, inputs = rounds.task, rounds.batches(0)[0].numpy()
     penalties = task.objective.penalties_of(Role.DISCRIMINATOR)
-    actions = {"translation": lambda: translate_batch(task.sampler, inputs)}
+    actions: dict[str, Callable[[], object]] = {"translation": lambda: translate_batch(task.sampler, inputs)}
     return Prepared(rounds, actions, {}, max((penalty.every for penalty in penalties), default=1))
 
 
