@@ -19,7 +19,7 @@ ROOMS = {
     "datasets": "decode depth fitting found zipped survey duplicates store labels report image_set resize idx "
     "download batches feed folder check grey_sets mixtures pictures pairs bicubic derived pair_feed holes",
     "metrics": "arrays classes frechet kernel neighbours sliced pairs significance",
-    "backend": "values layout dnnl primitive onednn norm winograd "
+    "backend": "values layout dnnl primitive onednn norm borders winograd "
     "computation contraction differentiable kernels compiled precision environment",
     "networks": "sizes layers instance_norm spectral freezing packing blocks generators mixture style "
     "discriminators residual filling translation restoration",
@@ -39,7 +39,7 @@ ROOMS = {
     "translation_scoring nearest curves run demo overview board",
     "studies": "results points stacked modes comparison report labelled more_data_report more_data "
     "theory theory_figure",
-    "bench": "machine rounds processes counting profiling memory cases profile_table tables workers",
+    "bench": "machine rounds processes counting profiling memory descriptions cases profile_table tables workers",
     "selfcheck": "exactness keeping about checks page",
     "commands": "command outputs check_data train translate sample walk project evaluate export board demo runs "
     "compare modes augment bench selfcheck theory train_classifier pack_for_ai_studio completion",

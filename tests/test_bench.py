@@ -220,9 +220,9 @@ PAIRS = [
 @cache
 def twins():
     pytest.importorskip("torch")
-    from paddle_gan.bench.workers import torch_twin
+    from paddle_gan.bench.workers.twins import noise_to_image
 
-    return torch_twin
+    return noise_to_image
 
 
 def twin_of(config, task):
@@ -382,8 +382,10 @@ def test_operations_are_those_that_pytorch_counts_in_its_steps(loss, generator, 
         def forward(self, x):
             return x * torch.where(x > 0, 1.0, 0.2).detach()
 
-    monkeypatch.setattr(module, "leaky_relu", LeakyReLU)
-    monkeypatch.setitem(module.DISCRIMINATORS, "mlp", partial(module.mlp_discriminator, (1, 2), LeakyReLU))
+    from paddle_gan.bench.workers.twins import networks
+
+    monkeypatch.setattr(networks, "leaky_relu", LeakyReLU)
+    monkeypatch.setitem(networks.DISCRIMINATORS, "mlp", partial(networks.mlp_discriminator, (1, 2), LeakyReLU))
     config, task = task_of(loss, generator)
     twin = twin_of(config, task)
     counts = operations(task, BATCH, (config.channels, config.image_size, config.image_size))
@@ -429,7 +431,7 @@ def test_a_worker_passes_errors_on_and_its_death_is_one():
         with pytest.raises(RuntimeError, match="ours: ValueError: nothing is prepared"):
             ask(time="round", seconds=0)
         with pytest.raises(UsageError, match="--batch-size 1: BatchNorm"):
-            ask(prepare={"options": {"batch_size": 1}})
+            ask(prepare={"task": "noise", "options": {"batch_size": 1}})
     with worker("ours", {"PYTHONHOME": "/nowhere"}) as ask, pytest.raises(UsageError, match="ours ended with status 1"):
         ask(rest=True)
 
@@ -469,7 +471,12 @@ def test_a_case_in_bfloat16_says_so_and_rounds_in_single_steps_too(tmp_path):
     result, done = measured(tmp_path, "--precision", "bfloat16")
     assert result["cases"][0]["about"]["options"]["precision"] == "bfloat16"
     assert "1 + 1 steps a round, bfloat16\n" in done.stdout
-    case = {"options": {"precision": "bfloat16", "batch_size": 4, "width": 4}, "images": 8, "samples": 2}
+    case = {
+        "task": "noise",
+        "options": {"precision": "bfloat16", "batch_size": 4, "width": 4},
+        "images": 8,
+        "samples": 2,
+    }
     script = f"""
 import sys; sys.path[:0] = {[str(WORKERS), str(ROOT)]!r}
 import ours
@@ -574,6 +581,14 @@ def test_ratios_are_of_pairs_with_the_better_one(tmp_path, peer, names):
         ("--memory --against tutorial", "--memory with --against tutorial"),
         ("--profile --compile", "--profile with --compile"),
         ("--repeats 0", "--repeats 0: must be more than 0"),
+        ("--task sketches", "--task sketches: one of noise"),
+        ("--task pairs --generator dcgan", "--generator with --task pairs: it is for --task noise"),
+        ("--task noise cut --channels 1", "--channels with --task cut: it is for --task noise"),
+        ("--task pairs --recipe paper", "--recipe with --task pairs"),
+        ("--task pairs --grow batch", "--grow with --task pairs"),
+        ("--task pairs --dataset mnist", "--dataset with --task pairs"),
+        ("--task pairs --compile", "--compile with --task pairs"),
+        ("--task pairs --against tutorial", "--against tutorial with --task pairs: its step is one from noise"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(arguments, message):
@@ -587,6 +602,8 @@ def test_options_that_do_not_go_together_are_refused(arguments, message):
         ("--batch-size 1", "--batch-size 1: BatchNorm"),
         ("--json .", "--json .: is a folder"),
         ("--generator tutorial --image-size 64", "made for 32x32 images, not 64"),
+        ("--task pairs --loss wgan", "--loss wgan: one of gan, "),
+        ("--task pairs --image-size 40", "--image-size 40: must be a multiple of 16"),
     ],
 )
 def test_what_makes_no_sense_is_one_line_and_status_2(arguments, message):

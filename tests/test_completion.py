@@ -40,6 +40,25 @@ def test_an_option_of_several_values():
     assert words("paddle-gan translate train --task super") == ["super-resolution"]
 
 
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("paddle-gan boar", "board"),
+        ("paddle-gan train --deb", "出错时显示 traceback"),
+        ("paddle-gan bench --task cut", "没有成对图片，单向"),
+        ("paddle-gan bench --repea", "（默认：7）"),
+    ],
+)
+def test_what_is_proposed_is_described_in_the_language_of_the_user(line, shown, monkeypatch):
+    found = {}
+    for language in ("en", "zh"):
+        monkeypatch.setenv("PADDLE_GAN_LANGUAGE", language)
+        (found[language],) = completed(COMMANDS, line.split(" "))
+    assert found["en"].word == found["zh"].word and found["en"].help.isascii()
+    assert shown in (found["zh"].help, found["zh"].word) or found["zh"].help.endswith(shown)
+    assert not found["zh"].help.isascii()
+
+
 def test_other_programs_are_left_alone():
     assert words("python setup.py --lo") == words("python -m tools/train.py --lo") == words("python --lo") == []
 

@@ -1,9 +1,11 @@
 """Translations: networks, the paired task, runs that resume bit for bit, and their use on pictures of any size."""
 
 import json
+import operator
 import re
 import shutil
 from dataclasses import asdict
+from functools import partial
 
 import numpy as np
 import paddle
@@ -14,6 +16,7 @@ from conftest import ROOT, command_line, newest_manifest
 from PIL import Image
 from translations import SMALL, assert_same_sheets, interrupt, make_images
 
+from paddle_gan.backend import kernels, layout
 from paddle_gan.backend.precision import Precision
 from paddle_gan.config.translate import TranslateConfig
 from paddle_gan.datasets.derived import grey
@@ -21,7 +24,7 @@ from paddle_gan.datasets.pair_feed import Pair
 from paddle_gan.errors import DataError, UsageError
 from paddle_gan.inference.images import side_by_side
 from paddle_gan.inference.translation import translate_batch, translate_picture
-from paddle_gan.networks.instance_norm import InstanceNorm, reflected
+from paddle_gan.networks.instance_norm import InstanceNorm
 from paddle_gan.networks.layers import relu
 from paddle_gan.networks.translation import (
     ColourGenerator,
@@ -70,7 +73,68 @@ def test_instance_norm_is_that_of_paddle_with_its_gradients():
 def test_reflected_borders(width):
     x = np.random.default_rng(0).normal(size=(2, 3, 6, 5)).astype(np.float32)
     expected = np.pad(x, ((0, 0), (0, 0), (width, width), (width, width)), mode="reflect")
-    np.testing.assert_array_equal(reflected(paddle.to_tensor(x), width).numpy(), expected)
+    np.testing.assert_array_equal(kernels.reflected(paddle.to_tensor(x), width).numpy(), expected)
+
+
+def channels_last(shape, seed):
+    """Random values whose channels are last in memory."""
+    n, c, h, w = shape
+    values = paddle.to_tensor(np.random.default_rng(seed).normal(size=(n, h, w, c)).astype(np.float32))
+    x = values.transpose([0, 3, 1, 2])
+    x.stop_gradient = False
+    return x
+
+
+def by_paddle(monkeypatch, function):
+    """What a function returns where `kernels` uses Paddle's own operations."""
+    with monkeypatch.context() as patch:
+        patch.setattr(kernels, "available", lambda: False)
+        return function()
+
+
+@pytest.mark.parametrize(("channels", "width"), [(3, 3), (5, 1), (5, 3)])
+def test_reflected_borders_have_the_gradients_that_paddle_gives(channels, width, monkeypatch):
+    """The gradient, and its own gradient in what comes in."""
+    x, way = channels_last((2, channels, 6, 5), 1), channels_last((2, channels, 6, 5), 2)
+    factor = channels_last((2, channels, 6 + 2 * width, 5 + 2 * width), 3)
+
+    def gradients():
+        (first,) = paddle.grad([(kernels.reflected(x, width) * factor).sum()], [x], create_graph=True)
+        (second,) = paddle.grad([(first * way).sum()], [factor])
+        return first.numpy(), second.numpy()
+
+    for ours, theirs in zip(gradients(), by_paddle(monkeypatch, gradients), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.skipif(not kernels.available(), reason="the layout is Paddle's own")
+def test_sums_and_skips_keep_the_channels_last(monkeypatch):
+    x, y = channels_last((2, 5, 4, 3), 1), channels_last((2, 5, 4, 3), 2)
+    functions = [
+        lambda: kernels.elementwise(operator.add, x, y),
+        lambda: kernels.concat([x, y]),
+        lambda: kernels.concat([*kernels.forked(x), y]),
+    ]
+    for function in functions:
+        made = function()
+        assert layout.layout_of(made) == layout.channels_last(tuple(made.shape)) and not made.is_contiguous()
+        np.testing.assert_array_equal(made.numpy(), by_paddle(monkeypatch, function).numpy())
+        ours = paddle.grad([made.square().sum()], [x, y])
+        theirs = by_paddle(monkeypatch, lambda f=function: paddle.grad([f().square().sum()], [x, y]))
+        for our, their in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(our.numpy(), their.numpy())
+
+
+@pytest.mark.parametrize("count", [5, 2**15 + 7])
+def test_an_average_moves_in_pieces_as_it_does_in_one(count, monkeypatch):
+    values = np.random.default_rng(0).normal(size=(2, count)).astype(np.float32)
+    moved = []
+    for move in (lambda function: function(), partial(by_paddle, monkeypatch)):
+        old, new = (paddle.to_tensor(each) for each in values)
+        move(lambda old=old, new=new: kernels.move_towards(old, new, 1 - 0.999))
+        moved.append(old.numpy())
+        np.testing.assert_array_equal(new.numpy(), values[1])
+    np.testing.assert_array_equal(*moved)
 
 
 def test_generators_translate_any_multiple_of_their_size():

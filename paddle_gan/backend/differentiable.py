@@ -1,13 +1,13 @@
-"""Leaky ReLU, pixel shuffle, flattening and batch normalisation on the CPU, with gradients of any order.
+"""Leaky ReLU, pixel shuffle, flattening, borders and batch normalisation on the CPU, with gradients of any order.
 
-The values are computed by `onednn` and `norm`. Each gradient is again an operation that has gradients.
+The values are computed by `onednn`, `norm` and `borders`. Each gradient is again an operation that has gradients.
 """
 
 import paddle
 from paddle import Tensor
 from paddle.autograd import PyLayer
 
-from paddle_gan.backend import norm, onednn
+from paddle_gan.backend import borders, norm, onednn
 from paddle_gan.backend.computation import Computation, Role, apply, gradients_wanted
 from paddle_gan.backend.norm import Normalised, NormGradients, Statistics
 
@@ -25,6 +25,11 @@ def pixel_shuffle(x: Tensor, factor: int) -> Tensor:
 def flatten(x: Tensor) -> Tensor:
     """[N, C, H, W] to [N, C · H · W]."""
     return _Flatten.apply(x)
+
+
+def reflected(x: Tensor, width: int) -> Tensor:
+    """`kernels.reflected`."""
+    return _Reflected.apply(x, width, False)
 
 
 def batch_norm(
@@ -93,6 +98,19 @@ class _Flatten(PyLayer):
     @staticmethod
     def backward(ctx, gradient):
         return gradient.reshape(ctx.shape)
+
+
+class _Reflected(PyLayer):
+    """Borders that mirror the image; the adjoint adds what lies on them to what they mirror. Both are linear."""
+
+    @staticmethod
+    def forward(ctx, x, width, adjoint):
+        ctx.width, ctx.adjoint = width, adjoint
+        return (borders.folded if adjoint else borders.reflected)(x, width)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return _Reflected.apply(gradient, ctx.width, not ctx.adjoint)
 
 
 class _BatchNorm(PyLayer):

@@ -5,9 +5,11 @@ layouts: see `dnnl`.
 """
 
 import math
+from ctypes import c_float
 from functools import cache
 from typing import NamedTuple
 
+import numpy as np
 import paddle
 from paddle import Tensor
 
@@ -53,6 +55,12 @@ def layout_of(tensor: Tensor) -> Layout:
         return layout
     tensor.contiguous()  # in Paddle this moves the values of the tensor itself
     return contiguous(layout.shape)
+
+
+def values_of(tensor: Tensor) -> np.ndarray:
+    """The values of a float32 tensor on the CPU as an array that shares its memory, while the tensor is alive."""
+    memory = (c_float * tensor.size).from_address(tensor.data_ptr())
+    return np.ndarray(tensor.shape, np.float32, memoryview(memory), strides=[4 * stride for stride in tensor.strides])
 
 
 def empty(layout: Layout) -> Tensor:

@@ -7,23 +7,22 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
+from paddle_gan.bench.descriptions import descriptions, heading
 from paddle_gan.bench.machine import machine, physical_cores
 from paddle_gan.bench.memory import memory
 from paddle_gan.bench.processes import Ask, worker
+from paddle_gan.config import names
 from paddle_gan.config.bench import BenchConfig
-from paddle_gan.config.train import TrainConfig
 from paddle_gan.errors import UsageError
 from paddle_gan.system.runtime import accept_sigterm
 
-# Samples of a measurement: as many as sampling generates at once.
-SAMPLES = 250
-# The actions that are timed for each case, by the names that the workers give them.
+# The actions that are timed for each case, by the names that the workers give them; and from images to images.
 ACTIONS = ("round", "discriminator step", "generator step", "sampling", "batch", "product")
+TRANSLATION_ACTIONS = ("round", "translation", "batch", "product")
 # A faster action is repeated for this time, so that the resolution of the clock does not matter.
 _SECONDS = 0.2
 # Rounds are divided into their parts for this time.
 _PROFILE_SECONDS = 1.0
-_NOISE_IMAGES = 2048
 _IMAGE_SIZES = (28, 32, 64, 128)
 _MEMORY_SIZES = (64, 128)
 # Sizes of --grow: in multiples of the given size, and in images of the set.
@@ -77,10 +76,10 @@ def run(config: BenchConfig, environment: Mapping[str, str], say: Say) -> Result
         raise UsageError("--against torch: there is no PyTorch here; pip install torch")
     accept_sigterm()  # `commands` holds it back until Paddle is imported, which does not happen here
     at_start, results = machine(), []
-    cases = _cases(config)
+    cases = descriptions(config)
     for number, case in enumerate(cases, 1):
-        heading = f"[{number}/{len(cases)}] {case['options']['loss']}, {case['options']['generator']}: "
-        results.append(_measure(config, case, environment, _with_heading(heading, say)))
+        before = f"[{number}/{len(cases)}] {heading(case)}: "
+        results.append(_measure(config, case, environment, _with_heading(before, say)))
     return {"machine": at_start, _kind(config): results}
 
 
@@ -106,8 +105,8 @@ def _measure(config: BenchConfig, case: Result, environment: Mapping[str, str], 
     return _case(config, case, environment, say)
 
 
-def _with_heading(heading: str, say: Say) -> Say:
-    return lambda line: say(heading + line)
+def _with_heading(before: str, say: Say) -> Say:
+    return lambda line: say(before + line)
 
 
 def summary(values: list[float]) -> dict[str, float]:
@@ -121,45 +120,18 @@ def exponent(sizes: list[float], costs: list[float]) -> float:
     return statistics.linear_regression(x, y).slope
 
 
-def _cases(config: BenchConfig) -> list[Result]:
-    """The description of each case for a worker, see `workers.ours.prepare`.
-
-    Raises:
-        UsageError: options with which nothing could be trained.
-    """
-    tutorial = config.against == "tutorial"
-    shared = {
-        "recipe": config.recipe,
-        "width": config.width,
-        "discriminator_width": config.discriminator_width,
-        "batch_size": config.batch_size,
-        "image_size": config.image_size,
-        "channels": config.channels,
-        "dataset": config.dataset or "mnist",
-        "device": config.device,
-        "precision": config.precision,
-        "compile": config.compile,
-        "steps": 1,
-    }
-    cases = []
-    for generator in config.generator or ("tutorial" if tutorial else "pixelshuffle",):
-        for loss in config.loss or ("gan" if tutorial else "lsgan",):
-            options = {"loss": loss, "generator": generator, **shared}
-            TrainConfig(**options)  # refuses what cannot be trained
-            cases.append({"options": options, "images": None if config.dataset else _NOISE_IMAGES, "samples": SAMPLES})
-    return cases
-
-
 def _case(config: BenchConfig, case: Result, environment: Mapping[str, str], say: Say) -> Result:
     """All measurements of one case."""
     with worker("ours", environment) as ask:
         about = ask(prepare=case)
-        return {"about": about, **_measured(ask, ACTIONS, config.repeats, say)}
+        actions = ACTIONS if case["task"] == names.FROM_NOISE else TRANSLATION_ACTIONS
+        return {"about": about, **_measured(ask, actions, config.repeats, say)}
 
 
 def _memory(config: BenchConfig, case: Result, environment: Mapping[str, str], say: Say) -> Result:
     """The memory of a step in colour, at the image size that is given or at two, beside the peer's if there is one."""
-    case = case | {"options": case["options"] | {"channels": config.channels or 3}}
+    if case["task"] == names.FROM_NOISE:
+        case = case | {"options": case["options"] | {"channels": config.channels or 3}}
     sizes = [config.image_size] if config.image_size else list(_MEMORY_SIZES)
     peer = _PEERS[config.against] if config.against else Peer("", ())
     return memory(case, sizes, peer.worker, peer.actions, environment, say)

@@ -20,7 +20,7 @@ import paddle.nn.functional as F
 from paddle_gan.backend import contraction, differentiable, kernels, norm, onednn
 from paddle_gan.backend.computation import Role
 from paddle_gan.backend.onednn import Geometry
-from paddle_gan.training import noise_to_image
+from paddle_gan.training import adversary, contrast, noise_to_image, paired, unpaired, update
 
 FORWARD, BACKWARD, PENALTY, UPDATE, DATA = "forward", "backward", "penalty", "update", "data"
 CONVOLUTION, REST = "convolution", "rest"
@@ -166,8 +166,8 @@ def mean_round(rounds: list[dict[Operation, Cost]]) -> dict[Operation, Cost]:
 
 @contextmanager
 def wrapped(meter: Meter) -> Iterator[None]:
-    """Within this, the functions that a round of noise to images calls are timed by `meter`."""
-    replaced = {noise_to_image: _phases(meter), F: {"linear": _timed(meter, F.linear, _linear)}}
+    """Within this, the functions that a round calls are timed by `meter`."""
+    replaced = {**_phases(meter), F: {"linear": _timed(meter, F.linear, _linear)}}
     if kernels.implementation() == "Paddle":
         replaced[kernels] = _of_paddle(meter)
     else:
@@ -199,16 +199,23 @@ _BY_ONEDNN = {
 }
 
 
-def _phases(meter: Meter) -> dict[str, Callable]:
-    """The functions of a step that begin a phase."""
-    task = noise_to_image
+def _phases(meter: Meter) -> dict[ModuleType, dict[str, Callable]]:
+    """The functions of a step that begin a phase, in each module that calls them."""
+    kinds = {
+        "add_gradients": (BACKWARD, REST),
+        "add_penalties": (PENALTY, REST),
+        "path_length_penalty": (PENALTY, REST),
+        "apply_gradients": (UPDATE, "optimiser"),
+        "clip_weights": (UPDATE, "clipping"),
+        "update_average": (UPDATE, "average"),
+    }
     return {
-        "add_gradients": _timed(meter, task.add_gradients, lambda *_: _Described(REST), BACKWARD),
-        "add_penalties": _timed(meter, task.add_penalties, lambda *_: _Described(REST), PENALTY),
-        "path_length_penalty": _timed(meter, task.path_length_penalty, lambda *_: _Described(REST), PENALTY),
-        "apply_gradients": _timed(meter, task.apply_gradients, lambda *_: _Described("optimiser"), UPDATE),
-        "clip_weights": _timed(meter, task.clip_weights, lambda *_: _Described("clipping"), UPDATE),
-        "update_average": _timed(meter, task.update_average, lambda *_: _Described("average"), UPDATE),
+        module: {
+            name: _timed(meter, getattr(module, name), partial(_fixed, kind), phase)
+            for name, (phase, kind) in kinds.items()
+            if hasattr(module, name)
+        }
+        for module in (noise_to_image, adversary, paired, unpaired, contrast, update)
     }
 
 

@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from paddle_gan.bench.cases import SAMPLES, summary
+from paddle_gan.bench.cases import summary
+from paddle_gan.bench.descriptions import SAMPLES
 from paddle_gan.bench.memory import memory_lines
 from paddle_gan.bench.profile_table import profile_lines
+from paddle_gan.config import names
 from paddle_gan.config.sizes import shown, sides
 
 Result = dict[str, Any]
@@ -33,7 +35,12 @@ _OPERATIONS = {
     "product": _Counted("product"),
 }
 # Names of actions and of sizes where the tables use longer ones.
-_SHOWN_ACTIONS = {"sampling": f"sampling {SAMPLES} images", "batch": "a batch of the data", "product": "matrix product"}
+_SHOWN_ACTIONS = {
+    "sampling": f"sampling {SAMPLES} images",
+    "translation": "translating a batch",
+    "batch": "a batch of the data",
+    "product": "matrix product",
+}
 _SHOWN_SIZES = {"image-size": "the number of pixels", "data": "the number of images in the set"}
 
 
@@ -71,22 +78,23 @@ def _operations(one: Result, action: str) -> int:
 
 
 def _images_per_round(about: Result) -> int:
-    return about["options"]["batch_size"] * about["options"]["discriminator_steps"]
+    return about["options"]["batch_size"] * about["options"].get("discriminator_steps", 1)
 
 
 def _title(about: Result) -> list[str]:
     options, versions = about["options"], about["versions"]
+    from_noise = about["task"] == names.FROM_NOISE
+    judge = options["discriminator"] if from_noise else "patches"
     parts = [
         options["loss"],
-        f"{options['generator']} (width {options['width']}) and "
-        f"{options['discriminator']} ({options['discriminator_width']})",
+        f"{options['generator']} (width {options['width']}) and {judge} ({options['discriminator_width']})",
         shown(*sides(options["image_size"]), options["channels"]),
         f"batch {options['batch_size']}",
-        f"{options['discriminator_steps']} + 1 steps a round",
+        f"{options['discriminator_steps']} + 1 steps a round" if from_noise else about["task"],
     ]
     if options["precision"] != "float32":
         parts.append(options["precision"])
-    if options["compile"]:
+    if options.get("compile"):
         parts.append("compiled")
     device = about["device_name"] or about["device"]
     environment = " ".join(f"{name}={value}" for name, value in about["environment"].items())
@@ -98,13 +106,16 @@ def _case(one: Result) -> list[str]:
     lines = [f"{'milliseconds':24}{_cells(header)}{'of product':>12}"]
     for action, seconds in one["seconds"].items():
         row = f"{_SHOWN_ACTIONS.get(action, action):24}{_spread(seconds)}"
-        if action in _OPERATIONS:
+        if action in _OPERATIONS and _OPERATIONS[action].key in one["about"]["operations"]:
             operations, rate = _operations(one, action) / _GIGA, _rate(one, action) / _GIGA
             row += f"{operations:>10.4g}{rate:>10.4g}{share(one, action):>11.1%}"
         lines.append(row)
-    sampled = SAMPLES / summary(one["seconds"]["sampling"])["median"]
+    action, images = ("sampling", SAMPLES)
+    if action not in one["seconds"]:
+        action, images = ("translation", one["about"]["options"]["batch_size"])
+    made = images / summary(one["seconds"][action])["median"]
     lines.append(
-        f"{images_per_second(one):.0f} images/s in training, {sampled:.0f} images/s in sampling, "
+        f"{images_per_second(one):.0f} images/s in training, {made:.0f} images/s in {action}, "
         f"at most {_memory(one)} of memory"
     )
     return lines

@@ -37,10 +37,11 @@ BENCH = Command(
     description="Measure how fast training is: alone, against others, or as its sizes grow.",
     options=BenchConfig,
     run=run,
-    first=("loss", "generator", "against", "grow", "profile", "memory"),
+    first=("task", "loss", "generator", "against", "grow", "profile", "memory"),
     examples={
         "--loss lsgan wgan-gp": "milliseconds a step, and the share of the machine's rate",
         "--against torch": "in turn with the same networks in PyTorch",
+        "--task pairs super-resolution --against torch": "the same for tasks from images to images",
         "--profile --image-size 64 --channels 3": "where the time of a step goes",
     },
 )

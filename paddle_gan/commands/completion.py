@@ -13,6 +13,7 @@ from pathlib import Path
 from paddle_gan.commands.command import Command, Group
 from paddle_gan.config.command_line import Parsed
 from paddle_gan.config.completion import Candidate, CompletionConfig, beginning, candidates
+from paddle_gan.config.language import in_users_language
 from paddle_gan.config.options import legible
 from paddle_gan.config.paths import PROJECT
 from paddle_gan.errors import UsageError
@@ -102,7 +103,7 @@ def completed(commands: Mapping[str, Command | Group], words: Sequence[str]) -> 
         if isinstance(chosen, Command):
             return candidates(chosen.options, rest)
         known = chosen.commands
-    return beginning(rest[0], [Candidate(name, one.description) for name, one in known.items()])
+    return beginning(rest[0], [Candidate(name, in_users_language(one.description)) for name, one in known.items()])
 
 
 def _program() -> list[str]:

@@ -12,6 +12,7 @@ from paddle_gan.errors import UsageError
 class BenchConfig:
     """Options of `tools/bench.py`."""
 
+    task: tuple[str, ...] = option((names.FROM_NOISE,), "what", "tasks whose step is measured", names.MEASURED_TASKS)
     loss: tuple[str, ...] | None = shared.loss(
         "what", None, help="the objectives", unset="lsgan; with --against tutorial gan"
     )
@@ -38,8 +39,12 @@ class BenchConfig:
 
     width: int | None = shared.width("sizes")
     discriminator_width: int | None = shared.discriminator_width("sizes")
-    batch_size: int = shared.batch_size("sizes")
-    image_size: ImageSize | None = shared.image_size("sizes", unset="the network's, or 28; with --memory 64 and 128")
+    batch_size: int | None = option(
+        None, "sizes", "real images in a step", unset="64; from images to images 4", more_than=0, at_most=2**16
+    )
+    image_size: ImageSize | None = shared.image_size(
+        "sizes", unset="the network's, or 28; with --memory 64 and 128; from images to images 64"
+    )
     channels: int | None = shared.channels("sizes", unset="1")
     dataset: str | None = option(None, "sizes", "mnist, or a folder of images", unset="2,048 images of noise")
 
@@ -68,6 +73,18 @@ class BenchConfig:
             raise UsageError("--image-size with --grow image-size: that measures all sizes; leave it out")
         if self.against == "tutorial":
             self._refuse_another_than_the_tutorials()
+        self._refuse_what_is_for_noise()
+
+    def _refuse_what_is_for_noise(self) -> None:
+        """A task from images to images has its own networks and images; it is measured as it stands."""
+        task = next((task for task in self.task if task != names.FROM_NOISE), None)
+        if task is None:
+            return
+        for name in ("generator", "recipe", "channels", "dataset", "grow", "compile"):
+            if getattr(self, name):
+                raise UsageError(f"{flag(name)} with --task {task}: it is for --task {names.FROM_NOISE}; leave it out")
+        if self.against == "tutorial":
+            raise UsageError(f"--against tutorial with --task {task}: its step is one from noise; use --against torch")
 
     def _refuse_another_than_the_tutorials(self) -> None:
         """The tutorial's step exists for one objective, one generator and one size."""

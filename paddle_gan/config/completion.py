@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import Field, dataclass, fields
 from typing import NamedTuple
 
+from paddle_gan.config.language import in_users_language
 from paddle_gan.config.options import described, flag, kind_of
 
 # Options of every command, beside those of its dataclass.
@@ -28,7 +29,7 @@ class Candidate(NamedTuple):
 
     Attributes:
         word: the whole word.
-        help: what it is; "" if there is nothing to say.
+        help: what it is, in the language of the user; "" if there is nothing to say.
     """
 
     word: str
@@ -45,13 +46,14 @@ def candidates(config: type, words: Sequence[str]) -> list[Candidate]:
     *before, begun = words
     options: dict[str, Field] = {flag(item.name): item for item in fields(config)}
     if begun.startswith("-"):
-        known = [Candidate(name, described(item)) for name, item in options.items()]
-        return beginning(begun, [*known, *(Candidate(name, help) for name, help in _COMMON.items())])
+        known = [Candidate(name, described(item, in_users_language)) for name, item in options.items()]
+        return beginning(begun, [*known, *(Candidate(name, in_users_language(help)) for name, help in _COMMON.items())])
     named = [place for place, word in enumerate(before) if word.startswith("--")]
     item = options.get(before[named[-1]]) if named else None
     if item is None or (len(before) - 1 - named[-1] and not kind_of(item)[1]):
         return []
-    return beginning(begun, [Candidate(str(choice), help) for choice, help in item.metadata["meanings"].items()])
+    meanings = item.metadata["meanings"].items()
+    return beginning(begun, [Candidate(str(choice), in_users_language(meaning)) for choice, meaning in meanings])
 
 
 def beginning(begun: str, found: Sequence[Candidate]) -> list[Candidate]:

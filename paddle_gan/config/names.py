@@ -53,6 +53,17 @@ RECIPES = ("tuned", "paper")
 BENCHMARKS = ("ring8", "grid25", "stacked-mnist")
 PEERS = ("torch", "tutorial")
 PEER_ALIASES = {"writeup": "tutorial"}
+# What the speed is measured of: images from noise, and the tasks from images to images.
+FROM_NOISE = "noise"
+MEASURED_TASKS = {
+    FROM_NOISE: "images from noise",
+    "pairs": "a U-Net against a discriminator of patches",
+    "super-resolution": "its first part, the distance to the target alone",
+    "super-resolution-gan": "its second part, against the discriminator",
+    "cyclegan": "without pairs, there and back again",
+    "cut": "without pairs, one way",
+    "fastcut": "cut without its loss on target images",
+}
 GROWTHS = ("batch", "width", "image-size", "data")
 FORMATS = {
     "paddle": "a program for paddle.inference",

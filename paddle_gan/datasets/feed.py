@@ -32,7 +32,7 @@ class Batch(NamedTuple):
     """One process's part of a global batch, on the device.
 
     Attributes:
-        images: float32 [N, C, H, W] in the value range of the feed.
+        images: float32 [N, C, H, W] in the value range of the feed; as they are stored, uint8, if it has none.
         labels: int64 [N]; None if the feed has no labels.
     """
 
@@ -59,7 +59,7 @@ class BatchFeed:
         data: ImageSet,
         batch_size: int,
         seed: int,
-        value_range: tuple[float, float],
+        value_range: tuple[float, float] | None,
         labelled: bool,
         workers: int,
         ahead: int,
@@ -71,7 +71,7 @@ class BatchFeed:
             data: images in memory or on the disk.
             batch_size: images of all processes together (the global batch); a multiple of the number of processes.
             seed: of the order of the images.
-            value_range: the values that pixels 0 and 255 become.
+            value_range: the values that pixels 0 and 255 become; None leaves the images as they are stored.
             labelled: whether the batches have labels.
             workers: threads that read images from the disk in advance; 0 reads them within the call. Without effect
                 for images in memory.
@@ -125,8 +125,9 @@ class BatchFeed:
                 when that batch is asked for.
         """
         indices = self._indices(number)
-        low, high = self._value_range
-        images = self._pixels(number, indices).astype("float32") * ((high - low) / 255) + low
+        images = self._pixels(number, indices)
+        if self._value_range is not None:
+            images = normalised(images, self._value_range)
         labels = None if self._labels is None else paddle.to_tensor(self._labels[indices])
         return Batch(images, labels)
 
@@ -152,6 +153,12 @@ class BatchFeed:
             if wanted not in self._begun:
                 self._begun[wanted] = [threads.submit(images.read, index) for index in self._indices(wanted)]
         return np.stack([image.result() for image in self._begun.pop(number)])
+
+
+def normalised(pixels: Tensor, value_range: tuple[float, float]) -> Tensor:
+    """Pixels, uint8, as float32; 0 and 255 become the ends of the value range."""
+    low, high = value_range
+    return pixels.astype("float32") * ((high - low) / 255) + low
 
 
 def thread_count(workers: int | None, cores: int | None = None) -> int:

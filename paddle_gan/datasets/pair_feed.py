@@ -6,13 +6,14 @@ stay aligned, and a resume gets the same crops.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import paddle
 from paddle import Tensor
 
-from paddle_gan.datasets.feed import Batch
+from paddle_gan.datasets.feed import Batch, normalised
 from paddle_gan.datasets.pairs import CHANNELS
 from paddle_gan.system import parallel
 
@@ -48,6 +49,7 @@ def cropped(
     seed: int,
     mirror: bool,
     made: Callable[[Tensor, Keys], Any] = lambda images, keys: images,
+    value_range: tuple[float, float] | None = None,
 ) -> Iterator[Source]:
     """Batches of random crops.
 
@@ -57,11 +59,14 @@ def cropped(
         seed: of the crops.
         mirror: mirror about half of the images.
         made: makes what the task takes of the crops, [N, C, size, size], and their keys (seed, batch, row).
+        value_range: of the crops of a feed that gives images as they are stored, which spares the work for what is cut
+            off; None if the feed's images are in their value range already.
     """
+    values = partial(normalised, value_range=value_range) if value_range else _as_they_are
     with feed as batches:
 
         def source(number: int) -> Any:
-            crops = random_crops(batches(number).images, size, seed, number, mirror)
+            crops = random_crops(batches(number).images, size, seed, number, mirror, values)
             rows = parallel.shard(np.arange(parallel.global_rows(len(crops))))
             return made(crops, [(seed, number, row) for row in rows.tolist()])
 
@@ -76,17 +81,35 @@ def independent(*feeds: AbstractContextManager[Source]) -> Iterator[Source]:
         yield lambda number: tuple(source(number) for source in sources)
 
 
-def random_crops(images: Tensor, size: int, seed: int, number: int, mirror: bool) -> Tensor:
-    """A random crop of each image, mirrored or not: [N, C, L, L] to [N, C, size, size]."""
+def _as_they_are(crops: Tensor) -> Tensor:
+    return crops
+
+
+def random_crops(
+    images: Tensor,
+    size: int,
+    seed: int,
+    number: int,
+    mirror: bool,
+    values: Callable[[Tensor], Tensor] = _as_they_are,
+) -> Tensor:
+    """A random crop of each image, mirrored or not: [N, C, L, L] to [N, C, size, size].
+
+    Args:
+        images: uint8 if `values` makes float32 of them.
+        size, seed, mirror: see `cropped`.
+        number: of the batch.
+        values: what is made of the crops.
+    """
     count, room = images.shape[0], images.shape[2] - size
     random = np.random.default_rng((seed, number, _CROPS))
     whole = parallel.global_rows(count)  # those of all processes, so that their number makes no difference
     places = parallel.shard(random.integers(0, room + 1, (whole, 2)))
     mirrored = parallel.shard(random.integers(0, 2, whole)) if mirror else np.zeros(count, np.int64)
     if not room and not mirrored.any():
-        return images
-    crops = []
-    for i, (top, left) in enumerate(places.tolist()):
-        crop = images[i, :, top : top + size, left : left + size]
-        crops.append(paddle.flip(crop, [2]) if mirrored[i] else crop)
-    return paddle.stack(crops)
+        return values(images)
+    cut = [images[i, :, top : top + size, left : left + size] for i, (top, left) in enumerate(places.tolist())]
+    crops = values(paddle.stack(cut))
+    if not mirrored.any():
+        return crops
+    return paddle.where(paddle.to_tensor(mirrored == 1).reshape([-1, 1, 1, 1]), paddle.flip(crops, [3]), crops)

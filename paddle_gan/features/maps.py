@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 import paddle
-import paddle.nn.functional as F
 from paddle import Tensor
 
+from paddle_gan.backend import kernels
 from paddle_gan.features.classifier import SHA256, SIZE, load_classifier
 
 # Images in [-1, 1], [N, C, H, W], to the maps of some layers, the first layer first.
@@ -47,7 +47,7 @@ def random_convolutions(channels: int) -> RandomConvolutions:
     def maps(images: Tensor) -> list[Tensor]:
         made, x = [], images
         for weight in weights:
-            x = F.relu(F.conv2d(x, weight, stride=2, padding=2))
+            x = kernels.leaky_relu(kernels.conv2d(x, weight, stride=2, padding=(2, 2, 2, 2)), 0.0)
             made.append(x)
         return made
 

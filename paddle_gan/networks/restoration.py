@@ -7,10 +7,10 @@ import paddle
 import paddle.nn as nn
 from paddle import Tensor
 
+from paddle_gan.backend.kernels import reflected
 from paddle_gan.datasets.bicubic import enlarged
 from paddle_gan.networks.blocks import he
 from paddle_gan.networks.filling import smooth_fill
-from paddle_gan.networks.instance_norm import reflected
 from paddle_gan.networks.layers import Conv2D, PixelShuffle
 from paddle_gan.networks.translation import ResidualBlock, ResidualGenerator, UNetGenerator
 

@@ -4,12 +4,15 @@
 argument, the labels of other networks here, and do not use it.
 """
 
+from operator import add
+
 import paddle
 import paddle.nn as nn
 from paddle import Tensor
 
+from paddle_gan.backend.kernels import concat, elementwise, forked, reflected
 from paddle_gan.networks.blocks import ConvBN, dcgan
-from paddle_gan.networks.instance_norm import InstanceNorm, reflected
+from paddle_gan.networks.instance_norm import InstanceNorm
 from paddle_gan.networks.layers import Conv2D, Conv2DTranspose, Linear, Norm, leaky_relu, relu
 
 _MOST_GROWTH = 8
@@ -66,15 +69,16 @@ class UNetGenerator(nn.Layer):
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """[N, channels, H, W] to [N, out_channels, H, W], H and W multiples of `multiple`."""
-        skips = [images]
-        for stage in self.down:
-            skips.append(stage(skips[-1]))
-        x = skips.pop()
+        x, skips = self.down[0](images), []
+        for stage in list(self.down)[1:]:
+            x, skip = forked(x)
+            skips.append(skip)
+            x = stage(x)
         for i, stage in enumerate(self.up):
             x = stage(x)
             if i < _WITH_DROPOUT:
-                x = self.dropout(x)
-            x = paddle.concat([x, skips.pop()], 1)
+                x = elementwise(self.dropout, x)
+            x = concat([x, skips.pop()])
         return self.last(x)
 
 
@@ -87,7 +91,8 @@ class ResidualBlock(nn.Layer):
         self.second = ConvBN(width, width, 3, norm=norm, activation=None)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(reflected(self.first(reflected(x, 1)), 1))
+        x, kept = forked(x)
+        return elementwise(add, kept, self.second(reflected(self.first(reflected(x, 1)), 1)))
 
 
 class ResidualGenerator(nn.Layer):

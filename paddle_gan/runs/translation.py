@@ -115,7 +115,7 @@ def _run(given: TranslateConfig, device: str, say: Say) -> Path:
     _refuse_other(config, folder)
     check_batch_size(config.batch_size)
     chosen_logs(config.log)
-    _check_buffer(config)
+    check_buffer(config)
     precision = precision_of(config.precision, False, device)  # refused before anything is loaded
     data = load_translation_data(config)
     for notice in [*slow_notices(device), *_notices(config, data)]:
@@ -148,7 +148,7 @@ def _run(given: TranslateConfig, device: str, say: Say) -> Path:
     return folder
 
 
-def _check_buffer(config: TranslationOptions) -> None:
+def check_buffer(config: TranslationOptions) -> None:
     """The old images of `--method cyclegan` are those of one process, and all images of a batch must fit."""
     if config.method != "cyclegan":
         return

@@ -68,8 +68,21 @@ def load_translation_data(config: TranslationOptions) -> TranslationData:
     Raises:
         DataError: a folder cannot be read, or has too few images.
     """
+    return divided(config, partial(_sets, config))
+
+
+def divided(config: TranslationOptions, sets: Callable[[int], list[ImageSet]]) -> TranslationData:
+    """The images of a run, divided into those to train on and those that are held out.
+
+    Args:
+        config: of the run.
+        sets: makes all images of each set, at a size.
+
+    Raises:
+        DataError: an image cannot be read, or a set has too few of them.
+    """
     measured_size = config.load_size if config.task == "super-resolution" else config.image_size
-    whole, small = (_sets(config, size) for size in (config.load_size, measured_size))
+    whole, small = (sets(size) for size in (config.load_size, measured_size))
     splits = [held_out_split(data, config.held_out) for data in whole]
     for data in whole:
         if len(data) < 2:
@@ -97,12 +110,14 @@ def translation_feed(config: TranslationOptions, data: TranslationData) -> Abstr
             data=images,
             batch_size=config.batch_size,
             seed=seed,
-            value_range=_RANGE,
+            value_range=None,
             labelled=False,
             workers=thread_count(config.workers),
             ahead=_AHEAD,
         )
-        crop = partial(cropped, whole, size=config.image_size, seed=seed, mirror=not config.no_mirror)
+        crop = partial(
+            cropped, whole, size=config.image_size, seed=seed, mirror=not config.no_mirror, value_range=_RANGE
+        )
         feeds.append(crop(made=data.pairs_of) if data.pairs_of else crop())
     return feeds[0] if data.pairs_of else independent(*feeds)
 

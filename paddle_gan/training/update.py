@@ -7,6 +7,7 @@ import paddle
 import paddle.nn as nn
 from paddle import Tensor
 
+from paddle_gan.backend import kernels
 from paddle_gan.system import parallel
 from paddle_gan.training.task import Player
 
@@ -122,4 +123,4 @@ def update_average(player: Player, step: int) -> None:
     averages = player.average.state_dict()
     decay = min(player.average_decay, (1 + step) / (10 + step))
     for average, current in zip(averages.values(), player.network.state_dict().values(), strict=True):
-        average.add_((current - average).scale_(1 - decay))  # half the time of Paddle's lerp_
+        kernels.move_towards(average, current, 1 - decay)
