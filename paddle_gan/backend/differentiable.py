@@ -19,7 +19,7 @@ def leaky_relu(x: Tensor, slope: float) -> Tensor:
 
 def pixel_shuffle(x: Tensor, factor: int) -> Tensor:
     """[N, factor² C, H, W] to [N, C, factor H, factor W]."""
-    return _PixelShuffle.apply(x, factor, False)
+    return _Linear.apply(x, factor, onednn.pixel_shuffle, onednn.pixel_unshuffle)
 
 
 def flatten(x: Tensor) -> Tensor:
@@ -29,7 +29,7 @@ def flatten(x: Tensor) -> Tensor:
 
 def reflected(x: Tensor, width: int) -> Tensor:
     """`kernels.reflected`."""
-    return _Reflected.apply(x, width, False)
+    return _Linear.apply(x, width, borders.reflected, borders.folded)
 
 
 def batch_norm(
@@ -76,17 +76,17 @@ class _LeakyReLUGradient(PyLayer):
         return _LeakyReLUGradient.apply(gradient, ctx.saved_tensor()[0], ctx.slope), None
 
 
-class _PixelShuffle(PyLayer):
-    """A permutation of the values: the gradient of each direction is the other direction."""
+class _Linear(PyLayer):
+    """A linear map of x and a whole number, and its adjoint: the gradient of each is the other one."""
 
     @staticmethod
-    def forward(ctx, x, factor, inverse):
-        ctx.factor, ctx.inverse = factor, inverse
-        return (onednn.pixel_unshuffle if inverse else onednn.pixel_shuffle)(x, factor)
+    def forward(ctx, x, number, function, adjoint):
+        ctx.number, ctx.function, ctx.adjoint = number, function, adjoint
+        return function(x, number)
 
     @staticmethod
     def backward(ctx, gradient):
-        return _PixelShuffle.apply(gradient, ctx.factor, not ctx.inverse)
+        return _Linear.apply(gradient, ctx.number, ctx.adjoint, ctx.function)
 
 
 class _Flatten(PyLayer):
@@ -98,19 +98,6 @@ class _Flatten(PyLayer):
     @staticmethod
     def backward(ctx, gradient):
         return gradient.reshape(ctx.shape)
-
-
-class _Reflected(PyLayer):
-    """Borders that mirror the image; the adjoint adds what lies on them to what they mirror. Both are linear."""
-
-    @staticmethod
-    def forward(ctx, x, width, adjoint):
-        ctx.width, ctx.adjoint = width, adjoint
-        return (borders.folded if adjoint else borders.reflected)(x, width)
-
-    @staticmethod
-    def backward(ctx, gradient):
-        return _Reflected.apply(gradient, ctx.width, not ctx.adjoint)
 
 
 class _BatchNorm(PyLayer):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -11,7 +11,6 @@ from paddle_gan.config.sizes import sides
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.config.translate import TranslateConfig
 from paddle_gan.datasets import ImageSet, load_dataset
-from paddle_gan.datasets.feed import BatchFeed
 from paddle_gan.datasets.pairs import CHANNELS
 from paddle_gan.runs.building import batch_feed, build, precision_of
 from paddle_gan.runs.resolve import RunOptions, resolve
@@ -25,8 +24,13 @@ from paddle_gan.training.noise_to_image import NoiseToImage
 _ENDLESS = 10**9
 
 
+Config = TypeVar("Config", RunOptions, TranslationOptions)
+Data = TypeVar("Data", ImageSet, TranslationData)
+Trained = TypeVar("Trained", NoiseToImage, TranslationTask)
+
+
 @dataclass(frozen=True)
-class Rounds:
+class Rounds(Generic[Config, Data, Trained]):
     """A task with its batches.
 
     Attributes:
@@ -36,18 +40,21 @@ class Rounds:
         batches: of the task.
     """
 
-    config: RunOptions
-    data: ImageSet
-    task: NoiseToImage
-    batches: BatchFeed
+    config: Config
+    data: Data
+    task: Trained
+    batches: Callable[[int], Any]
 
     def play(self) -> None:
         """One round."""
         self.task.round(self.batches, self.config.seed)
 
 
+FromNoise = Rounds[RunOptions, ImageSet, NoiseToImage]
+
+
 @contextmanager
-def rounds_of(given: TrainConfig, device: str, noise_images: int | None = None) -> Iterator[Rounds]:
+def rounds_of(given: TrainConfig, device: str, noise_images: int | None = None) -> Iterator[FromNoise]:
     """The task of a training run, unconditional, with its batches.
 
     Args:
@@ -68,22 +75,10 @@ def rounds_of(given: TrainConfig, device: str, noise_images: int | None = None) 
         yield Rounds(config, data, task, batches)
 
 
-@dataclass(frozen=True)
-class TranslationRounds:
-    """As `Rounds`, for a task from images to images."""
-
-    config: TranslationOptions
-    data: TranslationData
-    task: TranslationTask
-    batches: Callable[[int], Any]
-
-    def play(self) -> None:
-        """One round."""
-        self.task.round(self.batches, self.config.seed)
-
-
 @contextmanager
-def translation_rounds_of(given: TranslateConfig, device: str, noise_images: int) -> Iterator[TranslationRounds]:
+def translation_rounds_of(
+    given: TranslateConfig, device: str, noise_images: int
+) -> Iterator[Rounds[TranslationOptions, TranslationData, TranslationTask]]:
     """The task of the training of a translation, with its batches.
 
     Args:
@@ -108,4 +103,4 @@ def translation_rounds_of(given: TranslateConfig, device: str, noise_images: int
     data = divided(config, noise)
     task = build_translation(config, data, precision_of(config.precision, False, device), steps=_ENDLESS)
     with translation_feed(config, data) as batches:
-        yield TranslationRounds(config, data, task, batches)
+        yield Rounds(config, data, task, batches)

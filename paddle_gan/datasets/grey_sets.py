@@ -4,7 +4,6 @@ Each set has four IDX files. The md5 of the uncompressed content is checked, so 
 accepted, and one set can never be taken for another.
 """
 
-import hashlib
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -118,8 +117,11 @@ def _read(path: Path, md5: str) -> np.ndarray:
     if path.suffix not in _SUFFIXES[1:] or not path.exists():
         return read_idx(path, md5)
     kept = read_kept(f"{md5}.idx")
-    if kept is not None and hashlib.md5(kept, usedforsecurity=False).hexdigest() == md5:
-        return parse_idx(kept, path)
+    if kept is not None:
+        try:
+            return parse_idx(kept, path, md5)
+        except DataError:  # damaged, so it is unpacked anew
+            pass
     payload = unpack(path)
     images = parse_idx(payload, path, md5)
     keep(f"{md5}.idx", payload)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from paddle_gan.bench.rounds import Rounds, rounds_of
+from paddle_gan.bench.rounds import FromNoise, rounds_of
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.errors import UsageError
 from paddle_gan.inference.images import save_png
@@ -41,7 +41,7 @@ def changed_by_resume(given: TrainConfig, device: str, folder: Path) -> list[str
     return sorted(changed | (expected.keys() ^ found.keys()))
 
 
-def _play(rounds: Rounds, count: int) -> None:
+def _play(rounds: FromNoise, count: int) -> None:
     for _ in range(count):
         rounds.play()
 
