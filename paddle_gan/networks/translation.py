@@ -236,7 +236,7 @@ class PatchHeads(nn.Layer):
         """
         features = []
         for first, second, values, chosen in zip(self.first, self.second, maps, places, strict=True):
-            pixels = values.flatten(2).transpose([0, 2, 1])
+            pixels = values.transpose([0, 2, 3, 1]).flatten(1, 2)  # without a copy, as the channels are last in memory
             x = second(relu(first(paddle.index_select(pixels, chosen, 1))))
             features.append(x * paddle.rsqrt(x.square().sum(-1, keepdim=True) + _TINY))  # quicker than F.normalize
         return features
