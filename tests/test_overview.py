@@ -34,6 +34,16 @@ def test_a_line_for_each_run_and_a_column_for_each_in_the_differences(runs):
     ]
 
 
+def test_the_differences_of_a_branch_say_where_it_begins(runs):
+    branch = runs.parent / "branch"
+    done = command_line("train", "--resume", runs / "plain", "--out", branch, "--steps", 13, "--learning-rate", 1e-4)
+    assert done.returncode == 0, done.stderr
+    done = command_line("runs", runs / "plain", branch, "--diff")
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert rows[0] == ["branch", "plain"] and ["begun", "from", "plain", "at", "step", "12"] in rows
+    assert "sha256" not in done.stdout
+
+
 def test_the_log_as_a_table(runs, tmp_path):
     assert command_line("runs", runs / "plain", "--csv", tmp_path / "new" / "log.csv").returncode == 0
     with open(tmp_path / "new" / "log.csv", encoding="utf-8") as file:

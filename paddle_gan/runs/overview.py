@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from paddle_gan.errors import UsageError
-from paddle_gan.runs.folder import read_json, short_path
+from paddle_gan.runs.folder import ORIGIN, read_json, short_path
 from paddle_gan.system.files import atomic_path, locked, write_text
 from paddle_gan.training.callbacks import EVALUATED
 from paddle_gan.training.log import read_metrics
@@ -98,10 +98,19 @@ def table(runs: list[Summary]) -> str:
 def difference(runs: list[Summary]) -> str:
     """A line for each option that differs, with a column for each run, and the least distance of each."""
     rows = [("", *(run.folder.name for run in runs))]
-    rows += [(name, *map(str, values)) for name, values in differing(runs).items()]
+    rows += [(name, *map(str, values)) for name, values in differing(runs).items() if name != ORIGIN]
+    if any(ORIGIN in run.options for run in runs):
+        rows.append(("begun from", *(_begun_from(run.options.get(ORIGIN) or {}) for run in runs)))
     rows.append(("step", *(str(run.step) for run in runs)))
     rows.append(("least distance", *("" if run.distance is None else f"{run.distance:.4g}" for run in runs)))
     return _aligned(rows)
+
+
+def _begun_from(origin: dict[str, Any]) -> str:
+    """Where a run comes from, as `folder.recorded` wrote it; nothing for new weights."""
+    if "branch" in origin:
+        return f"{Path(origin['branch']['run']).name} at step {origin['branch']['step']}"
+    return Path(origin["start"]["source"]).name if "start" in origin else ""
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> str:
