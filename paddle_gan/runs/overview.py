@@ -10,8 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from paddle_gan.config.options import ORIGIN
 from paddle_gan.errors import UsageError
-from paddle_gan.runs.folder import ORIGIN, read_json, short_path
+from paddle_gan.runs.folder import read_json, short_path
 from paddle_gan.system.files import atomic_path, locked, write_text
 from paddle_gan.training.callbacks import EVALUATED
 from paddle_gan.training.log import read_metrics
