@@ -54,6 +54,7 @@ NOT_SHOWN = {
     "  unzip -o {} -d ~ && pip install -r ~/requirements-common.txt",  # a command
     *("302 Found", "Animation of {} pictures"),  # what HTTP says; what Python shows
     *("ankle boot", "branch of", "least distance", "of a folder", "of a file"),  # values in files and tables
+    *("begun from", "{} at step {}"),  # a table
     *("reading images", "decoding images"),  # progress bars, which Python programs have too
     "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:",
 }

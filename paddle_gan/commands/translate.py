@@ -37,7 +37,7 @@ def apply(parsed: Parsed[ApplyConfig]) -> None:
         folder, tell, raw=config.raw, best=config.best, reverse=config.reverse, weights=weights
     )
     written, failed = translate_files(translator, sources, config, tell)
-    tell(f"{written} pictures in {config.out}")
+    tell(f"{written} picture(s) in {config.out}")
     if failed:
         raise DataError(f"{failed} of {written + failed} pictures were passed over, see above")
 

@@ -21,7 +21,7 @@ from paddle_gan.datasets.fitting import Sides, to_pixels
 from paddle_gan.datasets.found import EXTENSIONS, Found, find_in_folder, not_a_folder
 from paddle_gan.datasets.image_set import DiskImages, ImageSet, all_failures, in_memory
 from paddle_gan.datasets.labels import Labels, as_array, labels_from_file, labels_from_folders
-from paddle_gan.datasets.report import notices_of
+from paddle_gan.datasets.report import KEEP_ALPHA, notices_of
 from paddle_gan.datasets.store import Form, Stored, known
 from paddle_gan.datasets.survey import Facts, ranges_of
 from paddle_gan.datasets.zipped import find_in_zip
@@ -181,6 +181,8 @@ def open_folder(
     chosen = [names[row] for row in rows]
     text = "".join(f"{name}\0{found.entries[name].size}\0" for name in chosen)
     notices = notices_of(found, opened.stored, opened.form, labels)
+    if channels is None and any(one.transparent for one in opened.readable):
+        notices.append(KEEP_ALPHA)
     return ImageSet(
         name=path.resolve().name,
         images=images_of(opened, chosen, rows),

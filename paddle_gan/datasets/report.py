@@ -37,14 +37,14 @@ ODDITIES: dict[str, Callable[[Form, Facts], bool]] = {
     "large": lambda form, one: one.width * one.height > _LARGE,
     "wrong_extension": lambda form, one: one.misnamed,
 }
+# Where the user can choose the channels.
+KEEP_ALPHA = "--channels 4 keeps transparent parts"
 # What training does with them; the form says how.
 _TREATMENT: dict[str, Callable[[Form], str]] = {
     "animated": lambda form: "have several frames or pages; the first one is used",
     "rotated": lambda form: "are turned upright, as EXIF says",
     "transparent": lambda form: (
-        "have transparent parts, which are kept"
-        if form.channels == 4
-        else "have transparent parts, which become white; --channels 4 keeps them"
+        "have transparent parts, which are kept" if form.channels == 4 else "have transparent parts, which become white"
     ),
     "cmyk": lambda form: "are CMYK; they become RGB without a colour profile",
     "enlarged": lambda form: f"are smaller than {form.size[1]}x{form.size[0]} and are enlarged",
@@ -105,6 +105,8 @@ def lines(said: dict[str, Any], form: Form, found: Found, stored: Stored) -> lis
         *(f"{name} {count}" for name, count in said["classes"].items()),
         *oddities(found, stored, form),
     ]
+    if said["transparent"] and form.channels != 4:
+        result.append(KEEP_ALPHA)
     if said["unreadable"]:
         result.append(f"{len(said['unreadable'])} of {said['files']} cannot be read:")
         result += _first([f"  {shown(one['file'])}: {one['reason']}" for one in said["unreadable"]])

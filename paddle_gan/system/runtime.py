@@ -102,6 +102,7 @@ def prepare() -> tuple[str, ...]:
     if "paddle" in sys.modules:
         return tuple(missing)
     os.environ.update(missing)
+    os.environ.setdefault("GLOG_minloglevel", "2")  # Paddle's log: errors, not notes about its inner workings
     return ()
 
 
