@@ -23,7 +23,7 @@ ROOMS = {
     "computation contraction differentiable kernels compiled precision environment",
     "networks": "sizes layers instance_norm spectral freezing packing blocks generators mixture style "
     "discriminators residual filling translation restoration",
-    "features": "classifier maps inception extractors clusters",
+    "features": "classifier maps inception extractors outlines clusters",
     "objectives": "losses optimizers penalties path_length objective reconstruction contrastive",
     "inference": "images animations contact_sheet sampling npz_files translation truncation steering walks "
     "latents projection folding programs export onnx_graph onnx_operations onnx_file any_size "

@@ -11,8 +11,11 @@ import pytest
 from conftest import command_line, train
 
 from paddle_gan.config.train import TrainConfig
+from paddle_gan.datasets import load_dataset
 from paddle_gan.datasets.image_set import DiskImages, ImageSet
+from paddle_gan.errors import DataError
 from paddle_gan.features.clusters import assign, find_clusters, k_means, nearest
+from paddle_gan.features.outlines import outlines
 from paddle_gan.networks.mixture import Mixture
 from paddle_gan.runs.clusters import cluster_count, run_clusters, save_clusters
 from paddle_gan.runs.generators import generator_with, load_generator
@@ -48,6 +51,45 @@ def test_k_means_of_equal_points_and_of_as_many_centres_as_points():
     assert len(set(nearest(points, k_means(points, 6, random)))) == 6
 
 
+def edges_and_colours(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of one image of 28×28 pixels: [8, 7, 7] and [C, 7, 7]."""
+    found = outlines(image[None]).reshape(-1, 7, 7)
+    return found[:8], found[8:]
+
+
+def test_the_outlines_of_an_edge_by_hand():
+    """Dark on the left, bright on the right: the edge counts for "to the right" with 1, beside it with cos⁵ 45°."""
+    image = np.zeros((28, 28, 1), np.uint8)
+    image[:, 14:] = 255
+    edges, colours = edges_and_colours(image)
+    assert (
+        (edges[0, :, 3] > 0.1).all()
+        and (edges[:, :, [0, 1, 5, 6]] == 0).all()
+        and (edges[[2, 3, 4, 5, 6]] < 1e-6).all()
+    )
+    np.testing.assert_allclose(edges[[1, 7], :, 3], edges[[0, 0], :, 3] * np.cos(np.pi / 4) ** 2.5, rtol=1e-5)
+    np.testing.assert_allclose(colours[0, 0], [0, 0, 0, 0.25, 0.5, 0.5, 0.5], atol=1e-6)
+    turned, _ = edges_and_colours(np.rot90(image))  # bright above: the direction upwards is the sixth
+    np.testing.assert_allclose(turned[6, 3], edges[0, :, 3], rtol=1e-5)
+    assert edges_and_colours(np.full((28, 28, 3), 90, np.uint8))[0].max() < 1e-6
+
+
+@pytest.mark.parametrize(("shape", "cells"), [((64, 64, 3), 49), ((48, 64, 4), 35), ((16, 16, 1), 49), ((8, 40, 1), 7)])
+def test_the_outlines_of_images_of_any_size(shape, cells):
+    images = np.random.default_rng(0).integers(0, 256, (2, *shape), np.uint8)
+    found = outlines(images)
+    assert found.shape == (2, (8 + shape[2]) * cells) and found.dtype == np.float32 and np.isfinite(found).all()
+
+
+def test_clusters_of_digits_are_mostly_of_one_digit():
+    """0.81 in the principal components of the pixels, 0.91 in those of the outlines."""
+    digits = load_dataset("mnist", 28, 1)
+    some = replace(digits, images=digits.images[:6000], labels=digits.labels[:6000])
+    clusters, counts = find_clusters(some, 60, seed=0), np.zeros((60, 10))
+    np.add.at(counts, (clusters.labels, some.labels), 1)
+    assert counts.max(1).sum() / 6000 > 0.88
+
+
 def test_clusters_are_the_kinds_of_the_images():
     clusters = find_clusters(blobs(), 4, seed=0)
     found = clusters.labels.reshape(-1, 4)
@@ -77,6 +119,18 @@ def test_other_images_are_assigned_to_the_same_clusters():
     clusters, data = find_clusters(blobs(), 4, seed=0), blobs()
     backwards = replace(data, images=data.images[::-1])
     np.testing.assert_array_equal(assign(clusters, backwards).labels, clusters.labels[::-1])
+
+
+def test_clusters_of_an_older_version_are_for_the_images_of_then(tmp_path):
+    data = blobs()
+    clusters = find_clusters(data, 4, seed=0)
+    older = replace(clusters, components=clusters.components[:64], mean=clusters.mean[:64])
+    save_clusters(older, "fingerprint", tmp_path)
+    config = resolve(TrainConfig(clusters=4), "cpu").config
+    found = run_clusters(config, data, "fingerprint", tmp_path, print)
+    assert found is not None and (found.labels == clusters.labels).all()
+    with pytest.raises(DataError, match="an older version found these clusters, and the images have changed"):
+        run_clusters(config, data, "another", tmp_path, print)
 
 
 class Parts(nn.Layer):

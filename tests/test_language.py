@@ -49,7 +49,7 @@ ELSEWHERE = {
 NOT_SHOWN = {
     *("unexpected end", "end of file"),  # looked for in what Pillow says
     *("python tools/{}.py", "paddle_gan {}", "<frozen importlib._bootstrap>"),  # commands and names
-    *("module {} has no attribute {}", "{} has no labels"),  # for programmers
+    *("module {} has no attribute {}", "{} has no labels", "clusters in other features"),  # for programmers
     "the images of {} are on the disk and cannot be resident on the device",  # for programmers
     "  unzip -o {} -d ~ && pip install -r ~/requirements-common.txt",  # a command
     *("302 Found", "Animation of {} pictures"),  # what HTTP says; what Python shows

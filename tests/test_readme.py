@@ -103,7 +103,16 @@ def test_the_readme_says_what_is_where(page):
     assert packages == [room for room in ROOMS if room != "__main__"]
     for folder in ("tools", "work"):
         for path in (ROOT / folder).iterdir():
-            if path.name not in ("__pycache__", ".ipynb_checkpoints", "log", "comparisons", "modes", "checks", "api"):
+            if path.name not in (
+                "__pycache__",
+                ".ipynb_checkpoints",
+                "log",
+                "comparisons",
+                "modes",
+                "augment",
+                "checks",
+                "api",
+            ):
                 assert f"`{path.name}{'/' * path.is_dir()}`" in rows[f"{folder}/"], path.name
     assert {"tests/", "docs/", ".ci/", "requirements*.txt", "pyproject.toml"} <= rows.keys()
 

@@ -1,4 +1,4 @@
-"""Labels that the data gives by itself: k-means clusters of the images in their principal components.
+"""Labels that the data gives by itself: k-means clusters of the images in the principal components of their outlines.
 
 Networks that are given such labels learn a mixture, one part for each cluster, which is much easier than all images at
 once (Sage et al. 2018; Liu et al. 2020, "self-conditioned GAN"). Samples are drawn from the clusters by their
@@ -13,10 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from paddle_gan.datasets.image_set import ImageSet
-from paddle_gan.datasets.resize import block_means
+from paddle_gan.features.outlines import outlines
 
-# Images are shrunk to at most this size first: the components are coarse shapes in any case.
-_SIZE = 28
 _COMPONENTS = 50
 _ITERATIONS = 25
 # Images that are read and projected at once.
@@ -34,7 +32,7 @@ class Clusters:
         classes: class that each cluster belongs to, int64 [K]; 0 where there are none.
         centres: float32 [K, P], in principal components.
         components: float32 [F, P].
-        mean: of the shrunk images, float32 [F].
+        mean: of the outlines, float32 [F].
     """
 
     labels: np.ndarray
@@ -92,7 +90,13 @@ def find_clusters(data: ImageSet, count: int, seed: int, within_classes: bool = 
 
 
 def assign(clusters: Clusters, data: ImageSet) -> Clusters:
-    """The same clusters with the images of another version of the data set: each belongs to the nearest centre."""
+    """The same clusters with the images of another version of the data set: each belongs to the nearest centre.
+
+    Raises:
+        ValueError: the clusters were found in other features, by an older version.
+    """
+    if _outlines(data, np.arange(1)).shape[1] != len(clusters.mean):
+        raise ValueError("clusters in other features")
     features = _project(data, clusters.mean, clusters.components)
     labels = _classes_of(data, within_classes=bool(clusters.classes.any()))
     return replace(clusters, labels=_nearest_of_class(features, labels, clusters.centres, clusters.classes))
@@ -162,12 +166,12 @@ def _squared_distances(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
 
 
 def _principal_components(data: ImageSet, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean [F] and the first components [F, P] of the shrunk images at the indices `chosen`."""
+    """Mean [F] and the first components [F, P] of the outlines of the images at the indices `chosen`."""
     total, products = 0.0, 0.0
     for start in range(0, len(chosen), _CHUNK):
-        shrunk = _shrunk(data, chosen[start : start + _CHUNK]).astype(np.float64)
-        total = total + shrunk.sum(0)
-        products = products + shrunk.T @ shrunk
+        found = _outlines(data, chosen[start : start + _CHUNK]).astype(np.float64)
+        total = total + found.sum(0)
+        products = products + found.T @ found
     mean = np.asarray(total) / len(chosen)
     covariance = products / len(chosen) - np.outer(mean, mean)
     components = np.linalg.eigh(covariance)[1][:, ::-1][:, :_COMPONENTS]
@@ -177,8 +181,8 @@ def _principal_components(data: ImageSet, chosen: np.ndarray) -> tuple[np.ndarra
 def _project(data: ImageSet, mean: np.ndarray, components: np.ndarray) -> np.ndarray:
     """Principal components of all images: float32 [N, P]."""
     chunks = [np.arange(start, min(start + _CHUNK, len(data))) for start in range(0, len(data), _CHUNK)]
-    return np.concatenate([(_shrunk(data, chunk) - mean) @ components for chunk in chunks])
+    return np.concatenate([(_outlines(data, chunk) - mean) @ components for chunk in chunks])
 
 
-def _shrunk(data: ImageSet, chosen: np.ndarray) -> np.ndarray:
-    return block_means(data.images[chosen].transpose(0, 2, 3, 1), _SIZE)
+def _outlines(data: ImageSet, chosen: np.ndarray) -> np.ndarray:
+    return outlines(data.images[chosen].transpose(0, 2, 3, 1))

@@ -13,6 +13,7 @@ import safetensors.numpy
 
 from paddle_gan.datasets import ImageSet
 from paddle_gan.datasets.image_set import DiskImages
+from paddle_gan.errors import DataError
 from paddle_gan.features.clusters import Clusters, assign, find_clusters
 from paddle_gan.runs.resolve import RunOptions
 from paddle_gan.system import parallel
@@ -25,7 +26,7 @@ _ARRAYS = ("labels", "classes", "centres", "components", "mean")
 _IMAGES_PER_CLUSTER = 300
 _MOST_CLUSTERS = 200
 # Rises when other clusters are found in the same data.
-_VERSION = 1
+_VERSION = 2
 
 
 def cluster_count(config: RunOptions, images: int) -> int:
@@ -98,7 +99,11 @@ def copy_clusters(source: Path, target: Path) -> None:
 
 
 def _read(path: Path, data: ImageSet, fingerprint: str, say: Callable[[str], None]) -> Clusters | None:
-    """The clusters in a file, for this data; None if there is no such file, or a damaged one."""
+    """The clusters in a file, for this data; None if there is no such file, or a damaged one.
+
+    Raises:
+        DataError: the data has changed, and the clusters are those of an older version.
+    """
     try:
         with safetensors.safe_open(path, "numpy") as file:
             clusters = Clusters(*(file.get_tensor(name) for name in _ARRAYS))
@@ -108,4 +113,12 @@ def _read(path: Path, data: ImageSet, fingerprint: str, say: Callable[[str], Non
     except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
         say(f"notice: {path}: cannot be read ({error}); the clusters are found anew")
         return None
-    return clusters if same else assign(clusters, data)
+    if same:
+        return clusters
+    try:
+        return assign(clusters, data)
+    except ValueError as error:
+        raise DataError(
+            f"{path}: an older version found these clusters, and the images have changed since then, so they cannot be "
+            "assigned; train on the images of then, or begin a new run"
+        ) from error
