@@ -17,12 +17,14 @@ from paddle_gan.evaluation.records import mean_and_error
 from paddle_gan.studies import report
 from paddle_gan.studies.comparison import Result
 
+SMALL = ("--width", 4, "--discriminator-width", 4, "--clusters", 0, "--batch-size", 8)
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A finished comparison, and the output of its second half."""
     out = tmp_path_factory.mktemp("comparison")
-    arguments = ("--steps", 2, "--num", 40, "--batch-size", 8, "--out", out, "--device", "cpu")
+    arguments = ("--steps", 2, "--num", 40, *SMALL, "--out", out, "--device", "cpu")
     first = command_line("compare", "--loss", "lsgan", "wgan", "--seeds", 1, *arguments)
     assert first.returncode == 0, first.stderr
     second = command_line("compare", "--loss", "lsgan", "wgan", "--seeds", 2, *arguments)
@@ -54,7 +56,7 @@ def test_compare_in_python_returns_the_report(folder, tmp_path):
     """Of the finished comparison, without training again; a notebook shows its table."""
     made_by_command = (folder[0] / "report.md").read_text()
     out = Path(shutil.copytree(folder[0], tmp_path / "copy"))
-    numbers = {"seeds": 2, "num": 40, "batch_size": 8, "steps": 2}
+    numbers = {"seeds": 2, "num": 40, "width": 4, "discriminator_width": 4, "clusters": 0, "batch_size": 8, "steps": 2}
     compared = compare(CompareConfig(loss=("lsgan", "wgan"), device="cpu", out=str(out), **numbers), [].append)
     assert compared.folder == out and [result.loss for result in compared.results] == ["lsgan"] * 2 + ["wgan"] * 2
     shown = compared._repr_markdown_()
@@ -97,7 +99,7 @@ def test_visualdl_has_pictures_and_table(folder):
 
 def test_another_comparison_in_the_same_folder_is_refused(folder):
     out, _ = folder
-    done = command_line("compare", "--loss", "lsgan", "--steps", 3, "--num", 40, "--batch-size", 8, "--out", out)
+    done = command_line("compare", "--loss", "lsgan", "--steps", 3, "--num", 40, *SMALL, "--out", out)
     assert done.returncode == 2 and "other options (steps)" in done.stderr
 
 
@@ -118,7 +120,7 @@ def test_bad_options(arguments, words):
 
 def test_minutes_become_steps(tmp_path):
     done = command_line(
-        "compare", "--loss", "lsgan", "--seeds", 1, "--minutes", 0.05, "--num", 40, "--batch-size", 8, "--out", tmp_path
+        "compare", "--loss", "lsgan", "--seeds", 1, "--minutes", 0.05, "--num", 40, *SMALL, "--out", tmp_path
     )
     assert done.returncode == 0, done.stderr
     each, steps = map(int, re.search(r"lsgan: (\d+) ms a step, so (\d+) steps", done.stdout).groups())
