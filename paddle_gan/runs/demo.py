@@ -225,7 +225,8 @@ def _samples_page(run: Run) -> None:
             truncation = gradio.Slider(0, 1, 1, step=0.01, label=text("truncation"))
             choices = [(every, -1), *((name, number) for number, name in enumerate(names))]
             label = gradio.Radio(choices, value=-1, label=_LABEL, visible=bool(names))
-        sheet = gradio.Image(label=text("samples"), **_SHOWN)
+        # Above the picture its label would cover the first sample.
+        sheet = gradio.Image(label=text("samples"), show_label=False, **_SHOWN)
     _update(_one_at_a_time(partial(samples, run)), [*seeds, way, truncation, label], [sheet], "samples")
 
 
