@@ -44,6 +44,14 @@ def test_the_differences_of_a_branch_say_where_it_begins(runs):
     assert "sha256" not in done.stdout
 
 
+def test_a_translation_is_listed_with_its_task_and_its_folders(tmp_path):
+    for name, given in (("a", {"pairs": ["x/left", "y/right"]}), ("b", {"images": "photographs/", "pairs": None})):
+        (tmp_path / name / "checkpoints").mkdir(parents=True)
+        (tmp_path / name / "config.json").write_text(json.dumps({"task": "pairs", "loss": "lsgan", "steps": 9} | given))
+    rows = [line.split() for line in command_line("runs", tmp_path).stdout.splitlines()[1:]]
+    assert [row[1:4] for row in rows] == [["left-right", "pairs", "lsgan"], ["photographs", "pairs", "lsgan"]]
+
+
 def test_the_log_as_a_table(runs, tmp_path):
     assert command_line("runs", runs / "plain", "--csv", tmp_path / "new" / "log.csv").returncode == 0
     with open(tmp_path / "new" / "log.csv", encoding="utf-8") as file:

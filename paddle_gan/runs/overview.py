@@ -19,6 +19,8 @@ from paddle_gan.training.log import read_metrics
 
 # Options that say where and how often something is written, which no one compares.
 _NOT_COMPARED = {"out", "device", "resume", "workers", "log", "log_every", "sample_every", "checkpoint_every"}
+# Where a run has its images: the options that may say it.
+_DATA = ("dataset", "images", "pairs", "unpaired")
 _MEBIBYTE = 1 << 20
 
 
@@ -85,8 +87,8 @@ def table(runs: list[Summary]) -> str:
         rows.append(
             (
                 str(short_path(run.folder)),
-                Path(str(options.get("dataset", ""))).name,
-                str(options.get("loss", options.get("task", ""))),
+                _data_of(options),
+                " ".join(str(options[name]) for name in ("task", "loss") if name in options),
                 f"{run.step}/{options.get('steps')}",
                 "" if run.distance is None else f"{run.distance:.4g}",
                 f"{run.seconds / 60:.1f}",
@@ -96,10 +98,17 @@ def table(runs: list[Summary]) -> str:
     return _aligned(rows)
 
 
+def _data_of(options: dict[str, Any]) -> str:
+    """The names of the folders or of the data set."""
+    given = next((options[name] for name in _DATA if options.get(name)), "")
+    return "-".join(Path(one).name for one in ([given] if isinstance(given, str) else given))
+
+
 def difference(runs: list[Summary]) -> str:
     """A line for each option that differs, with a column for each run, and the least distance of each."""
     rows = [("", *(run.folder.name for run in runs))]
-    rows += [(name, *map(str, values)) for name, values in differing(runs).items() if name != ORIGIN]
+    said_below = {ORIGIN, "resume_step"}
+    rows += [(name, *map(str, values)) for name, values in differing(runs).items() if name not in said_below]
     if any(ORIGIN in run.options for run in runs):
         rows.append(("begun from", *(_begun_from(run.options.get(ORIGIN) or {}) for run in runs)))
     rows.append(("step", *(str(run.step) for run in runs)))
