@@ -1,7 +1,7 @@
 """Every command of README and docs is run as it stands there, with small networks and few steps: a newcomer's walk.
 
-Run it with `pytest -m slow --dist load tests/test_documented_commands.py`, three minutes on two cores. Commands that serve a page until they
-are stopped have tests of their own (`test_board.py`, `test_demo.py`).
+Run it with `pytest -m slow --dist load tests/test_documented_commands.py`, three minutes on two cores. Commands that
+serve a page until they are stopped have tests of their own (`test_board.py`, `test_demo.py`).
 """
 
 import shutil
