@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TINY, command_line
+from conftest import ROOT, TINY, command_line
 from PIL import Image
 from test_readme import ENGLISH, commands_of, name_of
 
@@ -45,10 +45,22 @@ MADE = {
 }
 
 
+@pytest.fixture(scope="session")
+def project(tmp_path_factory) -> Path:
+    """A copy of the project without results: commands that are not told where to write do so in its `work/`."""
+
+    def left_out(folder: str, names: list[str]) -> list[str]:
+        results = [name for name in names if Path(folder) == ROOT / "work" and (ROOT / "work" / name).is_dir()]
+        return [*results, *{".git", ".venv", "__pycache__"}.intersection(names)]
+
+    return Path(shutil.copytree(ROOT, tmp_path_factory.mktemp("project") / "paddle_gan", ignore=left_out))
+
+
 @pytest.fixture
-def newcomer(tmp_path, monkeypatch) -> Path:
+def newcomer(tmp_path, monkeypatch, project) -> Path:
     """A working folder with everything that the pages take for granted."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("conftest.ROOT", project)
     random = np.random.default_rng(0)
 
     def image(size: int) -> Image.Image:
