@@ -58,6 +58,11 @@ def train(out: Path, *arguments: object, expect: int = 0) -> subprocess.Complete
     return done
 
 
+def train_here(out: Path, *arguments: object) -> None:
+    """A tiny training in this process, for a test of what comes after it: it saves the start of a process."""
+    command_here("train", "--out", out, *TINY, *arguments)
+
+
 def start(out: Path, *arguments: object, **options: object) -> subprocess.Popen:
     """Start a tiny training into `out` and return while it runs."""
     command = [sys.executable, ROOT / "tools" / "train.py", "--out", out, *TINY, *map(str, arguments)]
@@ -82,7 +87,7 @@ def newest_manifest(run: Path) -> dict:
 def plain_run(tmp_path_factory) -> Path:
     """A finished unconditional run."""
     folder = tmp_path_factory.mktemp("runs") / "plain"
-    train(folder, "--steps", 12, "--log-every", 4, "--sample-every", 6, "--checkpoint-every", 5)
+    train_here(folder, "--steps", 12, "--log-every", 4, "--sample-every", 6, "--checkpoint-every", 5)
     return folder
 
 
@@ -90,7 +95,7 @@ def plain_run(tmp_path_factory) -> Path:
 def conditional_run(tmp_path_factory) -> Path:
     """A finished conditional run."""
     folder = tmp_path_factory.mktemp("runs") / "conditional"
-    train(folder, "--steps", 4, "--conditional")
+    train_here(folder, "--steps", 4, "--conditional")
     return folder
 
 

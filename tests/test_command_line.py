@@ -14,7 +14,7 @@ import numpy as np
 import paddle
 import pytest
 import safetensors.numpy
-from conftest import ROOT, TINY, command_line, newest_manifest, start, train, wait_for
+from conftest import ROOT, TINY, command_line, newest_manifest, start, train, train_here, wait_for
 from PIL import Image
 
 from paddle_gan import __version__
@@ -300,7 +300,7 @@ def test_another_run_in_the_folder_is_refused_with_the_difference(plain_run):
 
 def test_nan_ends_with_status_4_and_keeps_the_last_good_checkpoint(tmp_path):
     """Whether it is met in a logged value or, between those, when the state is saved."""
-    train(tmp_path / "good", "--steps", 1, "--discriminator-norm", "none")
+    train_here(tmp_path / "good", "--steps", 1, "--discriminator-norm", "none")
     for log_every, expected in ((1, "--gradient-clip"), (1000, "not saved")):
         run = tmp_path / str(log_every)
         options = ("--learning-rate", 1e6, "--steps", 3000, "--log-every", log_every, "--checkpoint-every", 1)

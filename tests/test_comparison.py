@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import command_line
+from conftest import command_here, command_line
 from PIL import Image
 from scipy import stats
 from visualdl import LogReader
@@ -25,8 +25,7 @@ def folder(tmp_path_factory):
     """A finished comparison, and the output of its second half."""
     out = tmp_path_factory.mktemp("comparison")
     arguments = ("--steps", 2, "--num", 40, *SMALL, "--out", out, "--device", "cpu")
-    first = command_line("compare", "--loss", "lsgan", "wgan", "--seeds", 1, *arguments)
-    assert first.returncode == 0, first.stderr
+    command_here("compare", "--loss", "lsgan", "wgan", "--seeds", 1, *arguments)
     second = command_line("compare", "--loss", "lsgan", "wgan", "--seeds", 2, *arguments)
     assert second.returncode == 0, second.stderr
     return out, second.stdout

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import paddle
 import pytest
-from conftest import command_line, train
+from conftest import command_here, command_line, train_here
 from PIL import Image
 from visualdl import LogReader
 
@@ -314,7 +314,7 @@ def measured_run(tmp_path_factory):
     """A run that is measured every 4 steps, stopped at step 8 and continued to step 12."""
     folder = tmp_path_factory.mktemp("runs") / "measured"
     for steps in (8, 12):
-        train(folder, "--steps", steps, "--log-every", 2, "--evaluate-every", 4, "--learning-rate", 0.01)
+        train_here(folder, "--steps", steps, "--log-every", 2, "--evaluate-every", 4, "--learning-rate", 0.01)
     return folder
 
 
@@ -330,7 +330,7 @@ def test_measures_are_logged_and_shown(measured_run):
 
 
 def test_measuring_changes_nothing_that_is_trained(measured_run, tmp_path):
-    train(tmp_path, "--steps", 12, "--log-every", 2, "--evaluate-every", 0, "--learning-rate", 0.01)
+    train_here(tmp_path, "--steps", 12, "--log-every", 2, "--evaluate-every", 0, "--learning-rate", 0.01)
     for mine, theirs in zip(logged(tmp_path), logged(measured_run), strict=True):
         assert mine["loss/generator"] == theirs["loss/generator"]
     assert not (tmp_path / "best").exists()
@@ -342,8 +342,7 @@ def test_the_best_checkpoint_is_kept(measured_run, tmp_path):
     assert [path.name for path in (measured_run / "best").glob("step-*")] == [f"step-{best:08d}"]
     sheets = []
     for options in (["--best"], []):
-        done = command_line("sample", measured_run, *options, "--npz", tmp_path / "s.npz")
-        assert done.returncode == 0, done.stderr
+        command_here("sample", measured_run, *options, "--npz", tmp_path / "s.npz")
         sheets.append(npz_files.read_npz(tmp_path / "s.npz"))
     assert (best == 12) == np.array_equal(*sheets)
 
@@ -429,20 +428,16 @@ def test_two_arrays_without_a_name_are_refused(tmp_path):
 
 def test_a_folder_of_pictures_and_an_exported_generator_are_measured(plain_run, tmp_path):
     """With the figures that the same samples have from the run itself."""
-    for tool, arguments in (
-        ("sample", (plain_run, "--num", 30, "--png-dir", tmp_path / "png", "--device", "cpu")),
-        ("export", (plain_run, "--out", tmp_path / "exported")),
-    ):
-        assert command_line(tool, *arguments).returncode == 0
+    command_here("sample", plain_run, "--num", 30, "--png-dir", tmp_path / "png", "--device", "cpu")
+    command_here("export", plain_run, "--out", tmp_path / "exported")
     figures = []
     for source, more in ((plain_run, ()), (tmp_path / "png", ("mnist",)), (tmp_path / "exported", ("mnist",))):
         named = [option for name in more for option in ("--dataset", name)]
-        done = command_line("evaluate", source, "--num", 30, "--out", tmp_path / "e.json", *named)
-        assert done.returncode == 0, done.stderr
+        command_here("evaluate", source, "--num", 30, "--out", tmp_path / "e.json", *named)
         record = json.loads((tmp_path / "e.json").read_text())
         figures.append({name: values["samples"] for name, values in record["figures"].items()})
         if more:
-            done = command_line("evaluate", source, "--num", 30, "--out", tmp_path / "e.json")
-            assert done.returncode == 2 and "name the images" in done.stderr
+            with pytest.raises(UsageError, match="name the images"):
+                command_here("evaluate", source, "--num", 30, "--out", tmp_path / "e.json")
     assert figures[1] == figures[0]
     assert figures[2] == pytest.approx(figures[0], rel=0.02, abs=1e-3)

@@ -13,7 +13,7 @@ import numpy as np
 import paddle
 import paddle.nn as nn
 import pytest
-from conftest import ROOT, TINY, newest_manifest, train, wait_for
+from conftest import ROOT, TINY, newest_manifest, train, train_here, wait_for
 from safetensors.numpy import load_file
 
 from paddle_gan.networks.blocks import ConvBN
@@ -101,7 +101,7 @@ def assert_equal_but_for_rounding(two: Path, one: Path) -> None:
 def test_two_processes_follow_one_and_go_on_as_one(options, tmp_path):
     """Two processes with shards of 4 against one with batches of 8; the run of two goes on with one, then with two."""
     options = (*PLAIN, *options)
-    train(tmp_path / "one", *options, "--steps", 6)
+    train_here(tmp_path / "one", *options, "--steps", 6)
     log = launch(tmp_path / "log", "--out", tmp_path / "two", *options, "--steps", 2)
     assert "2 processes" in log and "done: 2 steps" in log
     assert "images of" not in (tmp_path / "log" / "workerlog.1").read_text()
@@ -128,7 +128,7 @@ def train(task, *rest):
 session.train = train
 """
     script = sabotaged(tmp_path, code)
-    train(tmp_path / "run", "--steps", 2)
+    train_here(tmp_path / "run", "--steps", 2)
     launch(tmp_path / "log", "--out", tmp_path / "run", *TINY, "--steps", 4, script=script)
     for moment in ("before", "after"):
         first, second = (np.load(tmp_path / f"{moment}-{rank}.npz") for rank in range(2))
@@ -190,7 +190,7 @@ def test_an_error_in_one_process_ends_all_with_its_message_and_status(code, stat
 
 @pytest.mark.slow
 def test_a_complete_run_is_left_as_it_is(tmp_path):
-    train(tmp_path / "run", "--steps", 2)
+    train_here(tmp_path / "run", "--steps", 2)
     log = launch(tmp_path / "log", "--out", tmp_path / "run", *TINY, "--steps", 2)
     assert "complete at step 2" in log and "done: 2 steps" in log
 

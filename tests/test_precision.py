@@ -12,7 +12,7 @@ import numpy as np
 import paddle
 import paddle.amp.grad_scaler as grad_scaler
 import pytest
-from conftest import command_line, train
+from conftest import command_line, train, train_here
 from states import tiny_task, trained
 
 from paddle_gan.backend import kernels, onednn, precision
@@ -206,7 +206,7 @@ def test_bfloat16_resumes_exactly(tmp_path):
 @needs_rounding
 def test_precision_belongs_to_the_run_and_its_samples_are_float32(tmp_path):
     run = tmp_path / "run"
-    train(run, "--steps", 2, "--precision", "bfloat16")
+    train_here(run, "--steps", 2, "--precision", "bfloat16")
     mine = read_config(run)
     assert mine.precision == "bfloat16"
     with pytest.raises(UsageError, match="holds another run .*precision bfloat16 -> float32"):

@@ -6,7 +6,7 @@ import numpy as np
 import paddle
 import paddle.nn as nn
 import pytest
-from conftest import command_line, train
+from conftest import command_line, train_here
 from states import tiny_task
 from test_objectives import check_along_a_direction
 
@@ -152,8 +152,8 @@ def test_the_generator_s_step_leaves_the_discriminator_alone(options):
 def test_a_run_with_all_of_them_resumes_to_the_same_end(tmp_path):
     options = ["--spectral-norm", "--minibatch-deviation", "--pack", 2, "--loss", "hinge", "--evaluate-every", 0]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    train(whole, *options, "--steps", 4)
-    train(parts, *options, "--steps", 2)
+    train_here(whole, *options, "--steps", 4)
+    train_here(parts, *options, "--steps", 2)
     assert command_line("train", "--resume", parts, "--steps", 4).returncode == 0
     states = [next((run / "checkpoints").glob("step-00000004")) / "state.safetensors" for run in (whole, parts)]
     assert states[0].read_bytes() == states[1].read_bytes()
@@ -238,8 +238,8 @@ def test_a_run_in_parts_with_lecam_and_top_k_resumes_to_the_same_end(tmp_path):
     options = ["--lecam", 0.1, "--accumulate", 2, "--schedule", "linear", "--final-best-share", 0.5]
     options += ["--loss", "hinge", "--evaluate-every", 0, "--checkpoint-every", 2, "--log-every", 1]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    train(whole, *options, "--steps", 4)
-    train(parts, *options, "--steps", 4)
+    train_here(whole, *options, "--steps", 4)
+    train_here(parts, *options, "--steps", 4)
     shutil.rmtree(parts / "checkpoints" / "step-00000004")
     assert command_line("train", "--resume", parts).returncode == 0
     states = [run / "checkpoints" / "step-00000004" / "state.safetensors" for run in (whole, parts)]

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import paddle
 import pytest
-from conftest import ROOT, newest_manifest, start, train, wait_for
+from conftest import ROOT, newest_manifest, start, train, train_here, wait_for
 from paddle.utils import unique_name
 from states import tiny_task, trained
 
@@ -30,7 +30,7 @@ STEPS = 60
 def test_killed_and_resumed_run_is_bit_for_bit_the_uninterrupted_one(loss, tmp_path):
     """SIGKILL in the middle of an epoch; a new process goes on; weights, average and moments are equal."""
     options = ("--loss", loss, "--steps", STEPS, "--log-every", 1, "--checkpoint-every", 2, "--conditional")
-    train(tmp_path / "whole", *options)
+    train_here(tmp_path / "whole", *options)
     process = start(tmp_path / "killed", *options)
     wait_for(lambda: list((tmp_path / "killed" / "checkpoints").glob("step-0000001*")))
     process.kill()
@@ -53,8 +53,8 @@ def test_killed_and_resumed_run_is_bit_for_bit_the_uninterrupted_one(loss, tmp_p
 
 def test_a_run_goes_on_with_more_steps_and_from_its_folder_alone(tmp_path):
     options = ("--log-every", 3, "--loss", "wgan-gp")
-    train(tmp_path / "whole", "--steps", 6, *options)
-    train(tmp_path / "parts", "--steps", 3, *options)
+    train_here(tmp_path / "whole", "--steps", 6, *options)
+    train_here(tmp_path / "parts", "--steps", 3, *options)
     moved = tmp_path / "moved"
     shutil.move(tmp_path / "parts", moved)
     done = subprocess.run(

@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from conftest import command_line, train
+from conftest import command_line, train_here
 from states import tiny_task
 
 from paddle_gan.training.checkpoint import read_newest
@@ -84,8 +84,8 @@ def test_a_run_follows_its_schedule_and_resumes_to_the_same_end(tmp_path):
     options = ["--schedule", "cosine", "--final-learning-rate", 0.1, "--warm-up", 2, "--final-ema-decay", 0.5]
     options += ["--loss", "gan-r1", "--final-penalty-weight", 1, "--final-beta2", 0.9, "--log-every", 1]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    train(whole, *options, "--clusters", 0, "--steps", 6, "--checkpoint-every", 3)
-    train(parts, *options, "--clusters", 0, "--steps", 6, "--checkpoint-every", 3)
+    train_here(whole, *options, "--clusters", 0, "--steps", 6, "--checkpoint-every", 3)
+    train_here(parts, *options, "--clusters", 0, "--steps", 6, "--checkpoint-every", 3)
     for line in (parts / "checkpoints").glob("step-00000006"):
         for file in line.iterdir():
             file.unlink()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import train
+from conftest import train, train_here
 from PIL import Image
 from visualdl import LogReader
 
@@ -45,9 +45,9 @@ def test_scalars_samples_and_hyper_parameters_are_written(plain_run):
 
 def test_curves_survive_a_resume(tmp_path):
     options = ("--log-every", 2, "--loss", "wgan-gp")
-    train(tmp_path, "--steps", 4, *options)
+    train_here(tmp_path, "--steps", 4, *options)
     first = scalars(tmp_path, "loss/penalty")
-    train(tmp_path, "--steps", 8, *options)
+    train_here(tmp_path, "--steps", 8, *options)
     both = scalars(tmp_path, "loss/penalty")
     assert both[:3] == first and [step for step, _ in both] == [1, 2, 4, 6, 8]
 
