@@ -190,6 +190,31 @@ def test_it_is_for_this_machine_only(page):
     assert [row[1] for row in rows if row[1].endswith(f":{port}") and row[3] == "0A"] == [f"0100007F:{port}"]
 
 
+@needs_gradio
+def test_shared_it_answers_at_a_public_address_too(run, monkeypatch, capsys):
+    """Gradio's tunnel is imitated: there is no network in a test. Without one, the command ends with a sentence."""
+    asked = []
+
+    def tunnel(*, local_host: str, local_port: int, **_: object) -> str:
+        asked.append((local_host, local_port))
+        return "http://a-name.example"
+
+    shared = DemoConfig(port=0, device="cpu", share=True)
+    monkeypatch.setattr(demo, "load", lambda *_, **__: run)
+    monkeypatch.setattr("gradio.networking.setup_tunnel", tunnel)
+    with opened(run.folder, shared, print) as address:
+        assert asked == [("127.0.0.1", int(address.rpartition(":")[2]))]
+        assert b"gradio" in ask(address, Host="a-name.example")
+    assert "https://a-name.example" in capsys.readouterr().out
+
+    def no_network(**_: object) -> str:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("gradio.networking.setup_tunnel", no_network)
+    with pytest.raises(UsageError, match="no public address can be had"), opened(run.folder, shared, print):
+        pass
+
+
 # --- In a browser --------------------------------------------------------------------------------
 
 
