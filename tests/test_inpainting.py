@@ -177,6 +177,19 @@ def test_holes_of_pictures_are_filled_and_all_else_stays(run, tmp_path, capsys):
     assert "the mask is 90x70 pixels, the picture 90x8" in capsys.readouterr().out
 
 
+def test_holes_are_learned_in_the_digits_that_come_with_the_package(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = {**SMALL, "images": "mnist", "task": "inpaint", "depth": 2, "steps": 2, "evaluate_every": 0}
+    folder = run_translation(TranslateConfig(**options | {"held_out": 0.001}, out="run"), lambda line: None)
+    assert json.loads((folder / "config.json").read_text())["images"] == "mnist"
+    evaluate = COMMANDS["evaluate"]
+    evaluate.run(evaluate.parse([str(folder), "--device", "cpu", "--out", "record.json"]))
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert record["protocol"]["samples"] == 60 and record["figures"]["psnr_hole"]["harmonic"] > 10
+    with pytest.raises(UsageError, match="--workers is for folders of images"):
+        run_translation(TranslateConfig(**options, workers=2, out="other"), lambda line: None)
+
+
 def test_what_is_refused():
     with pytest.raises(UsageError, match="--mask is for --task inpaint"):
         resolve_translation(TranslateConfig(images="a", task="edges", mask="box"), "cpu")

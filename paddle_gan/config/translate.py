@@ -20,7 +20,9 @@ class TranslateConfig:
         None, "data", "folders of inputs and of targets with the same names, or one whose images hold both side by side"
     )
     unpaired: tuple[str, ...] | None = option(None, "data", "folders of the images to translate from and to")
-    images: str | None = option(None, "data", "folder of the target images, of which the inputs are made")
+    images: str | None = option(
+        None, "data", "folder of the target images, of which the inputs are made; or mnist (embedded), fashion-mnist"
+    )
     scale: int | None = option(
         None,
         "data",

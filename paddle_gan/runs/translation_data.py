@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 import paddle
 from paddle import Tensor
 
+from paddle_gan.datasets import DATASETS, load_dataset
 from paddle_gan.datasets.derived import GREY, reduced
 from paddle_gan.datasets.feed import BatchFeed, thread_count
 from paddle_gan.datasets.folder import open_folder
@@ -170,13 +171,21 @@ def _pairs_of(config: TranslationOptions) -> Callable[[Tensor, Keys], Pair] | No
 
 
 def _sets(config: TranslationOptions, size: int) -> list[ImageSet]:
-    """All images of each set, on the disk."""
+    """All images of each set, those of folders on the disk."""
     if config.unpaired:
         folders = config.unpaired[::-1] if config.reverse else config.unpaired
         return [open_folder(Path(folder), size, CHANNELS) for folder in folders]
     if config.images:
-        return [open_folder(Path(config.images), size, CHANNELS)]
+        named = config.images in DATASETS
+        return [_by_row(config, size) if named else open_folder(Path(config.images), size, CHANNELS)]
     assert config.pairs is not None
     first, *second = (Path(folder) for folder in config.pairs)
     pairs = pairs_by_name(first, second[0], size) if second else pairs_side_by_side(first, size)
     return [reversed_pairs(pairs) if config.reverse else pairs]
+
+
+def _by_row(config: TranslationOptions, size: int) -> ImageSet:
+    """A set that is no folder. Its images are named by their rows: what is held out, and holes, follow from names."""
+    assert config.images is not None
+    data = load_dataset(config.images, size, CHANNELS, workers=config.workers)
+    return replace(data, labels=None, classes=(), names=tuple(f"{row:05}" for row in range(len(data))))

@@ -7,6 +7,7 @@ from typing import Any
 from paddle_gan.config import names
 from paddle_gan.config.options import flag
 from paddle_gan.config.translate import TranslateConfig
+from paddle_gan.datasets import DATASETS
 from paddle_gan.errors import UsageError
 
 # Length of a run that is not given, in passes over the data, and the most images on a CPU: with pairs, and without,
@@ -57,7 +58,7 @@ def resolve_translation(given: TranslateConfig, device: str) -> TranslationOptio
         "task": task,
         "pairs": _absolute(given.pairs),
         "unpaired": _absolute(given.unpaired),
-        "images": given.images and str(Path(given.images).resolve()),
+        "images": given.images if not given.images or given.images in DATASETS else str(Path(given.images).resolve()),
         "width": width,
         "discriminator_width": given.discriminator_width or width,
         "discriminator_learning_rate": given.discriminator_learning_rate or given.learning_rate,
