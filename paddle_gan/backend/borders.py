@@ -4,7 +4,6 @@ The channels are last in memory, so a border is a few copies of whole pixels. Pa
 value, and its gradient takes ten times as long.
 """
 
-import numpy as np
 from paddle import Tensor
 
 from paddle_gan.backend.layout import channels_last, empty, layout_of, values_of
@@ -27,18 +26,14 @@ def folded(y: Tensor, width: int) -> Tensor:
     """The adjoint of `reflected`: [N, C, H + 2 width, W + 2 width] to [N, C, H, W]; borders are added to the inside."""
     layout_of(y)
     n, c, h, w = y.shape
-    given = values_of(y)
     result = empty(channels_last((n, c, h - 2 * width, w - 2 * width)))
-    middle, x = given[..., width:-width].copy(order="K"), values_of(result)
-    _add_borders(middle, given[..., :width], given[..., -width:])
-    x[...] = middle[:, :, width:-width]
-    across = middle.swapaxes(2, 3)
-    _add_borders(x.swapaxes(2, 3), across[..., :width], across[..., -width:])
+    given, x, inside = values_of(y), values_of(result), slice(width, -width)
+    x[...] = given[:, :, inside, inside]
+    # Pixels of the inside, and those of the border that mirror them.
+    sides = ((slice(1, width + 1), slice(width - 1, None, -1)), (slice(-width - 1, -1), slice(-1, -width - 1, -1)))
+    for rows, border_rows in sides:
+        x[:, :, rows] += given[:, :, border_rows, inside]
+        x[:, :, :, rows] += given[:, :, inside, border_rows]
+        for columns, border_columns in sides:
+            x[:, :, rows, columns] += given[:, :, border_rows, border_columns]
     return result
-
-
-def _add_borders(inside: np.ndarray, before: np.ndarray, after: np.ndarray) -> None:
-    """Add the borders along the last axis to the values that they mirror."""
-    width = before.shape[-1]
-    inside[..., 1 : width + 1] += before[..., ::-1]
-    inside[..., -width - 1 : -1] += after[..., ::-1]
