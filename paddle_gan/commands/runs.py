@@ -29,7 +29,7 @@ def run(parsed: Parsed[RunsConfig]) -> None:
         return
     if config.remove and not folders:
         raise UsageError("--remove: name the folders of the runs to remove")
-    runs = overview.find_runs(folders or [RUNS])
+    runs = overview.find_runs(folders or [RUNS], tell)
     if not runs:
         raise UsageError(f"{', '.join(map(str, folders or [RUNS]))}: no runs there")
     print(overview.difference(runs) if config.diff else overview.table(runs))

@@ -4,23 +4,28 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from paddle_gan.config.options import ORIGIN
-from paddle_gan.errors import UsageError
+from paddle_gan.errors import CheckpointError, UsageError
 from paddle_gan.runs.folder import read_json, short_path
 from paddle_gan.system.files import atomic_path, locked, write_text
-from paddle_gan.training.callbacks import EVALUATED
+from paddle_gan.training.callbacks import EVALUATED, L1
 from paddle_gan.training.log import read_metrics
 
 # Options that say where and how often something is written, which no one compares.
 _NOT_COMPARED = {"out", "device", "resume", "workers", "log", "log_every", "sample_every", "checkpoint_every"}
 # Where a run has its images: the options that may say it.
 _DATA = ("dataset", "images", "pairs", "unpaired")
+# What columns of their own say.
+_SAID = {*_DATA, "task", "loss", "steps", ORIGIN, "resume_step"}
+# Of a run, in the table.
+_MOST_OPTIONS = 5
 _MEBIBYTE = 1 << 20
 
 
@@ -33,7 +38,8 @@ class Summary:
         options: as its config.json has them.
         step: the last that was logged; 0 if none.
         seconds: of training so far.
-        distance: the least that was measured; None if none was.
+        measure: the name of the value by which its best checkpoint is chosen, a distance.
+        best: the least that was measured; None if nothing was.
         size: bytes on the disk.
     """
 
@@ -41,33 +47,41 @@ class Summary:
     options: dict[str, Any]
     step: int
     seconds: float
-    distance: float | None
+    measure: str
+    best: float | None
     size: int
 
 
-def find_runs(folders: Iterable[Path]) -> list[Summary]:
-    """The runs in and below some folders, in the order of their paths.
+def find_runs(folders: Iterable[Path], say: Callable[[str], None]) -> list[Summary]:
+    """The runs in and below some folders, in the order of their paths. One that cannot be read is named and left out.
 
     Raises:
-        UsageError: a folder does not exist. CheckpointError: a config.json is damaged.
+        UsageError: a folder does not exist.
     """
     found = []
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"{folder}: no such folder")
         found += [path.parent for path in folder.rglob("config.json") if (path.parent / "checkpoints").is_dir()]
-    return [_summary(folder) for folder in sorted(set(found))]
+    runs = []
+    for folder in sorted(set(found)):
+        try:
+            runs.append(_summary(folder))
+        except CheckpointError as error:
+            say(f"notice: {error}")
+    return runs
 
 
 def _summary(folder: Path) -> Summary:
     lines = read_metrics(folder / "metrics.jsonl")
-    distances = [line[EVALUATED] for line in lines if EVALUATED in line]
+    measure = L1 if any(L1 in line for line in lines) else EVALUATED
     return Summary(
         folder=folder,
         options=read_json(folder),
         step=lines[-1]["step"] if lines else 0,
         seconds=lines[-1]["seconds"] if lines else 0.0,
-        distance=min(distances, default=None),
+        measure=measure,
+        best=min((line[measure] for line in lines if measure in line), default=None),
         size=sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
     )
 
@@ -80,9 +94,9 @@ def differing(runs: list[Summary]) -> dict[str, list[Any]]:
 
 
 def table(runs: list[Summary]) -> str:
-    """A line for each run."""
-    rows = [("run", "data", "objective", "steps", "distance", "minutes", "MiB")]
-    for run in runs:
+    """A line for each run. Its last column names options in which it differs from most runs of its task and data."""
+    rows = [("run", "data", "objective", "steps", "best", "minutes", "MiB", "options")]
+    for run, own in zip(runs, _unusual(runs), strict=True):
         options = run.options
         rows.append(
             (
@@ -90,12 +104,43 @@ def table(runs: list[Summary]) -> str:
                 _data_of(options),
                 " ".join(str(options[name]) for name in ("task", "loss") if name in options),
                 f"{run.step}/{options.get('steps')}",
-                "" if run.distance is None else f"{run.distance:.4g}",
+                _best(run),
                 f"{run.seconds / 60:.1f}",
                 f"{run.size / _MEBIBYTE:.0f}",
+                " ".join(own[:_MOST_OPTIONS]) + (f" ... {len(own)} in all" if len(own) > _MOST_OPTIONS else ""),
             )
         )
     return _aligned(rows)
+
+
+def _best(run: Summary) -> str:
+    """The least distance, with its name if it is not the Fréchet distance."""
+    return "" if run.best is None else f"{'L1 ' if run.measure == L1 else ''}{run.best:.4g}"
+
+
+def _unusual(runs: list[Summary]) -> list[list[str]]:
+    """For each run, `name=value` of the options whose value more than half of the runs of its task and data do not share."""
+    shown = []
+    for run in runs:
+        alike = [other for other in runs if _job(other) == _job(run)]
+        mine = []
+        for name, values in differing(alike).items():
+            value, count = Counter(map(repr, values)).most_common(1)[0]
+            if name not in _SAID and not (repr(run.options.get(name)) == value and 2 * count > len(alike)):
+                mine.append(f"{name}={_short(run.options.get(name))}")
+        shown.append(mine)
+    return shown
+
+
+def _job(run: Summary) -> tuple[Any, str]:
+    return run.options.get("task"), _data_of(run.options)
+
+
+def _short(value: Any) -> str:
+    """A value of an option; of a path its name."""
+    if isinstance(value, list):
+        return ",".join(map(_short, value))
+    return Path(value).name if isinstance(value, str) and "/" in value else str(value)
 
 
 def _data_of(options: dict[str, Any]) -> str:
@@ -108,11 +153,11 @@ def difference(runs: list[Summary]) -> str:
     """A line for each option that differs, with a column for each run, and the least distance of each."""
     rows = [("", *(run.folder.name for run in runs))]
     said_below = {ORIGIN, "resume_step"}
-    rows += [(name, *map(str, values)) for name, values in differing(runs).items() if name not in said_below]
+    rows += [(name, *map(_short, values)) for name, values in differing(runs).items() if name not in said_below]
     if any(ORIGIN in run.options for run in runs):
         rows.append(("begun from", *(_begun_from(run.options.get(ORIGIN) or {}) for run in runs)))
     rows.append(("step", *(str(run.step) for run in runs)))
-    rows.append(("least distance", *("" if run.distance is None else f"{run.distance:.4g}" for run in runs)))
+    rows.append(("least distance", *map(_best, runs)))
     return _aligned(rows)
 
 

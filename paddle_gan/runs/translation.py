@@ -217,7 +217,7 @@ def _session(config: TranslationOptions, data: TranslationData, folder: Path, st
         classes=(),
         hyper_parameters=identity(config),
         further_logs=chosen_logs(config.log),
-        measure=callbacks.EVALUATED if data.pairs_of is None else "evaluation/l1",
+        measure=callbacks.EVALUATED if data.pairs_of is None else callbacks.L1,
     )
 
 
@@ -237,7 +237,7 @@ def _measures(
         return diagnoses
     of_pairs = data.pairs_of is not None
     measure = _of_pairs(config, data) if of_pairs else _of_sets(data)
-    chosen = "evaluation/l1" if of_pairs else callbacks.EVALUATED
+    chosen = callbacks.L1 if of_pairs else callbacks.EVALUATED
     return [
         callbacks.evaluation(steps, lambda _: measure(task), total),
         callbacks.keep_best(earlier, save_best, chosen),

@@ -13,6 +13,8 @@ from paddle_gan.training.task import Task
 
 # The figure by which the best checkpoint of generated images is chosen; less is better.
 EVALUATED = "evaluation/frechet_distance"
+# Of translations whose targets are known.
+L1 = "evaluation/l1"
 
 
 def rates(images_per_round: int) -> Callback:
