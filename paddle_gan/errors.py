@@ -3,15 +3,22 @@
 The message of each is one line for a user: what happened, where, and what to do.
 """
 
+from collections.abc import Callable
+
 
 class GanError(Exception):
-    """Base class of every error that is meant for the user; never raised itself."""
+    """Base class of every error that is meant for the user; never raised itself.
+
+    Attributes:
+        in_users_language: makes of a line what a user is shown; `config.language` sets it.
+    """
 
     exit_status = 1
+    in_users_language: Callable[[str], str] = str
 
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows of the error: its message, without a traceback."""
-        return [f"error: {self}"]
+        return [GanError.in_users_language(f"error: {self}")]
 
 
 class UsageError(GanError):

@@ -8,6 +8,7 @@ import pytest
 from conftest import command_here, command_line
 from PIL import Image
 
+import paddle_gan
 from paddle_gan import EvaluateConfig, load
 from paddle_gan.errors import UsageError
 
@@ -79,8 +80,15 @@ def test_the_nearest_training_images_stand_beside_samples(conditional_run, monke
     np.testing.assert_array_equal(first[::2, ::2, :1], run.sample(10)[0])
 
 
-def test_an_error_is_one_line_in_a_notebook():
+def test_a_notebook_shows_lines_and_errors_in_the_users_language(tmp_path, monkeypatch, capsys):
+    """An error is one line, and so is what a function of the front door says."""
     assert UsageError("no such run")._render_traceback_() == ["error: no such run"]
+    monkeypatch.setenv("PADDLE_GAN_LANGUAGE", "zh")
+    assert UsageError(f"{tmp_path}: no such folder")._render_traceback_() == [f"错误：{tmp_path}: 没有这个文件夹"]
+    options = {"generator": "mlp", "discriminator": "mlp", "width": 2, "discriminator_width": 2, "device": "cpu"}
+    paddle_gan.train(paddle_gan.TrainConfig(steps=1, evaluate_every=0, out=str(tmp_path / "run"), **options))
+    shown = capsys.readouterr().out
+    assert "训练目录：" in shown and "run folder" not in shown
 
 
 def test_pictures_of_a_run(conditional_run):

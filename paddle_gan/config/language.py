@@ -20,6 +20,8 @@ from pathlib import Path
 from string import Formatter
 from typing import TextIO
 
+from paddle_gan.errors import GanError
+
 VARIABLE = "PADDLE_GAN_LANGUAGE"
 _TABLE = Path(__file__).with_name("chinese.json")
 # What fits a format, and what stands between the texts of a list.
@@ -50,6 +52,9 @@ def _system_language() -> str:
 def in_users_language(text: str) -> str:
     """A text of the code in the language of the user; one that the table does not have stays as it is."""
     return chinese(text) if users_language(os.environ) == "zh" and _can_show_chinese(sys.stdout) else text
+
+
+GanError.in_users_language = staticmethod(in_users_language)
 
 
 def tell(line: str, file: TextIO | None = None) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from paddle_gan.config.language import tell
 from paddle_gan.datasets.download import download
 from paddle_gan.errors import DataError, UsageError
 from paddle_gan.system.files import atomic_path
@@ -41,7 +42,7 @@ ARCHIVE = Archive(
 
 
 def find_runtime(
-    folder: Path | None, fetch: bool, say: Callable[[str], None] = print, archive: Archive = ARCHIVE
+    folder: Path | None, fetch: bool, say: Callable[[str], None] = tell, archive: Archive = ARCHIVE
 ) -> Path:
     """The folder with `FILES`.
 

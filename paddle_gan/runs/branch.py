@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from paddle_gan.config.language import tell
 from paddle_gan.config.options import flag
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.datasets import DATASETS
@@ -41,7 +42,7 @@ _REASONS = {
 }
 
 
-def continued(folder: Path, given: TrainConfig, named: set[str], say: Callable[[str], None] = print) -> TrainConfig:
+def continued(folder: Path, given: TrainConfig, named: set[str], say: Callable[[str], None] = tell) -> TrainConfig:
     """The options with which the run in `folder` goes on, there or as a branch; errors as for `branched`.
 
     Args:
@@ -53,7 +54,7 @@ def continued(folder: Path, given: TrainConfig, named: set[str], say: Callable[[
     return branched(folder, given, named, say) if given.out is not None else resumed(folder, given, named)
 
 
-def branched(parent: Path, given: TrainConfig, named: set[str], say: Callable[[str], None] = print) -> TrainConfig:
+def branched(parent: Path, given: TrainConfig, named: set[str], say: Callable[[str], None] = tell) -> TrainConfig:
     """The options of a branch: those of the run in the folder `parent`, with some taken from `given`.
 
     Args:

@@ -12,6 +12,7 @@ from typing import Any
 
 import paddle.nn as nn
 
+from paddle_gan.config.language import tell
 from paddle_gan.config.sizes import shown, sides
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.datasets import DATASETS, ImageSet, load_dataset, load_held_out
@@ -66,7 +67,7 @@ EVALUATION_SAMPLES = 2500
 _MOST_SEARCHED_FOR_COPIES = 10_000
 
 
-def run(given: TrainConfig, say: Say = print) -> Path:
+def run(given: TrainConfig, say: Say = tell) -> Path:
     """Train as `given` says; go on with the run if its folder has a checkpoint.
 
     Args:
@@ -88,7 +89,7 @@ def run(given: TrainConfig, say: Say = print) -> Path:
         return _run(given, device, (lambda line: None) if parallel.rank() else say)
 
 
-def resume(folder: str | Path, say: Say = print, **options: Any) -> Path:
+def resume(folder: str | Path, say: Say = tell, **options: Any) -> Path:
     """Go on with the run in a folder with its own options; with `out=OTHER` as a branch, which may have some others.
 
     Args:

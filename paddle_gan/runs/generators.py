@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import paddle.nn as nn
 
+from paddle_gan.config.language import tell
 from paddle_gan.errors import CheckpointError, UsageError
 from paddle_gan.networks.mixture import Mixture
 from paddle_gan.runs.building import new_generator
@@ -37,7 +38,7 @@ class TrainedGenerator:
 
 
 def chosen_generator(
-    folder: Path, weights: str | None, *, raw: bool, best: bool, say: Callable[[str], None] = print
+    folder: Path, weights: str | None, *, raw: bool, best: bool, say: Callable[[str], None] = tell
 ) -> TrainedGenerator:
     """The generator of a run with the weights that a command's options name: a file, or those of `load_generator`."""
     if weights:
@@ -55,7 +56,7 @@ def check_label(label: int, classes: tuple[str, ...], option: str = "--label") -
 
 
 def load_generator(
-    folder: Path | str, say: Callable[[str], None] = print, *, raw: bool = False, best: bool = False
+    folder: Path | str, say: Callable[[str], None] = tell, *, raw: bool = False, best: bool = False
 ) -> TrainedGenerator:
     """The generator of a run from its newest checkpoint, or from its best one.
 
@@ -79,7 +80,7 @@ def load_generator(
     return _trained(config, classes, _shares(found), arrays, folder, found.step)
 
 
-def generator_with(folder: Path, weights: Path, say: Callable[[str], None] = print) -> TrainedGenerator:
+def generator_with(folder: Path, weights: Path, say: Callable[[str], None] = tell) -> TrainedGenerator:
     """The generator of a run with the weights of a .pdparams or .safetensors file instead of its own.
 
     Args:

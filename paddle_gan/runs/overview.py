@@ -119,7 +119,7 @@ def _best(run: Summary) -> str:
 
 
 def _unusual(runs: list[Summary]) -> list[list[str]]:
-    """For each run, `name=value` of the options whose value more than half of the runs of its task and data do not share."""
+    """For each run, `name=value` of the options that it does not share with more than half of its task and data."""
     shown = []
     for run in runs:
         alike = [other for other in runs if _job(other) == _job(run)]

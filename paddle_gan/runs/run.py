@@ -12,6 +12,7 @@ import numpy as np
 import paddle.nn as nn
 from PIL import Image
 
+from paddle_gan.config.language import tell
 from paddle_gan.config.results import EvaluateConfig
 from paddle_gan.config.sizes import sides
 from paddle_gan.datasets.pictures import as_image, fitted, read_picture
@@ -176,7 +177,7 @@ class Run:
         """Losses and mean logits over the steps, and the Fréchet distance where it was measured."""
         return draw_curves(self.log())
 
-    def evaluate(self, config: EvaluateConfig | None = None, say: Callable[[str], None] = print) -> dict[str, Any]:
+    def evaluate(self, config: EvaluateConfig | None = None, say: Callable[[str], None] = tell) -> dict[str, Any]:
         """All measures of the samples beside those of real images, as `tools/evaluate.py` records them.
 
         Args:
@@ -189,7 +190,7 @@ class Run:
         return score(self.folder, config or EvaluateConfig(), say).record
 
 
-def load(folder: str | Path, *, raw: bool = False, best: bool = False, say: Callable[[str], None] = print) -> Run:
+def load(folder: str | Path, *, raw: bool = False, best: bool = False, say: Callable[[str], None] = tell) -> Run:
     """The run in a folder, with the generator of its newest checkpoint.
 
     Args:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from paddle_gan.config.language import tell
 from paddle_gan.config.results import EvaluateConfig
 from paddle_gan.config.sizes import shown, written
 from paddle_gan.datasets import DATASETS, load_dataset, load_held_out
@@ -57,7 +58,7 @@ class Samples:
 
 
 def score(
-    source: Path | str, config: EvaluateConfig, say: Callable[[str], None] = print, known: Baselines | None = None
+    source: Path | str, config: EvaluateConfig, say: Callable[[str], None] = tell, known: Baselines | None = None
 ) -> Evaluation:
     """Measure samples.
 

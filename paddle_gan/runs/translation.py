@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from paddle_gan.config import names
+from paddle_gan.config.language import tell
 from paddle_gan.config.paths import RUNS
 from paddle_gan.config.translate import TranslateConfig
 from paddle_gan.datasets.feed import on_disk_notice
@@ -70,7 +71,7 @@ _ADVICE = {
 }
 
 
-def run_translation(given: TranslateConfig, say: Say = print) -> Path:
+def run_translation(given: TranslateConfig, say: Say = tell) -> Path:
     """Train as `given` says; go on with the run if its folder has a checkpoint.
 
     Args:

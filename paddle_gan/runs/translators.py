@@ -11,6 +11,7 @@ import paddle.nn as nn
 from paddle import Tensor
 from PIL import Image
 
+from paddle_gan.config.language import tell
 from paddle_gan.config.translate import ApplyConfig
 from paddle_gan.datasets.derived import GREY, grey
 from paddle_gan.datasets.holes import read_mask, with_holes
@@ -61,7 +62,7 @@ class Named(NamedTuple):
 
 def load_translator(
     folder: Path | str,
-    say: Say = print,
+    say: Say = tell,
     *,
     raw: bool = False,
     best: bool = False,

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from paddle_gan.config.language import tell
 from paddle_gan.config.paths import RUNS
 from paddle_gan.config.results import EvaluateConfig
 from paddle_gan.config.studies import CompareConfig
@@ -79,7 +80,7 @@ class Comparison(NamedTuple):
     results: list[Result]
 
 
-def compare(config: CompareConfig, say: Say = print) -> Comparison:
+def compare(config: CompareConfig, say: Say = tell) -> Comparison:
     """Train and measure every objective with every seed.
 
     Args:

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from paddle_gan.config.language import tell
 from paddle_gan.config.paths import RUNS
 from paddle_gan.config.studies import ModesConfig
 from paddle_gan.datasets.mixtures import GRID25, RING8
@@ -79,7 +80,7 @@ class Benchmark:
     rows: tuple[Row, ...]
 
 
-def run(name: str, config: ModesConfig, say: Callable[[str], None] = print) -> Path:
+def run(name: str, config: ModesConfig, say: Callable[[str], None] = tell) -> Path:
     """Run the seeds of a benchmark that are not finished, and print the table of all finished seeds.
 
     Args:

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from paddle_gan.config.language import tell
 from paddle_gan.config.paths import RUNS
 from paddle_gan.config.studies import AugmentConfig
 from paddle_gan.config.train import TrainConfig
@@ -76,7 +77,7 @@ ARMS = {
 _FILTER = "augmentation"
 
 
-def study(config: AugmentConfig, say: Say = print) -> Path:
+def study(config: AugmentConfig, say: Say = tell) -> Path:
     """Run the seeds of a study that are not finished, and write and print the table.
 
     Args:

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from scipy import stats
 
+from paddle_gan.config.language import tell
 from paddle_gan.config.studies import CompareConfig
 from paddle_gan.evaluation.records import FIGURES, mean_and_error
 from paddle_gan.inference.images import grid
@@ -80,7 +81,7 @@ class Curve(NamedTuple):
     distances: list[float]
 
 
-def compare(config: CompareConfig, say: Say = print) -> Report:
+def compare(config: CompareConfig, say: Say = tell) -> Report:
     """Train and measure every objective with every seed, and write the report.
 
     Args:
