@@ -221,7 +221,8 @@ def test_presets_follow_the_device_and_fit_the_data():
     assert (folder.batch_size, folder.discriminator_width, folder.steps) == (16, 48, 20_000)
     assert len(notices) == 1 and "folder preset" in notices[0]
     assert resolved(dataset="pictures", recipe="paper")[0].batch_size == small.batch_size == 64
-    assert (folder.r1, small.r1) == (0.5, 0.05)
+    assert (folder.r1, small.r1) == (0.5, 0.2)
+    assert resolved(loss="hinge")[0].r1 == 0.05
     assert resolved(dataset="pictures", loss="gan-r1")[0].penalty_weight == 0.5
     assert resolved(dataset="pictures", loss="wgan-gp")[0].penalty_weight == 10
     assert resolved(dataset="pictures", discriminator="residual")[0].discriminator_width == 16  # its own

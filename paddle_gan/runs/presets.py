@@ -20,14 +20,14 @@ class Preset:
             a small folder of images needs many more than MNIST.
         batch_size: with a tuned recipe.
         discriminator_width: with a tuned recipe; None for the network's own.
-        r1_factor: of the weight that a tuned recipe gives R1.
+        r1: weight of R1 where a tuned recipe has it; None for the recipe's own.
     """
 
     generator: str
     images: int
     batch_size: int = BATCH_SIZE
     discriminator_width: int | None = None
-    r1_factor: float = 1.0
+    r1: float | None = None
 
 
 PRESETS: dict[str, Preset] = {
@@ -35,7 +35,7 @@ PRESETS: dict[str, Preset] = {
     "small": Preset("pixelshuffle", 512_000),
     # In the same time many small batches teach more than a few large ones. Small batches and large images need a
     # stronger R1 (Karras et al. 2020, ADA: in proportion to pixels and to 1 / batch size). See docs/own-images.md.
-    "folder": Preset("pixelshuffle", 320_000, batch_size=16, discriminator_width=48, r1_factor=10),
+    "folder": Preset("pixelshuffle", 320_000, batch_size=16, discriminator_width=48, r1=0.5),
     # The tutorial's networks and length: a hundred epochs of MNIST.
     "full": Preset("tutorial", 6_000_000),
 }
@@ -64,7 +64,6 @@ def sizes_of(given: TrainConfig, preset: Preset, discriminator: str, recipe: Rec
 
 def with_r1_of(preset: Preset, recipe: Recipe) -> Recipe:
     """A recipe with the weight that the preset gives R1, where the recipe has R1."""
-    if preset.r1_factor == 1:
+    if preset.r1 is None:
         return recipe
-    own = recipe.penalty_weight and recipe.penalty_weight * preset.r1_factor
-    return replace(recipe, r1=recipe.r1 * preset.r1_factor, penalty_weight=own)
+    return replace(recipe, r1=recipe.r1 and preset.r1, penalty_weight=recipe.penalty_weight and preset.r1)

@@ -8,7 +8,7 @@ penalty on its gradient at real images, R1 (Mescheder et al. 2018, eq. 9), with 
 WGAN, whose critic is bounded by clipping, keeps its BatchNorm and its five steps.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from paddle_gan.objectives.optimizers import Adam, RMSProp
 
@@ -44,6 +44,7 @@ PAPER = Recipe()
 
 _ADAM = Adam(4e-4, 0.5, 0.99)
 _WITH_R1 = Recipe(optimizer=_ADAM, r1=0.05, penalty_every=4, norm="none", clusters=True, schedule="late", augment=True)
+_LEAST_SQUARES = replace(_WITH_R1, r1=0.2)
 _OWN_R1 = Recipe(
     optimizer=_ADAM, penalty_weight=0.05, penalty_every=4, norm="none", clusters=True, schedule="late", augment=True
 )
@@ -54,9 +55,9 @@ _OWN_GRADIENT = Recipe(
 TUNED: dict[str, Recipe] = {
     "gan": _WITH_R1,
     "gan-minimax": _WITH_R1,
-    "lsgan": _WITH_R1,
-    "lsgan-sigmoid": _WITH_R1,
-    "lsgan-tanh": _WITH_R1,
+    "lsgan": _LEAST_SQUARES,
+    "lsgan-sigmoid": _LEAST_SQUARES,
+    "lsgan-tanh": _LEAST_SQUARES,
     "wgan": Recipe(optimizer=RMSProp(2e-4), norm="batch", clusters=True, schedule="late", augment=True),
     "wgan-gp": _OWN_GRADIENT,
     "wgan-lp": _OWN_GRADIENT,
