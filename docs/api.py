@@ -31,6 +31,7 @@ MODULES = (
     "paddle_gan.inference.animations",
     "paddle_gan.inference.walks",
     "paddle_gan.inference.steering",
+    "paddle_gan.inference.projection",
     "paddle_gan.evaluation.records",
 )
 

@@ -23,7 +23,11 @@ def test_the_packed_project_trains_elsewhere(tmp_path):
         archive.extractall(home)
     tracked = {str(path.relative_to(ROOT)) for path in (ROOT / "paddle_gan").rglob("*.py")}
     assert tracked <= names
-    assert {"requirements-common.txt", "LICENSE", "README.zh.md", "docs/ai-studio.zh.md", "work/ConvBN.py"} <= names
+    assert {"requirements.txt", "pyproject.toml", "LICENSE", "docs/ai-studio.zh.md", "work/ConvBN.py"} <= names
+    for name in [name for name in names if name.endswith(".md")]:
+        text = (home / name).read_text(encoding="utf-8")
+        for link in re.findall(r"\]\(([^)#]+)[^)]*\)", re.sub(r"```.*?```", "", text, flags=re.S)):
+            assert re.match(r"[a-z]+:", link) or (home / name).parent.joinpath(link).exists(), f"{name}: {link}"
     assert {f"work/{path.name}" for path in (ROOT / "work").glob("*.ipynb")} <= names
     assert not [name for name in names if "__pycache__" in name or name.startswith(("work/runs", "tests"))]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

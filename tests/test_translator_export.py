@@ -110,7 +110,7 @@ def test_every_translator_computes_the_same_in_onnx_for_any_size(family, tmp_pat
     assert f"multiples of {multiple} pixels" in metadata["sizes"] or multiple == 1
 
 
-@pytest.mark.parametrize("family", ["pairs", "super-resolution", "inpaint"])
+@pytest.mark.parametrize("family", ["pairs", "unpaired", "super-resolution", "inpaint"])
 def test_the_program_of_paddle_computes_the_same(family, tmp_path):
     """The U-Net has the leaky ReLUs that Paddle must not fuse."""
     own, out = shipment(family, tmp_path / "run"), tmp_path / "out"

@@ -251,3 +251,15 @@ def test_the_page_draws_the_samples_of_tools_sample(served, browser, tmp_path):
     assert browser.problems == []
     beyond = [one for one in browser.requests if not one.startswith((home, "data:", "blob:"))]
     assert beyond == [] and len(browser.requests) >= 5
+
+
+@needs_browser
+def test_a_generator_without_classes_has_no_choice_of_labels(browser, tmp_path):
+    generator = lively("pixelshuffle")
+    browser.open(f"{page_of(generator, (), tmp_path / 'page', ARCHIVE.cache).as_uri()}/index.html", "fr")
+    browser.wait_for("document.getElementById('status')?.textContent.includes('ms')")
+    assert browser.evaluate("document.getElementById('label-row').hidden")
+    for seed in (0, 5):
+        move(browser, seed=seed)
+        [expected] = generate(generator, 16, seed, 0)
+        assert_same_to_a_grey_level(drawn(browser, 28, 28), expected.images)

@@ -21,8 +21,12 @@ _NAME = "paddle_gan_for_ai_studio.zip"
 # Patterns of what is packed, from the folder of the project.
 _PACKED = (
     "README*.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "LICENSE",
-    "requirements-common.txt",
+    "CITATION.cff",
+    "pyproject.toml",
+    "requirements*.txt",
     "paddle_gan/**/*",
     "tools/*.py",
     "work/*.py",
