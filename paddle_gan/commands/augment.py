@@ -17,7 +17,9 @@ AUGMENT = Command(
     description="Few labelled images: does a classifier gain by samples of a GAN that was trained on them?",
     options=AugmentConfig,
     run=run,
+    first=("dataset", "per_class", "seeds", "steps", "out"),
     examples={
         "--dataset mnist --per-class 20": "one row of the table in docs/more-data.md",
+        "--dataset leaves --per-class 30 --seeds 3 --mirror": "your own folder, a sub-folder for each class",
     },
 )

@@ -53,5 +53,6 @@ CHECK_DATA = Command(
     examples={
         "pictures --image-size 64": "what training will see of a folder, and what is wrong in it",
         "pictures.zip --json": "the same of a zip file, for a program",
+        "pictures --labels classes.csv --fit pad": "with the classes of a CSV file, whole pictures on white",
     },
 )

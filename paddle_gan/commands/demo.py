@@ -28,5 +28,7 @@ DEMO = Command(
     positional={"run": "folder of the run"},
     examples={
         "RUN": "a page on this machine; its address is printed",
+        "RUN --port 0": "at any free port",
+        "RUN --share": "also at a public address of Gradio, for a week",
     },
 )

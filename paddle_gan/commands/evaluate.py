@@ -57,9 +57,11 @@ EVALUATE = Command(
     options=EvaluateConfig,
     run=run,
     positional={"source": "folder of a run, exported generator, folder of images, or .npz file with images [N,H,W,C]"},
+    first=("num", "dataset", "best", "against", "out"),
     examples={
         "RUN": "10,000 samples against real images, with the floor of real against real",
         "samples.npz --dataset mnist": "images that another program made",
         "RUN --against OTHER/evaluation.json": "beside the record of another run",
+        "RUN --num 2000 --best": "the best checkpoint, with fewer samples",
     },
 )

@@ -55,8 +55,11 @@ EXPORT = Command(
     options=ExportConfig,
     run=run,
     positional={"run": "folder of the run"},
+    first=("format", "out", "best"),
     examples={
         "RUN --format onnx": "a file for onnxruntime, checked on the spot",
         "RUN --format web --download": "a page that makes samples in any browser",
+        "RUN --format safetensors": "the weights alone, for other programs",
+        "RUN --format onnx --reverse": "the way back of a cyclegan run",
     },
 )

@@ -23,8 +23,10 @@ MODES = Command(
     options=ModesConfig,
     run=run,
     positional={"benchmark": f"one of {', '.join(BENCHMARKS)}"},
+    first=("loss", "seeds", "steps", "out"),
     examples={
         "grid25 --loss lsgan": "how many of 25 points a GAN reaches",
         "stacked-mnist --seeds 1": "how many of 1,000 triples of digits",
+        "ring8 --loss wgan-gp --seeds 3": "how many of eight points, mean of three seeds",
     },
 )

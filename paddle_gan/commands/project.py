@@ -39,5 +39,6 @@ PROJECT = Command(
     positional={"image": "picture of any size", "run": "folder of the run"},
     examples={
         "face.png RUN": "what the generator makes that is most like this picture",
+        "face.png RUN --starts 16 --steps 1000": "a longer search",
     },
 )

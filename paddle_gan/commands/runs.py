@@ -55,5 +55,7 @@ RUN_LIST = Command(
         "": "a line for each run in work/runs",
         "--diff RUN OTHER": "in what their options differ",
         "RUN --csv curves.csv": "the curves of a run as a table",
+        "RUN --parquet curves.parquet": "the same for pandas and others",
+        "RUN OTHER --remove": "remove two runs, after a question",
     },
 )

@@ -33,5 +33,8 @@ TRAIN = Command(
         "--dataset pictures --image-size 64 --minutes 60": "pictures of a folder, for an hour",
         "--resume RUN": "go on with a run that was stopped",
         "--preset full": "the networks of the tutorial, a hundred epochs, for a GPU",
+        "--resume RUN --out OTHER --learning-rate 1e-4": "a branch of a run, with another learning rate",
+        "--dataset pictures --start-from RUN": "begin with the weights of another run",
+        "--loss hinge --log visualdl tensorboard": "curves for two programs",
     },
 )

@@ -48,7 +48,7 @@ TRANSLATE = Group(
     commands={
         "train": Command(
             name="train",
-            description="Train a translation: on pairs, on two sets without pairs, from grey to colour, from outlines.",
+            description="Train a translation: on pairs, on two sets without pairs; colours, outlines, enlarging, filling holes.",
             options=TranslateConfig,
             run=train,
             first=("task", "pairs", "unpaired", "images", "image_size", "minutes", "out", "resume"),
@@ -57,6 +57,7 @@ TRANSLATE = Group(
                 "--unpaired horses zebras --method fastcut": "from one set of pictures to another, without pairs",
                 "--task colorize --images photographs": "from grey to colour",
                 "--task super-resolution --images photographs --scale 4": "four times larger",
+                "--task inpaint --images mnist --image-size 32 --no-mirror": "fill holes in digits",
             },
         ),
         "apply": Command(
@@ -68,6 +69,8 @@ TRANSLATE = Group(
             several="picture",
             examples={
                 "RUN old.jpg scans --out results": "a picture and a folder of pictures, of any size",
+                "RUN photo.jpg --mask mask.png --out filled": "fill what is white in the mask, with a run of inpaint",
+                "RUN photo.jpg --tile 256 --out results": "in smaller tiles, with less memory",
             },
         ),
     },

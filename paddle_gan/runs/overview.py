@@ -107,7 +107,7 @@ def table(runs: list[Summary]) -> str:
                 _best(run),
                 f"{run.seconds / 60:.1f}",
                 f"{run.size / _MEBIBYTE:.0f}",
-                " ".join(own[:_MOST_OPTIONS]) + (f" ... {len(own)} in all" if len(own) > _MOST_OPTIONS else ""),
+                " ".join(own[:_MOST_OPTIONS]) + (f" +{len(own) - _MOST_OPTIONS}" if len(own) > _MOST_OPTIONS else ""),
             )
         )
     return _aligned(rows)
