@@ -7,10 +7,10 @@ import notebooks
 import pytest
 from conftest import ROOT
 
-TUTORIAL_RUNS = {f"mnist-{loss}-tutorial" for loss in ("gan", "lsgan", "wgan", "wgan-gp")}
+LESSON_RUNS = {f"mnist-{loss}-pixelshuffle" for loss in ("gan", "lsgan", "wgan", "wgan-gp")}
 # How many pictures each of these shows, what it says when it is run again, and the runs that it leaves.
 LESSONS = {
-    "gan_step_by_step": (4, "complete at step 4", TUTORIAL_RUNS),
+    "gan_step_by_step": (4, "complete at step 4", LESSON_RUNS),
     "why_gans_work": (5, "shift 1: value of the game -0.712633, 2 JS - 2 log 2 = -0.712633", set()),
 }
 # The pictures that each of these shows, and some of what it says in a short run.
@@ -20,7 +20,7 @@ GUIDES = {
     "your_own_images": (4, "a branch of runs/shapes-4 at step 4: learning_rate 0.0004 -> 0.0001"),
     "measuring": (3, "these figures cannot be compared, they differ in: floor 100 and 12"),
     "images_to_images": (3, "inputs as they are"),
-    "latent_space": (7, "slerp: lengths"),
+    "latent_space": (8, "at the start"),
 }
 # Those whose cells are run a second time; in the others this would measure everything once more.
 AGAIN = ("make_me_a_seven", "your_own_images", "images_to_images", "latent_space")

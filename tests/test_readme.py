@@ -158,13 +158,15 @@ def test_every_option_that_is_named_exists(page):
 
 
 def commands_of(page: Path) -> Iterator[tuple[str, list[str]]]:
-    """The name of each command in the code blocks of a page, and its arguments."""
-    for block in code_blocks(page, "bash"):
-        for line in "\n".join(without_comments(block)).replace("\\\n", " ").splitlines():
-            for part in re.split(r"&&|\||;", line):
-                if found := re.match(r"\s*(?:python|\S*/python) tools/(\w+)\.py(.*)|\s*paddle-gan (\w+)(.*)", part):
-                    tool, arguments, name, others = found.groups()
-                    yield tool or name, shlex.split((arguments or others or "").partition(" > ")[0])
+    """The name of each command in the code blocks and in the sentences of a page, and its arguments."""
+    blocks = ["\n".join(without_comments(block)).replace("\\\n", " ") for block in code_blocks(page, "bash")]
+    sentences = re.findall(r"`(python tools/[a-z_]+\.py[^`]*)`", text_of(page))
+    for line in "\n".join([*blocks, *sentences]).splitlines():
+        for part in re.split(r"&&|\||;", line):
+            settings, run = r"\s*(?:[A-Z_]+=\S+ |taskset -c \d )*", r"(?:python|\S*/python) tools/(\w+)\.py(.*)"
+            if found := re.match(rf"{settings}(?:{run}|paddle-gan (\w+)(.*))", part):
+                tool, arguments, name, others = found.groups()
+                yield tool or name, shlex.split((arguments or others or "").partition(" > ")[0])
 
 
 @pytest.mark.parametrize("page", [page for page in ENGLISH if code_blocks(page, "bash")], ids=name_of)
