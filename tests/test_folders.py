@@ -360,7 +360,7 @@ def test_a_zip_that_unpacks_to_far_more_is_not_read(tmp_path, monkeypatch):
 
 
 def make_run(folder: Path) -> None:
-    for name in ("samples/step-1.png", "samples.gif", "evaluation.neighbours.png"):
+    for name in ("samples/step-1.png", "samples.gif", "augmented.png", "evaluation.neighbours.png"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(FILES["plain/00.png"])
     (folder / "checkpoints").mkdir()
@@ -389,6 +389,26 @@ def test_outputs_of_runs_are_no_data_wherever_they_lie(tmp_path):
     make_run(empty / "a")
     with pytest.raises(DataError, match=r"no images .*pictures in 1 folder\(s\) of training runs"):
         open_folder(empty, 8, 3)
+
+
+@pytest.mark.parametrize(("top", "own"), [(False, False), (True, False), (False, True), (True, True)])
+def test_outputs_of_runs_in_a_zip_are_no_data_either(tmp_path, top, own):
+    """The same files are taken as from the folder: run folders inside it, and a run whose folder is the data itself."""
+    data = tmp_path / "data"
+    many(data / "own", 4, 0)
+    make_run(data / "deep" / "run")
+    make_run(data / "deep" / "run" / "best" / "again")
+    (data / "begun" / "checkpoints").mkdir(parents=True)
+    (data / "begun" / ".lock").touch()
+    (data / "begun" / "x.png").write_bytes(FILES["plain/00.png"])
+    (data / "in.png").write_bytes(FILES["plain/00.png"])
+    if own:  # a run whose folder is the data folder itself
+        make_run(data)
+    archive = shutil.make_archive(str(tmp_path / "packed"), "zip", *((tmp_path, "data") if top else (data,)))
+    packed, folder = zipped.find_in_zip(Path(archive)), find_in_folder(data)
+    expected = ["in.png", *(f"own/{number:03d}.png" for number in range(4))]
+    assert list(packed.entries) == expected == list(folder.entries)
+    assert packed.left_out.runs == 2 == folder.left_out.runs
 
 
 # --- More than 8 bits ---------------------------------------------------------------------------------------------

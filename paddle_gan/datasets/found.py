@@ -29,10 +29,10 @@ _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", 
 # A file is read into memory before it is decoded.
 MOST_BYTES = 1 << 30
 # What a training run writes into its folder.
-_RUN_FOLDERS = {"best", "checkpoints", "exported", "samples", "visualdl"}
-_RUN_SHEET = "samples.gif"
+_RUN_FOLDERS = {"best", "checkpoints", "exported", "samples", "tensorboard", "visualdl", "wandb"}
+_RUN_SHEETS = {"augmented.png", "samples.gif"}
 # What an evaluation writes beside the samples that it measures.
-_NEIGHBOURS = ".neighbours.png"
+NEIGHBOURS = ".neighbours.png"
 # What tells the folder of a study with pictures.
 _OF_A_STUDY = ({"comparison.json", "samples.png"}, {"results.json", "samples.png"})
 
@@ -120,6 +120,17 @@ def kind_not_read(name: str, begin: Callable[[], bytes]) -> str | None:
     return None
 
 
+def is_run(names: set[str]) -> bool:
+    """Whether a folder with these names is that of a run, also of one that is just being made, or of a study."""
+    begun = "checkpoints" in names and bool({"config.json", ".lock"} & names)
+    return begun or any(marks <= names for marks in _OF_A_STUDY)
+
+
+def is_output(name: str) -> bool:
+    """Whether a run writes what has this name into its folder."""
+    return name in _RUN_FOLDERS or name in _RUN_SHEETS
+
+
 def find_in_folder(folder: Path, run: Path | None = None) -> Found:
     """The images below a folder.
 
@@ -149,13 +160,13 @@ def find_in_folder(folder: Path, run: Path | None = None) -> Found:
             seen.add(place)
             with os.scandir(folder / prefix) as scanned:
                 here = sorted(scanned, key=lambda entry: entry.name)
-            is_run = _is_run({entry.name for entry in here}) or place == own
-            if is_run and prefix:
+            of_a_run = is_run({entry.name for entry in here}) or place == own
+            if of_a_run and prefix:
                 left_out.runs += 1
                 continue
             for entry in here:
                 hidden = entry.name.startswith(".") or entry.name == "__MACOSX"
-                if hidden or entry.name.endswith(_NEIGHBOURS) or (is_run and _is_output(entry.name)):
+                if hidden or entry.name.endswith(NEIGHBOURS) or (of_a_run and is_output(entry.name)):
                     continue
                 name = prefix + entry.name
                 if entry.is_dir():
@@ -205,17 +216,6 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return status.st_dev, status.st_ino
-
-
-def _is_run(names: set[str]) -> bool:
-    """Whether a folder with these names is that of a run, also of one that is just being made, or of a study."""
-    of_a_run = "checkpoints" in names and bool({"config.json", ".lock"} & names)
-    return of_a_run or any(marks <= names for marks in _OF_A_STUDY)
-
-
-def _is_output(name: str) -> bool:
-    """Whether a run writes what has this name into its folder."""
-    return name in _RUN_FOLDERS or name == _RUN_SHEET
 
 
 def _refuse_outputs(folder: Path) -> None:
