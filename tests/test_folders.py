@@ -470,23 +470,127 @@ def test_colours_of_16_bits_keep_their_lower_byte(tmp_path, channels):
         assert (load_folder(tmp_path, 9, 4).images[0, 3] == 255).all()
 
 
-def test_colours_of_16_bits_in_a_tiff_keep_their_lower_byte():
-    """Uncompressed, in the byte order of a Mac and of a PC."""
-    values = np.random.default_rng(1).integers(0, 4096, (5, 7, 3)).astype(np.uint16)
-    for mark, order in ((b"II*\0", "<"), (b"MM\0*", ">")):
-        tags = [(256, 3, 1, 7), (257, 3, 1, 5), (258, 3, 3, 0), (259, 3, 1, 1), (262, 3, 1, 2), (273, 4, 1, 0)]
-        tags += [(277, 3, 1, 3), (278, 3, 1, 5), (279, 4, 1, 5 * 7 * 6), (284, 3, 1, 1)]
-        end = 8 + 2 + 12 * len(tags) + 4
-        body = struct.pack(order + "H", len(tags))
-        for tag, kind, count, value in tags:
-            value = end if tag == 258 else end + 6 if tag == 273 else value
-            short = kind == 3 and count == 1
-            body += struct.pack(order + "HHI", tag, kind, count)
-            body += struct.pack(order + "HH", value, 0) if short else struct.pack(order + "I", value)
-        body += struct.pack(order + "I", 0) + struct.pack(order + "HHH", 16, 16, 16)
-        content = mark + struct.pack(order + "I", 8) + body + values.astype(order + "u2").tobytes()
-        picture = decode.read_picture(content)
-        np.testing.assert_array_equal(picture.deep, values)
+def tiff(
+    values: np.ndarray, order: str, photometric: int, form: int = 1, planes: int = 1, deflate: bool = False, **more
+):
+    """A TIFF file from its values, [H, W, C] or, in separate planes, [C, H, W], for what Pillow does not write."""
+    channels, height, width = values.shape if planes == 2 else (values.shape[2], *values.shape[:2])
+    strips = [part.astype(values.dtype.newbyteorder(order)).tobytes() for part in (values if planes == 2 else [values])]
+    strips = [zlib.compress(strip) for strip in strips] if deflate else strips
+    tags = {256: [width], 257: [height], 258: [8 * values.itemsize] * channels, 259: [8 if deflate else 1]}
+    tags |= {262: [photometric], 273: [0] * len(strips), 277: [channels], 278: [height]}
+    tags |= {279: [len(strip) for strip in strips], 284: [planes], 339: [form] * channels, **more.get("tags", {})}
+    tags[273] = [8 + sum(map(len, strips[:number])) for number in range(len(strips))]
+    end = 8 + sum(map(len, strips)) + 2 + 12 * len(tags) + 4
+    body, behind = struct.pack(order + "H", len(tags)), b""
+    for tag, numbers in sorted(tags.items()):
+        packed = struct.pack(f"{order}{len(numbers)}{'I' if tag in (273, 279) else 'H'}", *numbers)
+        place = packed.ljust(4, b"\0") if len(packed) <= 4 else struct.pack(order + "I", end + len(behind))
+        behind += packed if len(packed) > 4 else b""
+        body += struct.pack(order + "HHI", tag, 4 if tag in (273, 279) else 3, len(numbers)) + place
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8 + sum(map(len, strips)))
+    return head + b"".join(strips) + body + bytes(4) + behind
+
+
+@pytest.mark.parametrize("deflate", [False, True])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_values_of_16_bits_in_a_tiff_are_what_they_are(order, deflate):
+    """Colours with both bytes, in the byte order of a Mac and of a PC; CMYK; grey of which 0 is white, of a PC."""
+    values = np.random.default_rng(1).integers(0, 4096, (5, 7, 4)).astype(np.uint16)
+    colours = decode.read_picture(tiff(values[..., :3], order, 2, deflate=deflate))
+    np.testing.assert_array_equal(colours.deep, values[..., :3])
+    grey = decode.read_picture(tiff(values[..., :1], "<", 0, deflate=deflate))
+    np.testing.assert_array_equal(grey.deep, 65535 - values[..., 0])
+    ink = decode.read_picture(tiff(values * 16, order, 5, deflate=deflate))
+    share = values.astype(float) * 16 / 65535
+    expected = 65535 * (1 - share[..., :3]) * (1 - share[..., 3:])
+    np.testing.assert_allclose(ink.deep, expected, atol=0.5001)
+    assert (colours.bits, grey.bits, ink.bits) == (16, 16, 16)
+
+
+@pytest.mark.parametrize("most", [65535, 4095])
+def test_a_ppm_of_two_bytes_keeps_both(most):
+    """White is 65535, as in a grey file of this format, whatever the file says that it is."""
+    values = np.random.default_rng(2).integers(0, most + 1, (5, 7, 3)).astype(">u2")
+    head = b"P6\n# made by a scanner\n7 5\n%d\n" % most
+    picture = decode.read_picture(head + values.tobytes())
+    np.testing.assert_array_equal(picture.deep, np.round(values * (65535 / most)))
+    assert (picture.bits, picture.format) == (16, "PPM")
+    grey = decode.read_picture(b"P5 7 5 %d\n" % most + values[..., 0].tobytes())
+    np.testing.assert_array_equal(grey.deep, picture.deep[..., 0])
+    with pytest.raises(decode.Unreadable, match="it is cut short"):
+        decode.read_picture(head + values.tobytes()[:-1])
+
+
+def test_grey_with_alpha_of_16_bits_is_read():
+    values = np.random.default_rng(3).integers(0, 65536, (5, 7, 2))
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    picture = decode.read_picture(png(7, 5, 16, 4, rows))
+    np.testing.assert_array_equal(picture.deep, values[..., 0])
+    np.testing.assert_array_equal(picture.alpha, values[..., 1] >> 8)
+    pixels = fitting.to_pixels(picture, (5, 7), 4, "crop", {"integer": depth.Range(0, 65535)})
+    np.testing.assert_array_equal(pixels[3], picture.alpha)
+    np.testing.assert_array_equal(pixels[0], np.where(picture.alpha, (values[..., 0] / 257).round(), 255))
+    assert decode.is_grey(picture) and decode.is_transparent(picture)
+
+
+def jpeg_2000(bits: int) -> bytes:
+    """Colours whose header says so many bits; without it they are 8."""
+    content = encoded(Image.fromarray(noise(1, 16, 16, 3)), "JPEG2000")
+    place = content.index(b"\xff\x4f\xff\x51") + 42
+    return content[:place] + bytes([bits - 1]) + content[place + 1 :]
+
+
+WORDS = np.zeros((4, 4, 3), np.uint16)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (
+            tiff(WORDS.transpose(2, 0, 1).copy(), "<", 2, planes=2),
+            "in separate planes is not read; convert it to a PNG",
+        ),
+        (tiff(WORDS.transpose(2, 0, 1).copy(), "<", 2, planes=2, deflate=True), "in separate planes"),
+        (tiff(np.zeros((4, 4, 4), np.uint16), "<", 2, tags={338: [1]}), "premultiplied transparency"),
+        (tiff(np.zeros((4, 4, 1), np.int8), "<", 1, form=2), "signed values of 8 bits"),
+        (tiff(np.zeros((4, 4, 1), np.float32), "<", 0, form=3), "floats of which 0 is white"),
+        (
+            tiff(np.zeros((4, 4, 1), np.float64), ">", 1, form=3),
+            r"not read \(1 x 64 bits, floats\); convert it to a PNG",
+        ),
+        (tiff(np.zeros((4, 4, 1), np.float16), "<", 1, form=3), r"\(1 x 16 bits, floats\)"),
+        (tiff(np.zeros((4, 4, 1), np.uint64), "<", 1), r"\(1 x 64 bits, unsigned integers\)"),
+        (tiff(np.zeros((4, 4, 1), np.uint16), ">", 0), r"\(1 x 16 bits, unsigned integers, 0 is white\)"),
+        (tiff(np.zeros((4, 4, 3), np.float32), "<", 2, form=3), r"\(3 x 32 bits, floats\)"),
+        (b"P3 1 1 65535 1 2 3\n", "a PPM of more than 8 bits that is written as text"),
+        (jpeg_2000(16), "a JPEG 2000 of colours of more than 8 bits"),
+    ],
+)
+def test_a_form_whose_values_would_come_out_wrong_is_refused(content, said):
+    with pytest.raises(decode.Unreadable, match=said) as caught:
+        decode.read_picture(content)
+    assert caught.value.kind == "refused"
+
+
+def test_a_form_of_8_bits_beside_those_is_read():
+    planes = noise(1, 3, 5, 7)
+    for deflate in (False, True):
+        picture = decode.read_picture(tiff(planes, "<", 2, planes=2, deflate=deflate))
+        np.testing.assert_array_equal(np.asarray(picture.image), planes.transpose(1, 2, 0))
+    assert decode.read_picture(jpeg_2000(8)).bits == 8 == decode.read_picture(b"P3 1 1 15 1 2 3\n").bits
+
+
+def test_a_long_text_or_profile_in_a_png_does_no_harm():
+    plain = encoded(Image.new("L", (8, 8), 9), "PNG")
+    for name, size in ((b"zTXt", 2 << 20), (b"iCCP", 2 << 20), (b"zTXt", 65 << 20)):
+        packed = chunk(name, b"x\0\0" + zlib.compress(bytes(size)))
+        content = plain[:33] + packed + plain[33:]
+        if size < 64 << 20:
+            assert np.asarray(decode.read_picture(content).image).max() == 9
+        else:
+            with pytest.raises(decode.Unreadable, match="its text or its colour profile is larger than 64 MiB"):
+                decode.read_picture(content)
 
 
 def test_unsigned_values_of_32_bits_are_not_taken_for_negative(tmp_path):
