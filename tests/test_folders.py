@@ -508,6 +508,15 @@ def test_values_of_16_bits_in_a_tiff_are_what_they_are(order, deflate):
     assert (colours.bits, grey.bits, ink.bits) == (16, 16, 16)
 
 
+@pytest.mark.parametrize(("kind", "form"), [("i2", 2), ("i4", 2), ("f4", 3)])
+def test_signed_values_and_floats_in_a_tiff_are_what_they_are(kind, form):
+    values = np.random.default_rng(0).integers(-(2**15), 2**15, (5, 7, 1)).astype(kind)
+    for order in "<>":
+        for deflate in (False, True):
+            picture = decode.read_picture(tiff(values, order, 1, form=form, deflate=deflate))
+            np.testing.assert_array_equal(picture.deep, values[..., 0])
+
+
 @pytest.mark.parametrize("most", [65535, 4095])
 def test_a_ppm_of_two_bytes_keeps_both(most):
     """White is 65535, as in a grey file of this format, whatever the file says that it is."""

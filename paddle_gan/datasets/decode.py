@@ -23,6 +23,9 @@ _DEEP_GREY = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 GREY_MODES = {"1", "L", *_DEEP_GREY}
 # How Pillow unpacks colours of 16 bits to 8: it takes the higher byte. The other byte order gives the lower one.
 _OTHER_BYTE = {"16B": "16L", "16L": "16B", "16N": "16B" if sys.byteorder == "little" else "16L"}
+# libtiff unpacks to the byte order of the machine, and of these forms Pillow does not know that.
+_NATIVE = {"I;16S": "I;16NS", "I;16BS": "I;16NS", "I;32S": "I;32NS", "I;32BS": "I;32NS"}
+_NATIVE |= {"F;32F": "F;32NF", "F;32BF": "F;32NF"}
 _ORIENTATION, _BITS_PER_SAMPLE, _PHOTOMETRIC, _PLANAR, _SAMPLE_FORMAT = 0x0112, 258, 262, 284, 339
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
 _WHITE_IS_ZERO, _SEPARATE_PLANES = 0, 2
@@ -168,6 +171,8 @@ def read_picture(content: bytes) -> Picture:
         if _is_wide_ppm(opened):
             values = _values_of_ppm(opened, content)
             return Picture(image=None, deep=values, alpha=None, bits=16, rotated=False, **facts)
+        if raw_mode in _NATIVE and opened.tile[0][0] == "libtiff":
+            _set_raw_mode(opened, _NATIVE[raw_mode])
         opened.load()
         facts["rotated"] = opened.getexif().get(_ORIENTATION, 1) in range(2, 9)
         image = ImageOps.exif_transpose(opened)
@@ -298,6 +303,13 @@ def _values_of_ppm(opened: Any, content: bytes) -> np.ndarray:
     return (values * (65535 / _most_of_ppm(opened))).round().clip(0, 65535).astype(np.uint16)
 
 
+def _set_raw_mode(opened: Any, raw_mode: str) -> None:
+    """Let Pillow take the pixels for this form when it reads them."""
+    opened.tile = [
+        (*part[:3], (raw_mode, *part[3][1:]) if isinstance(part[3], tuple) else raw_mode) for part in opened.tile
+    ]
+
+
 def _deep_colour(high: Image.Image, content: bytes, raw_mode: str) -> tuple[np.ndarray, np.ndarray | None]:
     """The values of an image of 16 bits, uint16 [H, W, 3], or [H, W] if it is grey, and its alpha, uint8 [H, W].
 
@@ -320,11 +332,8 @@ def _deep_colour(high: Image.Image, content: bytes, raw_mode: str) -> tuple[np.n
 def _read_as(content: bytes, raw_mode: str) -> np.ndarray:
     """The pixels of a file, uint8 [H, W, C], the right way up, as if they had another form."""
     with Image.open(io.BytesIO(content)) as opened:
-        again: Any = opened
-        again.tile = [
-            (*part[:3], (raw_mode, *part[3][1:]) if isinstance(part[3], tuple) else raw_mode) for part in again.tile
-        ]
-        return np.asarray(ImageOps.exif_transpose(again))
+        _set_raw_mode(opened, raw_mode)
+        return np.asarray(ImageOps.exif_transpose(opened))
 
 
 def _bits(opened: Any) -> int:
