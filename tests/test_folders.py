@@ -170,6 +170,8 @@ def hostile(tmp_path_factory) -> Path:
     (folder / "notes.txt").write_text("no image")
     (folder / "plain" / "circle").symlink_to(folder)
     (folder / "plain" / "gone.png").symlink_to(folder / "nowhere.png")
+    for name in ("self.png", "self"):  # links to themselves
+        (folder / "plain" / name).symlink_to(folder / "plain" / name)
     os.mkfifo(folder / "pipe.png")
     return folder
 
@@ -283,6 +285,35 @@ def test_warnings_of_libraries_do_not_reach_the_user(tmp_path):
     assert "broken.tif" in done.stdout and "format JPEG (1), PNG (1);" in done.stdout
 
 
+def test_images_with_names_of_other_things_are_counted(tmp_path):
+    """By their first bytes; other files are not."""
+    ftyp = b"\0\0\0\x18ftyp"
+    images = {
+        "a.jpg_large": FILES["photos/0.jpg"],
+        "a.jpg.1": FILES["photos/0.jpg"],
+        "a.jpg~": FILES["photos/0.jpg"],
+        "a.JPG ": FILES["photos/0.jpg"],
+        "a.dat": FILES["one-bit.bmp"],
+        "a.tmp": FILES["alpha/2.webp"],
+        "a.orig": encoded(Image.new("L", (8, 8)), "JPEG2000"),
+        "a.download": ftyp + b"heic",
+        "a.part": ftyp + b"avif\0\0\0\0",
+    }
+    known = {name: b"x" for name in ("a.apng", "a.pcx", "a.hif", "a.j2k", "a.dib", "a.fits")}
+    others = {"a.mp3": ftyp + b"isom", "BMW.log2": b"BMW was here, and nothing else", "a.txt": FILES["photos/0.jpg"]}
+    data = tmp_path / "data"
+    data.mkdir()
+    for name, content in (images | known | others).items():
+        (data / name).write_bytes(content)
+    packed = zipped.find_in_zip(write_zip(tmp_path / "data.zip", images | known | others))
+    expected = {"with another extension": len(images), **{name[1:]: 1 for name in known}}
+    assert packed.left_out.not_read == expected == find_in_folder(data).left_out.not_read
+    with pytest.raises(DataError) as caught:
+        open_folder(data, 8, 3)
+    assert "1 .apng, 1 .dib, 1 .fits, 1 .hif, 1 .j2k, 1 .pcx; convert them" in str(caught.value)
+    assert "names do not say that they are images: 9 with another extension; rename them" in str(caught.value)
+
+
 # --- Unreadable files ---------------------------------------------------------------------------------------------
 
 
@@ -333,6 +364,7 @@ def test_the_number_of_files_that_may_be_skipped(given, most):
         ("a.tar.gz", b"x", "an archive of this kind is not read; unpack it"),
         ("a.rar", b"x", "an archive of this kind is not read"),
         ("a.zip", b"x", "is no whole zip file"),
+        ("a.npz", b"x", "arrays are not trained on; write the images as files"),
     ],
 )
 def test_a_file_in_the_place_of_a_folder(tmp_path, name, content, said):

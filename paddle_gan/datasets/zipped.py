@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from paddle_gan.datasets.decode import Unreadable, damaged
 from paddle_gan.datasets.found import (
+    BEGIN_BYTES,
     MOST_BYTES,
     NEIGHBOURS,
     Entry,
@@ -47,11 +48,14 @@ def find_in_zip(path: Path) -> Found:
     if len(members) > _MOST_FILES:
         raise DataError(f"{path}: the zip file holds more than {_MOST_FILES:,} files; unpack it")
     left_out, images = LeftOut(), dict[str, zipfile.ZipInfo]()
-    names = [_name(member) for member in members]
+    names, searched = [_name(member) for member in members], list[str]()
     outputs, left_out.runs = _outputs([PurePosixPath(name).parts for name in names])
     for member, name in zip(members, names, strict=True):
         parts = PurePosixPath(name).parts
-        if member.is_dir() or _is_hidden(parts) or name.endswith(NEIGHBOURS) or _lies_in(parts, outputs):
+        if _is_hidden(parts) or name.endswith(NEIGHBOURS) or _lies_in(parts, outputs):
+            continue
+        searched += [] if _leads_out(parts) else [name]
+        if member.is_dir():
             continue
         if not is_image(name):
             if kind := kind_not_read(name, lambda member=member: _begin(archive, member)):
@@ -64,6 +68,7 @@ def find_in_zip(path: Path) -> Found:
     if whole > _SMALL and whole > _MOST_RATIO * path.stat().st_size:
         raise DataError(f"{path}: unpacks to {whole / 2**30:.1f} GiB, more than {_MOST_RATIO} times its size")
     prefix = _common_folder(list(images))
+    below = (name[len(prefix) :].split("/") for name in searched if name.startswith(prefix))
     inner = {name[len(prefix) :]: member for name, member in images.items()}
     entries = {name: Entry(member.file_size, (member.CRC,)) for name, member in inner.items()}
     return Found(
@@ -72,6 +77,7 @@ def find_in_zip(path: Path) -> Found:
         read=lambda name: _read(archive, inner[name]),
         shown=lambda name: f"{path}/{prefix}{name}",
         left_out=left_out,
+        folders=frozenset(first for first, *rest in below if rest),
     )
 
 
@@ -138,7 +144,7 @@ def _common_folder(names: list[str]) -> str:
 def _begin(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     try:
         with archive.open(member) as file:
-            return file.read(16)
+            return file.read(BEGIN_BYTES)
     except (OSError, RuntimeError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error):
         return b""
 
