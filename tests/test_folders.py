@@ -388,6 +388,16 @@ def test_a_zip_that_unpacks_to_far_more_is_not_read(tmp_path, monkeypatch):
         open_folder(path, 8, 1)
 
 
+def test_a_zip_inside_is_not_opened_and_said(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    inner = write_zip(data / "pictures.zip", {"a.png": FILES["plain/00.png"]})
+    outer = write_zip(tmp_path / "outer.zip", {"pictures.zip": inner.read_bytes()})
+    for place in (data, outer):
+        with pytest.raises(DataError, match=r"no images .*archives inside are not opened: 1 \.zip; unpack them"):
+            open_folder(place, 8, 3)
+
+
 # --- The outputs of runs ------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ Nothing is decoded here. A zip file is never unpacked to the disk: each file in 
 import errno
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +27,7 @@ _NOT_READ = set(
 )
 # What lies beside images by the thousand, and is not opened to look for an image in it.
 _TEXTS = set(".cfg .csv .html .ini .json .jsonl .log .md .py .toml .tsv .txt .xml .yaml .yml".split())
-_ARCHIVES = (".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz")
+_ARCHIVES = {".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz"}
 # How image files begin, to tell those that have no extension, or another one.
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _SIGNATURES += (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")  # JPEG 2000
@@ -72,24 +72,28 @@ class LeftOut:
     def sentences(self) -> list[str]:
         """One for each kind of thing."""
         found = []
-        unread = {kind: count for kind, count in self.not_read.items() if kind.startswith(".")}
-        if unread:
-            counts = ", ".join(f"{count} {kind}" for kind, count in sorted(unread.items()))
+        by_name = {_NO_EXTENSION, _OTHER_EXTENSION} & self.not_read.keys()
+        archives = (_ARCHIVES | {".zip"}) & self.not_read.keys()
+        if counts := self._counts(self.not_read.keys() - by_name - archives):
             heif = "" if reads_heif() or not _HEIF & set(self.not_read) else " (pip install pillow-heif reads HEIC)"
             found.append(
                 f"left out, since these formats are not read: {counts}; convert them to PNG or JPEG to train on "
                 f"them{heif}"
             )
-        named = [f"{count} {kind}" for kind, count in sorted(self.not_read.items()) if kind not in unread]
-        if named:
+        if counts := self._counts(archives):
+            found.append(f"left out, since archives inside are not opened: {counts}; unpack them, or give a zip itself")
+        if counts := self._counts(by_name):
             found.append(
-                f"left out, since their names do not say that they are images: {', '.join(named)}; rename them, such "
-                "as to .png or .jpg, to train on them"
+                f"left out, since their names do not say that they are images: {counts}; rename them, such as to .png "
+                "or .jpg, to train on them"
             )
         if self.runs:
             found.append(f"left out: the pictures in {self.runs} folder(s) of training runs")
         found += [f"left out: {count} file(s) in the zip, {reason}" for reason, count in self.refused.items()]
         return found
+
+    def _counts(self, kinds: Collection[str]) -> str:
+        return ", ".join(f"{self.not_read[kind]} {kind}" for kind in sorted(kinds))
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ def kind_not_read(name: str, begin: Callable[[], bytes]) -> str | None:
         begin: gives its first BEGIN_BYTES; asked only where the name tells nothing.
     """
     extension = os.path.splitext(name)[1].lower()
-    if extension in _NOT_READ | _HEIF:
+    if extension in _NOT_READ | _HEIF | _ARCHIVES:
         return extension
     if extension not in _TEXTS and _begins_like_an_image(begin()):
         return _OTHER_EXTENSION if extension else _NO_EXTENSION
