@@ -12,6 +12,7 @@ import warnings
 import zipfile
 import zlib
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -692,6 +693,44 @@ def csv(tmp_path: Path, text: str) -> FolderOptions:
 
 
 @pytest.mark.parametrize(
+    "label", ["cat\u2028 or tiger", "cat\n or tiger", "cat\r\n or tiger", "cat\x1b[31m", "a,b", "a|b"]
+)
+def test_a_label_is_what_stands_between_the_quotes(tmp_path, label):
+    """Also a line break, which is no end of the row; names in messages stay in one line of printable characters."""
+    many(tmp_path / "data", 2, 0)
+    text = f'file,label\n000.png,"{label}"\n"001.png",dog\n'
+    data = open_folder(tmp_path / "data", 8, 3, labelled=True, options=csv(tmp_path, text))
+    assert sorted(data.classes) == sorted((label, "dog"))
+    assert all(line.isprintable() for line in data.notices)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_class_without_a_usable_image_is_named(tmp_path, packed):
+    """Empty, only HEIC, only unreadable; folders of runs and hidden ones are no classes anyway."""
+    data = tmp_path / "data"
+    many(data / "cat", 3, 0)
+    many(data / "bad\n", 1, 1)
+    for name in ("empty", "phone/deep", "run/checkpoints", ".hidden"):
+        (data / name).mkdir(parents=True)
+    (data / "phone" / "deep" / "1.heic").write_bytes(b"x")
+    (data / "run" / "config.json").write_text("{}")
+    (data / "in.txt").touch()
+    place = Path(shutil.make_archive(str(tmp_path / "data"), "zip", data)) if packed else data
+    loaded = open_folder(place, 8, 3, labelled=True, options=ANY)
+    assert loaded.classes == ("cat",)
+    assert "no classes, since they hold no image that can be used: 'bad\\n', empty, phone" in loaded.notices
+
+
+def test_a_class_of_a_file_without_a_usable_image_is_named(tmp_path):
+    many(tmp_path / "data", 3, 1)
+    text = "000.png,bird\n001.png,cat\n002.png,cat\ngone.png,dog\n"
+    options = replace(csv(tmp_path, text), skip_unreadable=1)
+    data = open_folder(tmp_path / "data", 8, 3, labelled=True, options=options)
+    said = f"no classes, since none of their images in {tmp_path.name}.csv can be used: bird, dog"
+    assert data.classes == ("cat",) and said in data.notices
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "file,label\n000.png,cat\n001.png,dog\n./002.png,cat\n",
@@ -719,6 +758,11 @@ def test_files_that_are_not_listed_and_listed_files_that_are_missing_are_said(tm
     ("text", "said"),
     [
         ("000.png,a\n000.png,b\n", "000.png has the labels a and b; an image has one class here"),
+        ('x.png,cat\ny.png,dog\n000.png,"cat, dog"\n', "000.png has the labels cat and dog; an image has one class"),
+        ("x.png,cat\ny.png,dog\n000.png,dog|cat\n", "000.png has the labels dog and cat"),
+        ("x.png,cat\ny.png,dog\n000.png,cat;dog;cat\n", "000.png has the labels cat and dog and cat"),
+        ("\ufeff000.png,a\n".encode("utf-16-le"), "is in UTF-16 .*; save it in UTF-8"),
+        ("000.png,a\n".encode("utf-16-le"), "is in UTF-16"),
         ("000.png,a,b\n", "row 1 has 3 cells and not two"),
         ("file,label\nx.png,a\n", "lists none of the images .*it lists x.png; there are 000.png"),
         ("", "lists none of the images"),
@@ -846,6 +890,31 @@ def test_held_out_images_depend_on_seed_and_name_alone(tmp_path):
             open_folder(folder, 6, 3, options=FolderOptions(val_fraction=fraction))
     said = f"{len(held_out)} of 60 images are held out from training, and the measures compare with them"
     assert said in training.notices
+
+
+def test_copies_on_both_sides_are_counted(tmp_path):
+    folder = many(tmp_path / "data", 40, 0)
+    options = FolderOptions(val_fraction=0.3, seed=1)
+    held_out = load_held_out(str(folder), 6, 3, folder=options)
+    assert not any("copies of training images" in line for line in held_out.notices)
+    for name in held_out.names[:2]:
+        shutil.copyfile(folder / name, folder / name.replace(".", " copy."))
+    data = open_folder(folder, 6, 3, options=options)
+    copied = {name.replace(".", " copy.") for name in held_out.names[:2]} & set(data.names)
+    assert copied, "the names of the copies are on the other side"
+    assert any(line.startswith(f"{len(copied)} of the held-out images are copies of training") for line in data.notices)
+
+
+def test_a_class_that_is_held_out_as_a_whole_ends_the_run(tmp_path):
+    data, options = tmp_path / "data", FolderOptions(val_fraction=0.3)
+    for name in ("common", "rare"):
+        many(data / name, 20, 0)
+    for name in open_folder(data, 6, 3, options=options).names:
+        if name.startswith("rare/"):
+            (data / name).unlink()
+    assert all(name.startswith("common/") for name in open_folder(data, 6, 3, options=options).names)
+    with pytest.raises(DataError, match=r"--val-fraction 0.3: holds out all images of rare; add images of these"):
+        open_folder(data, 6, 3, options=options, labelled=True)
 
 
 # --- The cache ----------------------------------------------------------------------------------------------------
@@ -1054,8 +1123,11 @@ def test_a_grey_folder_that_holds_its_own_run_is_trained_in_grey(tmp_path):
     data.mkdir()
     for number in range(8):
         Image.fromarray(noise(number, 20, 20)).convert("RGB").save(data / f"{number}.png")
-    first = run(data, data)
-    again = run(data, data, steps=3)
+    first = run(data, data, evaluate_every=1, augment=("flip",))
+    again = run(data, data, steps=3, augment=("flip",))
+    few = "notice: 8 images are too few to measure during training, which takes 12 or more"
+    assert few in first and few not in again  # where no measure is wanted
+    assert (data / "augmented.png").exists()
     assert (data / "samples.gif").exists()
     for lines in (first, again):
         assert any(line.startswith("8 images of data, 16x16x1; ") for line in lines)

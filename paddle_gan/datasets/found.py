@@ -117,6 +117,11 @@ class Found:
     folders: frozenset[str] = frozenset()
 
 
+def shown(name: str) -> str:
+    """A name in one line, also one with a line break, or of bytes that are no text."""
+    return name if name.isprintable() else ascii(name)
+
+
 def in_order(entries: dict[str, Entry]) -> dict[str, Entry]:
     """Entries in the order of the parts of their names, on which the batches of a run depend."""
     return {name: entries[name] for name in sorted(entries, key=lambda name: name.split("/"))}
@@ -217,7 +222,7 @@ def find_in_folder(folder: Path, run: Path | None = None) -> Found:
         path=folder,
         entries=in_order(entries),
         read=lambda name: _read(folder / name),
-        shown=lambda name: str(folder / name),
+        shown=lambda name: shown(str(folder / name)),
         left_out=left_out,
         folders=frozenset(direct),
     )

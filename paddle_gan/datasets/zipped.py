@@ -25,6 +25,7 @@ from paddle_gan.datasets.found import (
     is_output,
     is_run,
     kind_not_read,
+    shown,
 )
 from paddle_gan.errors import DataError
 
@@ -75,7 +76,7 @@ def find_in_zip(path: Path) -> Found:
         path=path,
         entries=in_order(entries),
         read=lambda name: _read(archive, inner[name]),
-        shown=lambda name: f"{path}/{prefix}{name}",
+        shown=lambda name: shown(f"{path}/{prefix}{name}"),
         left_out=left_out,
         folders=frozenset(first for first, *rest in below if rest),
     )
