@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, command_here
 from PIL import Image
 
 from paddle_gan.commands import COMMANDS
@@ -29,7 +29,7 @@ from paddle_gan.datasets.folder import FolderOptions, load_folder, open_folder, 
 from paddle_gan.datasets.found import find_in_folder
 from paddle_gan.datasets.image_set import DiskImages, in_class_order
 from paddle_gan.datasets.labels import natural
-from paddle_gan.errors import DataError, UsageError
+from paddle_gan.errors import DataError, DiskError, UsageError
 from paddle_gan.inference.images import grid, over_squares
 from paddle_gan.system import cache
 
@@ -263,9 +263,32 @@ def test_names_are_written_on_any_terminal(hostile, tmp_path, capsys):
     command.run(command.parse([*arguments, "--json", "--skip-unreadable", "all"]))
     said = json.loads(capsys.readouterr().out)
     assert (said["readable"], said["trainable"], said["trained_with"]["channels"]) == (47, True, 3)
-    for wrong, message in ((["--sheet", str(hostile / "sheet.png")], "lies among the images"),):
+    for wrong, message in (
+        (hostile / "sheet.png", "lies among the images"),
+        (tmp_path / "sheet.jpg", r"--sheet .*sheet\.jpg: what is written is \.png"),
+        (tmp_path, "--sheet .*: is a folder; name a file"),
+    ):
         with pytest.raises(UsageError, match=message):
-            command.run(command.parse([str(hostile), *wrong]))
+            command.run(command.parse([str(hostile), "--sheet", str(wrong)]))
+
+
+@pytest.mark.parametrize("json_too", [False, True])
+def test_a_sheet_that_cannot_be_written_does_not_cost_the_report(tmp_path, monkeypatch, capsys, json_too):
+    """In the place that is not chosen; one that is chosen is looked at before."""
+    many(tmp_path / "data", 2, 0)
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("paddle_gan.commands.check_data.RUNS", tmp_path / "file" / "runs")
+    command_here("check_data", tmp_path / "data", *(["--json"] if json_too else []))
+    shown = capsys.readouterr()
+    assert "notice: there is no sheet of the images: cannot write" in shown.err
+    if json_too:
+        said = json.loads(shown.out)
+        assert (said["files"], said["sheet"]) == (2, None)
+    else:
+        assert "training sees 2 images of 64x64x3" in shown.out
+    with pytest.raises(DiskError, match="cannot write"):
+        command_here("check_data", tmp_path / "data", "--sheet", tmp_path / "file" / "sheet.png")
+    assert capsys.readouterr().out == ""
 
 
 def test_warnings_of_libraries_do_not_reach_the_user(tmp_path):
