@@ -341,6 +341,19 @@ def test_images_with_names_of_other_things_are_counted(tmp_path):
 # --- Unreadable files ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore")  # Pillow's own, of half that size
+def test_a_sound_picture_that_is_too_large_is_not_to_be_repaired(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 6_000)
+    many(tmp_path / "data", 2, 0)
+    Image.new("L", (121, 100)).save(tmp_path / "data" / "large.png")
+    with pytest.raises(DataError) as caught:
+        open_folder(tmp_path / "data", 8, 3)
+    assert "large.png: the image is too large, more than 12,000 pixels; make it smaller" in str(caught.value)
+    assert "repair" not in str(caught.value)
+    Image.new("L", (120, 100)).save(tmp_path / "data" / "large.png")
+    assert len(open_folder(tmp_path / "data", 8, 3)) == 3
+
+
 def many(folder: Path, count: int, bad: int) -> Path:
     folder.mkdir(parents=True)
     for number in range(count):
