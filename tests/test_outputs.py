@@ -184,7 +184,7 @@ def test_a_home_that_cannot_be_written_is_replaced(tmp_path, monkeypatch):
 def test_a_run_is_trained_sampled_and_exported_without_a_home(tmp_path, pictures):
     """As in a container: a home that cannot be written, and then none; all in one process."""
     code = (
-        "import os, sys; from conftest import command_here, train_here; import tempfile; "
+        "import os, sys; from conftest import command_here, train_here; "
         "out, data = sys.argv[1:]; del os.environ['PADDLE_GAN_CACHE']; "
         "train_here(out, '--dataset', data, '--image-size', 16, '--steps', 1); "
         "del os.environ['HOME']; "

@@ -171,7 +171,7 @@ def read_picture(content: bytes) -> Picture:
         if _is_wide_ppm(opened):
             values = _values_of_ppm(opened, content)
             return Picture(image=None, deep=values, alpha=None, bits=16, rotated=False, **facts)
-        if raw_mode in _NATIVE and opened.tile[0][0] == "libtiff":
+        if raw_mode in _NATIVE and _is_libtiff(opened):
             _set_raw_mode(opened, _NATIVE[raw_mode])
         opened.load()
         facts["rotated"] = opened.getexif().get(_ORIENTATION, 1) in range(2, 9)
@@ -301,6 +301,10 @@ def _values_of_ppm(opened: Any, content: bytes) -> np.ndarray:
         raise damaged("truncated", "it is cut short")
     values = np.frombuffer(content, ">u2", count, start).reshape(opened.height, opened.width, 3)
     return (values * (65535 / _most_of_ppm(opened))).round().clip(0, 65535).astype(np.uint16)
+
+
+def _is_libtiff(opened: Any) -> bool:
+    return opened.tile[0][0] == "libtiff"
 
 
 def _set_raw_mode(opened: Any, raw_mode: str) -> None:
