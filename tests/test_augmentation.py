@@ -13,7 +13,7 @@ from states import tiny_task
 from paddle_gan.config import names
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.errors import UsageError
-from paddle_gan.objectives import OBJECTIVES
+from paddle_gan.objectives import OBJECTIVES, penalties
 from paddle_gan.runs.augmentation import augmentation_of
 from paddle_gan.runs.experiment import run
 from paddle_gan.runs.folder import read_config
@@ -185,9 +185,14 @@ def recorded(network, calls):
     network.forward = noting
 
 
-@pytest.mark.parametrize("loss", ["wgan-gp", "rpgan-r1-r2", "lsgan"])
+@pytest.mark.parametrize("loss", ["wgan-gp", "wgan-lp", "dragan", "gan-r1", "rpgan-r1-r2", "hinge", "lsgan"])
 def test_a_conditional_step_shows_the_discriminator_changed_images_only(loss, monkeypatch):
-    """Real and generated ones, in both steps, and in the points of a penalty; with labels and in parts of a batch."""
+    """Real and generated ones, in both steps, and in the points of a penalty; with labels and in parts of a batch.
+
+    Points around changed images are these images with noise, which is one number for an image here.
+    """
+    uniform = penalties._uniform
+    monkeypatch.setattr(penalties, "_uniform", lambda shape, images: uniform([shape[0], 1, 1, 1], images))
     monkeypatch.setattr(
         module, "_places", lambda table, chosen, dtype: everywhere_the_first(len(chosen), table.shape[1])
     )

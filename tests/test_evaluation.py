@@ -1,8 +1,10 @@
 """Each measure finds the faults for which it is meant, when they are put into real images."""
 
 import json
+import shutil
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import paddle
@@ -12,6 +14,7 @@ from PIL import Image
 from visualdl import LogReader
 
 from paddle_gan.datasets import load_dataset
+from paddle_gan.datasets.folder import read_images
 from paddle_gan.datasets.image_set import ImageSet
 from paddle_gan.datasets.resize import block_means
 from paddle_gan.errors import DataError, UsageError
@@ -439,5 +442,9 @@ def test_a_folder_of_pictures_and_an_exported_generator_are_measured(plain_run, 
         if more:
             with pytest.raises(UsageError, match="name the images"):
                 command_here("evaluate", source, "--num", 30, "--out", tmp_path / "e.json")
+    archive = shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "png")  # the same samples
+    np.testing.assert_array_equal(read_images(Path(archive)), read_images(tmp_path / "png"))
+    with pytest.raises(UsageError, match="name the images that these samples imitate"):
+        command_here("evaluate", archive, "--num", 30, "--out", tmp_path / "e.json")
     assert figures[1] == figures[0]
     assert figures[2] == pytest.approx(figures[0], rel=0.02, abs=1e-3)

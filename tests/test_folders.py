@@ -12,11 +12,12 @@ import warnings
 import zipfile
 import zlib
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, command_here
 from PIL import Image
 
 from paddle_gan.commands import COMMANDS
@@ -28,7 +29,7 @@ from paddle_gan.datasets.folder import FolderOptions, load_folder, open_folder, 
 from paddle_gan.datasets.found import find_in_folder
 from paddle_gan.datasets.image_set import DiskImages, in_class_order
 from paddle_gan.datasets.labels import natural
-from paddle_gan.errors import DataError, UsageError
+from paddle_gan.errors import DataError, DiskError, UsageError
 from paddle_gan.inference.images import grid, over_squares
 from paddle_gan.system import cache
 
@@ -170,6 +171,8 @@ def hostile(tmp_path_factory) -> Path:
     (folder / "notes.txt").write_text("no image")
     (folder / "plain" / "circle").symlink_to(folder)
     (folder / "plain" / "gone.png").symlink_to(folder / "nowhere.png")
+    for name in ("self.png", "self"):  # links to themselves
+        (folder / "plain" / name).symlink_to(folder / "plain" / name)
     os.mkfifo(folder / "pipe.png")
     return folder
 
@@ -260,9 +263,32 @@ def test_names_are_written_on_any_terminal(hostile, tmp_path, capsys):
     command.run(command.parse([*arguments, "--json", "--skip-unreadable", "all"]))
     said = json.loads(capsys.readouterr().out)
     assert (said["readable"], said["trainable"], said["trained_with"]["channels"]) == (47, True, 3)
-    for wrong, message in ((["--sheet", str(hostile / "sheet.png")], "lies among the images"),):
+    for wrong, message in (
+        (hostile / "sheet.png", "lies among the images"),
+        (tmp_path / "sheet.jpg", r"--sheet .*sheet\.jpg: what is written is \.png"),
+        (tmp_path, "--sheet .*: is a folder; name a file"),
+    ):
         with pytest.raises(UsageError, match=message):
-            command.run(command.parse([str(hostile), *wrong]))
+            command.run(command.parse([str(hostile), "--sheet", str(wrong)]))
+
+
+@pytest.mark.parametrize("json_too", [False, True])
+def test_a_sheet_that_cannot_be_written_does_not_cost_the_report(tmp_path, monkeypatch, capsys, json_too):
+    """In the place that is not chosen; one that is chosen is looked at before."""
+    many(tmp_path / "data", 2, 0)
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("paddle_gan.commands.check_data.RUNS", tmp_path / "file" / "runs")
+    command_here("check_data", tmp_path / "data", *(["--json"] if json_too else []))
+    shown = capsys.readouterr()
+    assert "notice: there is no sheet of the images: cannot write" in shown.err
+    if json_too:
+        said = json.loads(shown.out)
+        assert (said["files"], said["sheet"]) == (2, None)
+    else:
+        assert "training sees 2 images of 64x64x3" in shown.out
+    with pytest.raises(DiskError, match="cannot write"):
+        command_here("check_data", tmp_path / "data", "--sheet", tmp_path / "file" / "sheet.png")
+    assert capsys.readouterr().out == ""
 
 
 def test_warnings_of_libraries_do_not_reach_the_user(tmp_path):
@@ -283,7 +309,49 @@ def test_warnings_of_libraries_do_not_reach_the_user(tmp_path):
     assert "broken.tif" in done.stdout and "format JPEG (1), PNG (1);" in done.stdout
 
 
+def test_images_with_names_of_other_things_are_counted(tmp_path):
+    """By their first bytes; other files are not."""
+    ftyp = b"\0\0\0\x18ftyp"
+    images = {
+        "a.jpg_large": FILES["photos/0.jpg"],
+        "a.jpg.1": FILES["photos/0.jpg"],
+        "a.jpg~": FILES["photos/0.jpg"],
+        "a.JPG ": FILES["photos/0.jpg"],
+        "a.dat": FILES["one-bit.bmp"],
+        "a.tmp": FILES["alpha/2.webp"],
+        "a.orig": encoded(Image.new("L", (8, 8)), "JPEG2000"),
+        "a.download": ftyp + b"heic",
+        "a.part": ftyp + b"avif\0\0\0\0",
+    }
+    known = {name: b"x" for name in ("a.apng", "a.pcx", "a.hif", "a.j2k", "a.dib", "a.fits")}
+    others = {"a.mp3": ftyp + b"isom", "BMW.log2": b"BMW was here, and nothing else", "a.txt": FILES["photos/0.jpg"]}
+    data = tmp_path / "data"
+    data.mkdir()
+    for name, content in (images | known | others).items():
+        (data / name).write_bytes(content)
+    packed = zipped.find_in_zip(write_zip(tmp_path / "data.zip", images | known | others))
+    expected = {"with another extension": len(images), **{name[1:]: 1 for name in known}}
+    assert packed.left_out.not_read == expected == find_in_folder(data).left_out.not_read
+    with pytest.raises(DataError) as caught:
+        open_folder(data, 8, 3)
+    assert "1 .apng, 1 .dib, 1 .fits, 1 .hif, 1 .j2k, 1 .pcx; convert them" in str(caught.value)
+    assert "names do not say that they are images: 9 with another extension; rename them" in str(caught.value)
+
+
 # --- Unreadable files ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow's own, of half that size
+def test_a_sound_picture_that_is_too_large_is_not_to_be_repaired(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 6_000)
+    many(tmp_path / "data", 2, 0)
+    Image.new("L", (121, 100)).save(tmp_path / "data" / "large.png")
+    with pytest.raises(DataError) as caught:
+        open_folder(tmp_path / "data", 8, 3)
+    assert "large.png: the image is too large, more than 12,000 pixels; make it smaller" in str(caught.value)
+    assert "repair" not in str(caught.value)
+    Image.new("L", (120, 100)).save(tmp_path / "data" / "large.png")
+    assert len(open_folder(tmp_path / "data", 8, 3)) == 3
 
 
 def many(folder: Path, count: int, bad: int) -> Path:
@@ -333,6 +401,7 @@ def test_the_number_of_files_that_may_be_skipped(given, most):
         ("a.tar.gz", b"x", "an archive of this kind is not read; unpack it"),
         ("a.rar", b"x", "an archive of this kind is not read"),
         ("a.zip", b"x", "is no whole zip file"),
+        ("a.npz", b"x", "arrays are not trained on; write the images as files"),
     ],
 )
 def test_a_file_in_the_place_of_a_folder(tmp_path, name, content, said):
@@ -356,11 +425,21 @@ def test_a_zip_that_unpacks_to_far_more_is_not_read(tmp_path, monkeypatch):
         open_folder(path, 8, 1)
 
 
+def test_a_zip_inside_is_not_opened_and_said(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    inner = write_zip(data / "pictures.zip", {"a.png": FILES["plain/00.png"]})
+    outer = write_zip(tmp_path / "outer.zip", {"pictures.zip": inner.read_bytes()})
+    for place in (data, outer):
+        with pytest.raises(DataError, match=r"no images .*archives inside are not opened: 1 \.zip; unpack them"):
+            open_folder(place, 8, 3)
+
+
 # --- The outputs of runs ------------------------------------------------------------------------------------------
 
 
 def make_run(folder: Path) -> None:
-    for name in ("samples/step-1.png", "samples.gif", "evaluation.neighbours.png"):
+    for name in ("samples/step-1.png", "samples.gif", "augmented.png", "evaluation.neighbours.png"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(FILES["plain/00.png"])
     (folder / "checkpoints").mkdir()
@@ -389,6 +468,26 @@ def test_outputs_of_runs_are_no_data_wherever_they_lie(tmp_path):
     make_run(empty / "a")
     with pytest.raises(DataError, match=r"no images .*pictures in 1 folder\(s\) of training runs"):
         open_folder(empty, 8, 3)
+
+
+@pytest.mark.parametrize(("top", "own"), [(False, False), (True, False), (False, True), (True, True)])
+def test_outputs_of_runs_in_a_zip_are_no_data_either(tmp_path, top, own):
+    """The same files are taken as from the folder: run folders inside it, and a run whose folder is the data itself."""
+    data = tmp_path / "data"
+    many(data / "own", 4, 0)
+    make_run(data / "deep" / "run")
+    make_run(data / "deep" / "run" / "best" / "again")
+    (data / "begun" / "checkpoints").mkdir(parents=True)
+    (data / "begun" / ".lock").touch()
+    (data / "begun" / "x.png").write_bytes(FILES["plain/00.png"])
+    (data / "in.png").write_bytes(FILES["plain/00.png"])
+    if own:  # a run whose folder is the data folder itself
+        make_run(data)
+    archive = shutil.make_archive(str(tmp_path / "packed"), "zip", *((tmp_path, "data") if top else (data,)))
+    packed, folder = zipped.find_in_zip(Path(archive)), find_in_folder(data)
+    expected = ["in.png", *(f"own/{number:03d}.png" for number in range(4))]
+    assert list(packed.entries) == expected == list(folder.entries)
+    assert packed.left_out.runs == 2 == folder.left_out.runs
 
 
 # --- More than 8 bits ---------------------------------------------------------------------------------------------
@@ -450,23 +549,136 @@ def test_colours_of_16_bits_keep_their_lower_byte(tmp_path, channels):
         assert (load_folder(tmp_path, 9, 4).images[0, 3] == 255).all()
 
 
-def test_colours_of_16_bits_in_a_tiff_keep_their_lower_byte():
-    """Uncompressed, in the byte order of a Mac and of a PC."""
-    values = np.random.default_rng(1).integers(0, 4096, (5, 7, 3)).astype(np.uint16)
-    for mark, order in ((b"II*\0", "<"), (b"MM\0*", ">")):
-        tags = [(256, 3, 1, 7), (257, 3, 1, 5), (258, 3, 3, 0), (259, 3, 1, 1), (262, 3, 1, 2), (273, 4, 1, 0)]
-        tags += [(277, 3, 1, 3), (278, 3, 1, 5), (279, 4, 1, 5 * 7 * 6), (284, 3, 1, 1)]
-        end = 8 + 2 + 12 * len(tags) + 4
-        body = struct.pack(order + "H", len(tags))
-        for tag, kind, count, value in tags:
-            value = end if tag == 258 else end + 6 if tag == 273 else value
-            short = kind == 3 and count == 1
-            body += struct.pack(order + "HHI", tag, kind, count)
-            body += struct.pack(order + "HH", value, 0) if short else struct.pack(order + "I", value)
-        body += struct.pack(order + "I", 0) + struct.pack(order + "HHH", 16, 16, 16)
-        content = mark + struct.pack(order + "I", 8) + body + values.astype(order + "u2").tobytes()
-        picture = decode.read_picture(content)
-        np.testing.assert_array_equal(picture.deep, values)
+def tiff(
+    values: np.ndarray, order: str, photometric: int, form: int = 1, planes: int = 1, deflate: bool = False, **more
+):
+    """A TIFF file from its values, [H, W, C] or, in separate planes, [C, H, W], for what Pillow does not write."""
+    channels, height, width = values.shape if planes == 2 else (values.shape[2], *values.shape[:2])
+    strips = [part.astype(values.dtype.newbyteorder(order)).tobytes() for part in (values if planes == 2 else [values])]
+    strips = [zlib.compress(strip) for strip in strips] if deflate else strips
+    tags = {256: [width], 257: [height], 258: [8 * values.itemsize] * channels, 259: [8 if deflate else 1]}
+    tags |= {262: [photometric], 273: [0] * len(strips), 277: [channels], 278: [height]}
+    tags |= {279: [len(strip) for strip in strips], 284: [planes], 339: [form] * channels, **more.get("tags", {})}
+    tags[273] = [8 + sum(map(len, strips[:number])) for number in range(len(strips))]
+    end = 8 + sum(map(len, strips)) + 2 + 12 * len(tags) + 4
+    body, behind = struct.pack(order + "H", len(tags)), b""
+    for tag, numbers in sorted(tags.items()):
+        packed = struct.pack(f"{order}{len(numbers)}{'I' if tag in (273, 279) else 'H'}", *numbers)
+        place = packed.ljust(4, b"\0") if len(packed) <= 4 else struct.pack(order + "I", end + len(behind))
+        behind += packed if len(packed) > 4 else b""
+        body += struct.pack(order + "HHI", tag, 4 if tag in (273, 279) else 3, len(numbers)) + place
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8 + sum(map(len, strips)))
+    return head + b"".join(strips) + body + bytes(4) + behind
+
+
+@pytest.mark.parametrize("deflate", [False, True])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_values_of_16_bits_in_a_tiff_are_what_they_are(order, deflate):
+    """Colours with both bytes, in the byte order of a Mac and of a PC; CMYK; grey of which 0 is white, of a PC."""
+    values = np.random.default_rng(1).integers(0, 4096, (5, 7, 4)).astype(np.uint16)
+    colours = decode.read_picture(tiff(values[..., :3], order, 2, deflate=deflate))
+    np.testing.assert_array_equal(colours.deep, values[..., :3])
+    grey = decode.read_picture(tiff(values[..., :1], "<", 0, deflate=deflate))
+    np.testing.assert_array_equal(grey.deep, 65535 - values[..., 0])
+    ink = decode.read_picture(tiff(values * 16, order, 5, deflate=deflate))
+    share = values.astype(float) * 16 / 65535
+    expected = 65535 * (1 - share[..., :3]) * (1 - share[..., 3:])
+    np.testing.assert_allclose(ink.deep, expected, atol=0.5001)
+    assert (colours.bits, grey.bits, ink.bits) == (16, 16, 16)
+
+
+@pytest.mark.parametrize(("kind", "form"), [("i2", 2), ("i4", 2), ("f4", 3)])
+def test_signed_values_and_floats_in_a_tiff_are_what_they_are(kind, form):
+    values = np.random.default_rng(0).integers(-(2**15), 2**15, (5, 7, 1)).astype(kind)
+    for order in "<>":
+        for deflate in (False, True):
+            picture = decode.read_picture(tiff(values, order, 1, form=form, deflate=deflate))
+            np.testing.assert_array_equal(picture.deep, values[..., 0])
+
+
+@pytest.mark.parametrize("most", [65535, 4095])
+def test_a_ppm_of_two_bytes_keeps_both(most):
+    """White is 65535, as in a grey file of this format, whatever the file says that it is."""
+    values = np.random.default_rng(2).integers(0, most + 1, (5, 7, 3)).astype(">u2")
+    head = b"P6\n# made by a scanner\n7 5\n%d\n" % most
+    picture = decode.read_picture(head + values.tobytes())
+    np.testing.assert_array_equal(picture.deep, np.round(values * (65535 / most)))
+    assert (picture.bits, picture.format) == (16, "PPM")
+    grey = decode.read_picture(b"P5 7 5 %d\n" % most + values[..., 0].tobytes())
+    np.testing.assert_array_equal(grey.deep, picture.deep[..., 0])
+    with pytest.raises(decode.Unreadable, match="it is cut short"):
+        decode.read_picture(head + values.tobytes()[:-1])
+
+
+def test_grey_with_alpha_of_16_bits_is_read():
+    values = np.random.default_rng(3).integers(0, 65536, (5, 7, 2))
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    picture = decode.read_picture(png(7, 5, 16, 4, rows))
+    np.testing.assert_array_equal(picture.deep, values[..., 0])
+    np.testing.assert_array_equal(picture.alpha, values[..., 1] >> 8)
+    pixels = fitting.to_pixels(picture, (5, 7), 4, "crop", {"integer": depth.Range(0, 65535)})
+    np.testing.assert_array_equal(pixels[3], picture.alpha)
+    np.testing.assert_array_equal(pixels[0], np.where(picture.alpha, (values[..., 0] / 257).round(), 255))
+    assert decode.is_grey(picture) and decode.is_transparent(picture)
+
+
+def jpeg_2000(bits: int) -> bytes:
+    """Colours whose header says so many bits; without it they are 8."""
+    content = encoded(Image.fromarray(noise(1, 16, 16, 3)), "JPEG2000")
+    place = content.index(b"\xff\x4f\xff\x51") + 42
+    return content[:place] + bytes([bits - 1]) + content[place + 1 :]
+
+
+WORDS = np.zeros((4, 4, 3), np.uint16)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (
+            tiff(WORDS.transpose(2, 0, 1).copy(), "<", 2, planes=2),
+            "in separate planes is not read; convert it to a PNG",
+        ),
+        (tiff(WORDS.transpose(2, 0, 1).copy(), "<", 2, planes=2, deflate=True), "in separate planes"),
+        (tiff(np.zeros((4, 4, 4), np.uint16), "<", 2, tags={338: [1]}), "premultiplied transparency"),
+        (tiff(np.zeros((4, 4, 1), np.int8), "<", 1, form=2), "signed values of 8 bits"),
+        (tiff(np.zeros((4, 4, 1), np.float32), "<", 0, form=3), "floats of which 0 is white"),
+        (
+            tiff(np.zeros((4, 4, 1), np.float64), ">", 1, form=3),
+            r"not read \(1 x 64 bits, floats\); convert it to a PNG",
+        ),
+        (tiff(np.zeros((4, 4, 1), np.float16), "<", 1, form=3), r"\(1 x 16 bits, floats\)"),
+        (tiff(np.zeros((4, 4, 1), np.uint64), "<", 1), r"\(1 x 64 bits, unsigned integers\)"),
+        (tiff(np.zeros((4, 4, 1), np.uint16), ">", 0), r"\(1 x 16 bits, unsigned integers, 0 is white\)"),
+        (tiff(np.zeros((4, 4, 3), np.float32), "<", 2, form=3), r"\(3 x 32 bits, floats\)"),
+        (b"P3 1 1 65535 1 2 3\n", "a PPM of more than 8 bits that is written as text"),
+        (jpeg_2000(16), "a JPEG 2000 of colours of more than 8 bits"),
+    ],
+)
+def test_a_form_whose_values_would_come_out_wrong_is_refused(content, said):
+    with pytest.raises(decode.Unreadable, match=said) as caught:
+        decode.read_picture(content)
+    assert caught.value.kind == "refused"
+
+
+def test_a_form_of_8_bits_beside_those_is_read():
+    planes = noise(1, 3, 5, 7)
+    for deflate in (False, True):
+        picture = decode.read_picture(tiff(planes, "<", 2, planes=2, deflate=deflate))
+        np.testing.assert_array_equal(np.asarray(picture.image), planes.transpose(1, 2, 0))
+    assert decode.read_picture(jpeg_2000(8)).bits == 8 == decode.read_picture(b"P3 1 1 15 1 2 3\n").bits
+
+
+def test_a_long_text_or_profile_in_a_png_does_no_harm():
+    plain = encoded(Image.new("L", (8, 8), 9), "PNG")
+    for name, size in ((b"zTXt", 2 << 20), (b"iCCP", 2 << 20), (b"zTXt", 65 << 20)):
+        packed = chunk(name, b"x\0\0" + zlib.compress(bytes(size)))
+        content = plain[:33] + packed + plain[33:]
+        if size < 64 << 20:
+            assert np.asarray(decode.read_picture(content).image).max() == 9
+        else:
+            with pytest.raises(decode.Unreadable, match="its text or its colour profile is larger than 64 MiB"):
+                decode.read_picture(content)
 
 
 def test_unsigned_values_of_32_bits_are_not_taken_for_negative(tmp_path):
@@ -517,6 +729,44 @@ def csv(tmp_path: Path, text: str) -> FolderOptions:
 
 
 @pytest.mark.parametrize(
+    "label", ["cat\u2028 or tiger", "cat\n or tiger", "cat\r\n or tiger", "cat\x1b[31m", "a,b", "a|b"]
+)
+def test_a_label_is_what_stands_between_the_quotes(tmp_path, label):
+    """Also a line break, which is no end of the row; names in messages stay in one line of printable characters."""
+    many(tmp_path / "data", 2, 0)
+    text = f'file,label\n000.png,"{label}"\n"001.png",dog\n'
+    data = open_folder(tmp_path / "data", 8, 3, labelled=True, options=csv(tmp_path, text))
+    assert sorted(data.classes) == sorted((label, "dog"))
+    assert all(line.isprintable() for line in data.notices)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_class_without_a_usable_image_is_named(tmp_path, packed):
+    """Empty, only HEIC, only unreadable; folders of runs and hidden ones are no classes anyway."""
+    data = tmp_path / "data"
+    many(data / "cat", 3, 0)
+    many(data / "bad\n", 1, 1)
+    for name in ("empty", "phone/deep", "run/checkpoints", ".hidden"):
+        (data / name).mkdir(parents=True)
+    (data / "phone" / "deep" / "1.heic").write_bytes(b"x")
+    (data / "run" / "config.json").write_text("{}")
+    (data / "in.txt").touch()
+    place = Path(shutil.make_archive(str(tmp_path / "data"), "zip", data)) if packed else data
+    loaded = open_folder(place, 8, 3, labelled=True, options=ANY)
+    assert loaded.classes == ("cat",)
+    assert "no classes, since they hold no image that can be used: 'bad\\n', empty, phone" in loaded.notices
+
+
+def test_a_class_of_a_file_without_a_usable_image_is_named(tmp_path):
+    many(tmp_path / "data", 3, 1)
+    text = "000.png,bird\n001.png,cat\n002.png,cat\ngone.png,dog\n"
+    options = replace(csv(tmp_path, text), skip_unreadable=1)
+    data = open_folder(tmp_path / "data", 8, 3, labelled=True, options=options)
+    said = f"no classes, since none of their images in {tmp_path.name}.csv can be used: bird, dog"
+    assert data.classes == ("cat",) and said in data.notices
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "file,label\n000.png,cat\n001.png,dog\n./002.png,cat\n",
@@ -544,6 +794,11 @@ def test_files_that_are_not_listed_and_listed_files_that_are_missing_are_said(tm
     ("text", "said"),
     [
         ("000.png,a\n000.png,b\n", "000.png has the labels a and b; an image has one class here"),
+        ('x.png,cat\ny.png,dog\n000.png,"cat, dog"\n', "000.png has the labels cat and dog; an image has one class"),
+        ("x.png,cat\ny.png,dog\n000.png,dog|cat\n", "000.png has the labels dog and cat"),
+        ("x.png,cat\ny.png,dog\n000.png,cat;dog;cat\n", "000.png has the labels cat and dog and cat"),
+        ("\ufeff000.png,a\n".encode("utf-16-le"), "is in UTF-16 .*; save it in UTF-8"),
+        ("000.png,a\n".encode("utf-16-le"), "is in UTF-16"),
         ("000.png,a,b\n", "row 1 has 3 cells and not two"),
         ("file,label\nx.png,a\n", "lists none of the images .*it lists x.png; there are 000.png"),
         ("", "lists none of the images"),
@@ -671,6 +926,31 @@ def test_held_out_images_depend_on_seed_and_name_alone(tmp_path):
             open_folder(folder, 6, 3, options=FolderOptions(val_fraction=fraction))
     said = f"{len(held_out)} of 60 images are held out from training, and the measures compare with them"
     assert said in training.notices
+
+
+def test_copies_on_both_sides_are_counted(tmp_path):
+    folder = many(tmp_path / "data", 40, 0)
+    options = FolderOptions(val_fraction=0.3, seed=1)
+    held_out = load_held_out(str(folder), 6, 3, folder=options)
+    assert not any("copies of training images" in line for line in held_out.notices)
+    for name in held_out.names[:2]:
+        shutil.copyfile(folder / name, folder / name.replace(".", " copy."))
+    data = open_folder(folder, 6, 3, options=options)
+    copied = {name.replace(".", " copy.") for name in held_out.names[:2]} & set(data.names)
+    assert copied, "the names of the copies are on the other side"
+    assert any(line.startswith(f"{len(copied)} of the held-out images are copies of training") for line in data.notices)
+
+
+def test_a_class_that_is_held_out_as_a_whole_ends_the_run(tmp_path):
+    data, options = tmp_path / "data", FolderOptions(val_fraction=0.3)
+    for name in ("common", "rare"):
+        many(data / name, 20, 0)
+    for name in open_folder(data, 6, 3, options=options).names:
+        if name.startswith("rare/"):
+            (data / name).unlink()
+    assert all(name.startswith("common/") for name in open_folder(data, 6, 3, options=options).names)
+    with pytest.raises(DataError, match=r"--val-fraction 0.3: holds out all images of rare; add images of these"):
+        open_folder(data, 6, 3, options=options, labelled=True)
 
 
 # --- The cache ----------------------------------------------------------------------------------------------------
@@ -879,8 +1159,11 @@ def test_a_grey_folder_that_holds_its_own_run_is_trained_in_grey(tmp_path):
     data.mkdir()
     for number in range(8):
         Image.fromarray(noise(number, 20, 20)).convert("RGB").save(data / f"{number}.png")
-    first = run(data, data)
-    again = run(data, data, steps=3)
+    first = run(data, data, evaluate_every=1, augment=("flip",))
+    again = run(data, data, steps=3, augment=("flip",))
+    few = "notice: 8 images are too few to measure during training, which takes 12 or more"
+    assert few in first and few not in again  # where no measure is wanted
+    assert (data / "augmented.png").exists()
     assert (data / "samples.gif").exists()
     for lines in (first, again):
         assert any(line.startswith("8 images of data, 16x16x1; ") for line in lines)

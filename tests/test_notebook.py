@@ -1,11 +1,13 @@
 """The notebooks run from top to bottom, and again in the same kernel; their saved outputs are those of such a run."""
 
+import os
 import re
 
 import nbformat
 import notebooks
 import pytest
 from conftest import ROOT
+from jupyter_client.manager import start_new_kernel
 
 LESSON_RUNS = {f"mnist-{loss}-pixelshuffle" for loss in ("gan", "lsgan", "wgan", "wgan-gp")}
 # How many pictures each of these shows, what it says when it is run again, and the runs that it leaves.
@@ -90,6 +92,31 @@ def test_guides_run_in_one_kernel(tmp_path, monkeypatch):
     assert any(line.startswith("100%|") and "4/4" in line for line in shown)
     copier = re.search(r"^copier +.* (\S+)$", text_of(sessions[3][1]), re.M)
     assert copier and float(copier[1]) == 1.0
+
+
+@pytest.mark.slow
+def test_a_second_interrupt_ends_the_cell_and_not_the_kernel():
+    """While a step takes its time; the variables of the notebook are still there."""
+    # In a test of pytest, a kernel would not show what a signal handler writes.
+    outside = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    manager, client = start_new_kernel(cwd=ROOT, env=outside)
+    try:
+        wait = "with stop_on_signal():\n  print('under way', flush=True)\n  while True: time.sleep(0.01)"
+        imports = "import time; from paddle_gan.system.signals import stop_on_signal"
+        client.execute(f"{imports}\nprecious = 42\n{wait}", stop_on_error=False)
+        said = ""
+        for words in ("under way", "press again to end at once", "KeyboardInterrupt"):
+            while words not in said:
+                content = client.get_iopub_msg(timeout=60)["content"]
+                said += content.get("text", "") + content.get("ename", "")
+            if words != "KeyboardInterrupt":
+                manager.interrupt_kernel()
+        client.execute("print(precious)")
+        while "42" not in said:
+            said += client.get_iopub_msg(timeout=60)["content"].get("text", "")
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
 
 
 @pytest.mark.slow

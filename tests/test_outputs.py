@@ -181,6 +181,27 @@ def test_a_home_that_cannot_be_written_is_replaced(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_run_is_trained_sampled_and_exported_without_a_home(tmp_path, pictures):
+    """As in a container: a home that cannot be written, and then none; all in one process."""
+    code = (
+        "import os, sys; from conftest import command_here, train_here; "
+        "out, data = sys.argv[1:]; del os.environ['PADDLE_GAN_CACHE']; "
+        "train_here(out, '--dataset', data, '--image-size', 16, '--steps', 1); "
+        "del os.environ['HOME']; "
+        "command_here('sample', out, '--num', 4, '--npz', out + '/samples.npz', '--device', 'cpu'); "
+        "command_here('export', out)"
+    )
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("PADDLE_GAN_CACHE", "XDG_CACHE_HOME")
+    }
+    environment |= {"HOME": "/proc/self", "TMPDIR": str(tmp_path), "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+    command = [sys.executable, "-c", code, tmp_path / "run", pictures]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "samples.npz").exists() and (tmp_path / "run" / "exported" / "manifest.json").exists()
+    assert list(tmp_path.glob("paddle_gan-*/*.facts")), "decoded images are kept in the folder for temporary files"
+
+
 def test_a_file_in_the_place_of_a_folder_is_not_a_full_disk(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DiskError, match="name another place") as error:

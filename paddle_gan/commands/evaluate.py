@@ -56,7 +56,9 @@ EVALUATE = Command(
     description="Measure samples or translations: are they good, are they diverse, are they copies.",
     options=EvaluateConfig,
     run=run,
-    positional={"source": "folder of a run, exported generator, folder of images, or .npz file with images [N,H,W,C]"},
+    positional={
+        "source": "folder of a run, exported generator, folder or zip of images, or .npz file with images [N,H,W,C]"
+    },
     first=("num", "dataset", "best", "against", "out"),
     examples={
         "RUN": "10,000 samples against real images, with the floor of real against real",

@@ -16,17 +16,27 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageOps, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 # Modes of more than 8 bits a channel: Pillow's own conversion clips the values instead of scaling them.
 _DEEP_GREY = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 GREY_MODES = {"1", "L", *_DEEP_GREY}
 # How Pillow unpacks colours of 16 bits to 8: it takes the higher byte. The other byte order gives the lower one.
 _OTHER_BYTE = {"16B": "16L", "16L": "16B", "16N": "16B" if sys.byteorder == "little" else "16L"}
-_ORIENTATION, _BITS_PER_SAMPLE, _SAMPLE_FORMAT = 0x0112, 258, 339
-_UNSIGNED = 1
+# libtiff unpacks to the byte order of the machine, and of these forms Pillow does not know that.
+_NATIVE = {"I;16S": "I;16NS", "I;16BS": "I;16NS", "I;32S": "I;32NS", "I;32BS": "I;32NS"}
+_NATIVE |= {"F;32F": "F;32NF", "F;32BF": "F;32NF"}
+_ORIENTATION, _BITS_PER_SAMPLE, _PHOTOMETRIC, _PLANAR, _SAMPLE_FORMAT = 0x0112, 258, 262, 284, 339
+_UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
+_WHITE_IS_ZERO, _SEPARATE_PLANES = 0, 2
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+# In the header of JPEG 2000: the marker SIZ, and where the bits of the first channel stand after it.
+_SIZ, _SIZ_BITS = b"\xff\x4f\xff\x51", 38
+_CONVERT = "convert it to a PNG of 8 or 16 bits"
 _CUT_SHORT = ("truncated", "unexpected end", "end of file", "eof")
 
+# Texts and colour profiles in PNG files are often longer than Pillow's limit of 1 MiB. Bytes of each, and of all.
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = 64 << 20
 # What Pillow warns or logs of is said in this project's own words, or is of no use to its users.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -116,6 +126,9 @@ def unreadable() -> Iterator[None]:
             raise Unreadable("not opened", f"the file cannot be opened ({error.strerror})") from error
         # For a damaged file Pillow's decoders raise errors of many kinds, also SyntaxError or struct.error.
         text = " ".join(str(error).split()) or type(error).__name__
+        if "MAX_TEXT" in text:
+            most = PngImagePlugin.MAX_TEXT_CHUNK >> 20
+            raise _refused(f"its text or its colour profile is larger than {most} MiB; save it without them") from error
         if isinstance(error, UnidentifiedImageError):
             text = "it begins like no known image format"
         cut = any(words in text.lower() for words in _CUT_SHORT)
@@ -125,6 +138,10 @@ def unreadable() -> Iterator[None]:
 def damaged(kind: str, why: str) -> Unreadable:
     """The fault of a file that holds no whole image."""
     return Unreadable(kind, f"not an image that can be read ({why}); remove it or repair it")
+
+
+def _refused(reason: str) -> Unreadable:
+    return Unreadable("refused", reason)
 
 
 def too_large() -> Unreadable:
@@ -139,25 +156,29 @@ def read_picture(content: bytes) -> Picture:
     Of an animation, and of a file of several pages, the first image is taken.
 
     Raises:
-        Unreadable: it is empty, damaged, too large, or holds values that are no numbers.
+        Unreadable: it is empty, damaged, too large, holds values that are no numbers, or has a form that is not read.
     """
     if not content:
         raise damaged("empty", "it is empty")
-    with unreadable(), Image.open(io.BytesIO(content)) as opened:
+    with unreadable(), _opened(content) as opened:
         facts = {
             "format": "JPEG" if opened.format == "MPO" else opened.format or "",
             "mode": opened.mode,
             "frames": _frames(opened),
         }
         raw_mode = _raw_mode(opened)
-        deep_colour = opened.mode in ("RGB", "RGBA") and raw_mode.endswith(tuple(_OTHER_BYTE))
+        _refuse_form(opened, raw_mode, content)
+        if _is_wide_ppm(opened):
+            values = _values_of_ppm(opened, content)
+            return Picture(image=None, deep=values, alpha=None, bits=16, rotated=False, **facts)
+        if raw_mode in _NATIVE and _is_libtiff(opened):
+            _set_raw_mode(opened, _NATIVE[raw_mode])
         opened.load()
         facts["rotated"] = opened.getexif().get(_ORIENTATION, 1) in range(2, 9)
         image = ImageOps.exif_transpose(opened)
-        if deep_colour:
-            values = _both_bytes(image, content, raw_mode)
-            alpha = (values[..., 3] >> 8).astype(np.uint8) if values.shape[2] == 4 else None
-            return Picture(image=None, deep=values[..., :3], alpha=alpha, bits=16, **facts)
+        if opened.mode in ("RGB", "RGBA", "CMYK") and raw_mode.endswith(tuple(_OTHER_BYTE)):
+            values, alpha = _deep_colour(image, content, raw_mode)
+            return Picture(image=None, deep=values, alpha=alpha, bits=16, **facts)
         if image.mode in _DEEP_GREY:
             return Picture(image=None, deep=_deep_grey(image, opened), alpha=None, bits=_bits(opened), **facts)
         if image.mode not in ("1", "L", "P", "LA", "PA", "RGB", "RGBA"):
@@ -215,17 +236,108 @@ def _raw_mode(opened: Any) -> str:
     return first if isinstance(first, str) else ""
 
 
-def _both_bytes(high: Image.Image, content: bytes, raw_mode: str) -> np.ndarray:
-    """The values of a colour image of 16 bits, uint16 [H, W, C], of which Pillow has read the higher bytes."""
+def _opened(content: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(content))
+    except UnidentifiedImageError as error:
+        if values := _values_of_tiff(content):
+            advice = f"{_CONVERT}, or to a TIFF of one channel of floats of 32 bits"
+            raise _refused(f"a TIFF of such values is not read ({values}); {advice}") from error
+        raise
+
+
+def _values_of_tiff(content: bytes) -> str:
+    """The kind of the values of a TIFF file that Pillow does not know, in words; empty if it is none."""
+    if not content.startswith(_TIFF):
+        return ""
+    try:
+        tags = TiffImagePlugin.ImageFileDirectory_v2(content[: 16 if b"+" in content[2:4] else 8])
+        file = io.BytesIO(content)
+        file.seek(tags.next)
+        tags.load(file)
+        bits, (form, *_) = tags[_BITS_PER_SAMPLE], tags.get(_SAMPLE_FORMAT, (_UNSIGNED,))
+    except Exception:  # a damaged file, for which Pillow raises errors of many kinds
+        return ""
+    kinds = {_UNSIGNED: "unsigned integers", _SIGNED: "signed integers", _FLOAT: "floats"}
+    white = ", 0 is white" if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else ""
+    return f"{len(bits)} x {bits[0]} bits, {kinds.get(form, 'of another kind')}{white}"
+
+
+def _refuse_form(opened: Any, raw_mode: str, content: bytes) -> None:
+    """Raise Unreadable for forms of pixels whose values Pillow would change without a word."""
+    tags = getattr(opened, "tag_v2", {})
+    bits = tags.get(_BITS_PER_SAMPLE, (8,))
+    if len(bits) > 1 and max(bits) > 8 and tags.get(_PLANAR) == _SEPARATE_PLANES:
+        raise _refused(f"a TIFF of more than 8 bits with its colours in separate planes is not read; {_CONVERT}")
+    if raw_mode.startswith("RGBa;16"):
+        raise _refused(f"a TIFF of 16 bits with premultiplied transparency is not read; {_CONVERT}")
+    if tags.get(_SAMPLE_FORMAT, (_UNSIGNED,))[0] == _SIGNED and max(bits) <= 8:
+        raise _refused(f"a TIFF of signed values of 8 bits is not read; {_CONVERT}")
+    if opened.mode == "F" and tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        raise _refused(f"a TIFF of floats of which 0 is white is not read; {_CONVERT}")
+    if _is_wide_ppm(opened) and opened.tile[0][0] == "ppm_plain":
+        raise _refused(f"a PPM of more than 8 bits that is written as text is not read; {_CONVERT}")
+    if opened.format == "JPEG2000" and opened.mode in ("RGB", "RGBA"):
+        depth = content[content.index(_SIZ) + len(_SIZ) + _SIZ_BITS]
+        if (depth & 0x7F) + 1 > 8:
+            raise _refused(f"a JPEG 2000 of colours of more than 8 bits is not read; {_CONVERT}")
+
+
+def _most_of_ppm(opened: Any) -> int:
+    """The value of white in a PPM file."""
+    arguments = opened.tile[0][3]
+    return arguments[-1] if isinstance(arguments, tuple) else 255
+
+
+def _is_wide_ppm(opened: Any) -> bool:
+    return opened.format == "PPM" and opened.mode == "RGB" and _most_of_ppm(opened) > 255
+
+
+def _values_of_ppm(opened: Any, content: bytes) -> np.ndarray:
+    """The values of a colour PPM of two bytes each, uint16 [H, W, 3], of which white is 65535, as in a grey one."""
+    _, _, start, _ = opened.tile[0]
+    count = opened.width * opened.height * 3
+    if len(content) < start + 2 * count:
+        raise damaged("truncated", "it is cut short")
+    values = np.frombuffer(content, ">u2", count, start).reshape(opened.height, opened.width, 3)
+    return (values * (65535 / _most_of_ppm(opened))).round().clip(0, 65535).astype(np.uint16)
+
+
+def _is_libtiff(opened: Any) -> bool:
+    return opened.tile[0][0] == "libtiff"
+
+
+def _set_raw_mode(opened: Any, raw_mode: str) -> None:
+    """Let Pillow take the pixels for this form when it reads them."""
+    opened.tile = [
+        (*part[:3], (raw_mode, *part[3][1:]) if isinstance(part[3], tuple) else raw_mode) for part in opened.tile
+    ]
+
+
+def _deep_colour(high: Image.Image, content: bytes, raw_mode: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """The values of an image of 16 bits, uint16 [H, W, 3], or [H, W] if it is grey, and its alpha, uint8 [H, W].
+
+    Args:
+        high: what Pillow has read, the higher bytes.
+        content: of the file.
+        raw_mode: see `_raw_mode`.
+    """
     mode, order = raw_mode.split(";")
+    if mode == "LA":  # Pillow has no form with the other bytes, but as RGBA it gives all of them one after another
+        grey_high, grey_low, alpha, _ = np.moveaxis(_read_as(content, "RGBA"), 2, 0)
+        return grey_high.astype(np.uint16) << 8 | grey_low, alpha
+    values = (np.asarray(high).astype(np.uint16) << 8) | _read_as(content, f"{mode};{_OTHER_BYTE[order]}")
+    if mode == "CMYK":
+        light = 65535 - values.astype(np.float64)
+        return (light[..., :3] * light[..., 3:] / 65535).round().astype(np.uint16), None
+    return values[..., :3], (values[..., 3] >> 8).astype(np.uint8) if values.shape[2] == 4 else None
+
+
+def _read_as(content: bytes, raw_mode: str) -> np.ndarray:
+    """The pixels of a file, uint8 [H, W, C], the right way up, as if they had another form."""
     with Image.open(io.BytesIO(content)) as opened:
-        again: Any = opened
-        swapped = f"{mode};{_OTHER_BYTE[order]}"
-        again.tile = [
-            (*part[:3], (swapped, *part[3][1:]) if isinstance(part[3], tuple) else swapped) for part in again.tile
-        ]
-        low = ImageOps.exif_transpose(again)
-        return (np.asarray(high).astype(np.uint16) << 8) | np.asarray(low)
+        _set_raw_mode(opened, raw_mode)
+        return np.asarray(ImageOps.exif_transpose(opened))
 
 
 def _bits(opened: Any) -> int:
@@ -239,6 +351,8 @@ def _deep_grey(image: Image.Image, opened: Any) -> np.ndarray:
     tags = getattr(opened, "tag_v2", {})
     if image.mode == "I" and tags.get(_BITS_PER_SAMPLE) == (32,) and tags.get(_SAMPLE_FORMAT, (1,)) == (_UNSIGNED,):
         values = values.view(np.uint32)
+    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        values = 2 ** _bits(opened) - 1 - values
     wrong = int(values.size - np.isfinite(values).sum()) if values.dtype.kind == "f" else 0
     if wrong:
         raise Unreadable("not finite", f"{wrong} of {values.size} pixels are NaN or infinite; repair it or remove it")

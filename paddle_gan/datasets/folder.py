@@ -20,7 +20,7 @@ from paddle_gan.datasets.decode import GREY_MODES, Unreadable, unreadable
 from paddle_gan.datasets.fitting import Sides, to_pixels
 from paddle_gan.datasets.found import EXTENSIONS, Found, find_in_folder, not_a_folder
 from paddle_gan.datasets.image_set import DiskImages, ImageSet, all_failures, in_memory
-from paddle_gan.datasets.labels import Labels, as_array, labels_from_file, labels_from_folders
+from paddle_gan.datasets.labels import Labels, as_array, labels_from_file, labels_from_folders, named
 from paddle_gan.datasets.report import KEEP_ALPHA, notices_of
 from paddle_gan.datasets.store import Form, Stored, known
 from paddle_gan.datasets.survey import Facts, ranges_of
@@ -177,6 +177,9 @@ def open_folder(
                 f"{LEAST_HELD_OUT} are needed to measure, and one to train on"
             )
         held = [f"{count} of {len(rows)} images are held out from training, and the measures compare with them"]
+        held += _on_both_sides([opened.readable[row].digest for row in rows], kept_back)
+        if labels and not held_out:
+            _refuse_classes_held_out(labels, [names[row] for row in rows[~kept_back]], options)
         rows = rows[kept_back if held_out else ~kept_back]
     chosen = [names[row] for row in rows]
     text = "".join(f"{name}\0{found.entries[name].size}\0" for name in chosen)
@@ -246,6 +249,29 @@ def _is_held_out(name: str, options: FolderOptions) -> bool:
     """By the seed and the name alone, so that an image stays on its side when others come and go."""
     digest = hashlib.sha256(f"{options.seed}\0{name}".encode(errors="surrogateescape")).digest()
     return int.from_bytes(digest[:8], "big") < options.val_fraction * 2**64
+
+
+def _on_both_sides(digests: Sequence[str], kept_back: np.ndarray) -> list[str]:
+    """What is to be said of held-out images that are copies of training images. They stay there, for older runs."""
+    trained = {digest for digest, is_held in zip(digests, kept_back, strict=True) if not is_held}
+    count = sum(digest in trained for digest, is_held in zip(digests, kept_back, strict=True) if is_held)
+    if not count:
+        return []
+    return [
+        f"{count} of the held-out images are copies of training images, byte by byte, so the measures do not see what "
+        "the generator has learnt by heart; remove the copies"
+    ]
+
+
+def _refuse_classes_held_out(labels: Labels, names: Sequence[str], options: FolderOptions) -> None:
+    """Raise a DataError if a class has no image among these, which are trained on."""
+    seen = {labels.of_name[name] for name in names}
+    lost = [name for number, name in enumerate(labels.classes) if number not in seen]
+    if lost:
+        raise DataError(
+            f"--val-fraction {options.val_fraction}: holds out all images of {named(lost)}; "
+            "add images of these classes, or try a smaller share or another --seed"
+        )
 
 
 def images_of(opened: Opened, names: Sequence[str], rows: np.ndarray | None = None) -> DiskImages:

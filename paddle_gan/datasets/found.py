@@ -3,9 +3,10 @@
 Nothing is decoded here. A zip file is never unpacked to the disk: each file in it is read when it is needed.
 """
 
+import errno
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -17,22 +18,32 @@ from paddle_gan.errors import DataError
 EXTENSIONS = set(
     ".avif .bmp .gif .ico .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()
 )
-_HEIF = {".heic", ".heif"}
+_HEIF = {".heic", ".heif", ".hif"}
 # Pictures, videos, arrays and archives that are not read, though a user may expect it: they are counted in a notice.
 _NOT_READ = set(
-    ".7z .ai .arw .avi .cr2 .cr3 .dcm .dng .eps .exr .hdr .jxl .m4v .mkv .mov .mp4 .mpeg .mpg .nef .npy .npz .orf .pdf "
-    ".pef .psd .raf .rar .raw .rw2 .svg .svgz .tar .tfrecord .webm .wmv .xcf .zip".split()
+    ".7z .ai .apng .arw .avi .cr2 .cr3 .dcm .dds .dib .dng .eps .exr .fit .fits .fts .hdr .icns .j2c .j2k .jpc .jpf "
+    ".jpx .jxl .m4v .mkv .mov .mp4 .mpeg .mpg .nef .npy .npz .orf .pcx .pdf .pef .psd .raf .rar .ras .raw .rw2 .sgi "
+    ".svg .svgz .tar .tfrecord .webm .wmv .xbm .xcf .xpm .zip".split()
 )
-_ARCHIVES = (".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz")
-# The first bytes of image files, to tell those that have no extension.
-_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*")
+# What lies beside images by the thousand, and is not opened to look for an image in it.
+_TEXTS = set(".cfg .csv .html .ini .json .jsonl .log .md .py .toml .tsv .txt .xml .yaml .yml".split())
+_ARCHIVES = {".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz"}
+# How image files begin, to tell those that have no extension, or another one.
+_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_SIGNATURES += (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")  # JPEG 2000
+# At other places: WebP after RIFF and a size, brands of HEIC and AVIF after ftyp, the size of a header in BMP.
+_BRANDS = {b"avif", b"avis", b"heic", b"heim", b"heis", b"heix", b"hevc", b"hevx", b"mif1", b"msf1"}
+_BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}
+BEGIN_BYTES = 32
+# Kinds of such files.
+_NO_EXTENSION, _OTHER_EXTENSION = "without an extension", "with another extension"
 # A file is read into memory before it is decoded.
 MOST_BYTES = 1 << 30
 # What a training run writes into its folder.
-_RUN_FOLDERS = {"best", "checkpoints", "exported", "samples", "visualdl"}
-_RUN_SHEET = "samples.gif"
+_RUN_FOLDERS = {"best", "checkpoints", "exported", "samples", "tensorboard", "visualdl", "wandb"}
+_RUN_SHEETS = {"augmented.png", "samples.gif"}
 # What an evaluation writes beside the samples that it measures.
-_NEIGHBOURS = ".neighbours.png"
+NEIGHBOURS = ".neighbours.png"
 # What tells the folder of a study with pictures.
 _OF_A_STUDY = ({"comparison.json", "samples.png"}, {"results.json", "samples.png"})
 
@@ -61,17 +72,28 @@ class LeftOut:
     def sentences(self) -> list[str]:
         """One for each kind of thing."""
         found = []
-        if self.not_read:
-            counts = ", ".join(f"{count} {kind}" for kind, count in sorted(self.not_read.items()))
+        by_name = {_NO_EXTENSION, _OTHER_EXTENSION} & self.not_read.keys()
+        archives = (_ARCHIVES | {".zip"}) & self.not_read.keys()
+        if counts := self._counts(self.not_read.keys() - by_name - archives):
             heif = "" if reads_heif() or not _HEIF & set(self.not_read) else " (pip install pillow-heif reads HEIC)"
             found.append(
                 f"left out, since these formats are not read: {counts}; convert them to PNG or JPEG to train on "
                 f"them{heif}"
             )
+        if counts := self._counts(archives):
+            found.append(f"left out, since archives inside are not opened: {counts}; unpack them, or give a zip itself")
+        if counts := self._counts(by_name):
+            found.append(
+                f"left out, since their names do not say that they are images: {counts}; rename them, such as to .png "
+                "or .jpg, to train on them"
+            )
         if self.runs:
             found.append(f"left out: the pictures in {self.runs} folder(s) of training runs")
         found += [f"left out: {count} file(s) in the zip, {reason}" for reason, count in self.refused.items()]
         return found
+
+    def _counts(self, kinds: Collection[str]) -> str:
+        return ", ".join(f"{self.not_read[kind]} {kind}" for kind in sorted(kinds))
 
 
 @dataclass(frozen=True)
@@ -84,6 +106,7 @@ class Found:
         read: gives the content of an image by its name; several threads may call it. Raises OSError or Unreadable.
         shown: how a message names an image.
         left_out: what is not taken.
+        folders: names of the folders directly below it that were searched.
     """
 
     path: Path
@@ -91,6 +114,12 @@ class Found:
     read: Callable[[str], bytes]
     shown: Callable[[str], str]
     left_out: LeftOut
+    folders: frozenset[str] = frozenset()
+
+
+def shown(name: str) -> str:
+    """A name in one line, also one with a line break, or of bytes that are no text."""
+    return name if name.isprintable() else ascii(name)
 
 
 def in_order(entries: dict[str, Entry]) -> dict[str, Entry]:
@@ -110,14 +139,32 @@ def kind_not_read(name: str, begin: Callable[[], bytes]) -> str | None:
 
     Args:
         name: of the file.
-        begin: gives its first bytes; asked only where the name tells nothing.
+        begin: gives its first BEGIN_BYTES; asked only where the name tells nothing.
     """
     extension = os.path.splitext(name)[1].lower()
-    if extension in _NOT_READ | _HEIF:
+    if extension in _NOT_READ | _HEIF | _ARCHIVES:
         return extension
-    if not extension and begin().startswith(_SIGNATURES):
-        return "without an extension"
+    if extension not in _TEXTS and _begins_like_an_image(begin()):
+        return _OTHER_EXTENSION if extension else _NO_EXTENSION
     return None
+
+
+def _begins_like_an_image(begin: bytes) -> bool:
+    if begin[:2] == b"BM":
+        return begin[6:10] == bytes(4) and int.from_bytes(begin[14:18], "little") in _BMP_HEADERS
+    is_webp = begin[:4] == b"RIFF" and begin[8:12] == b"WEBP"
+    return is_webp or (begin[4:8] == b"ftyp" and begin[8:12] in _BRANDS) or begin.startswith(_SIGNATURES)
+
+
+def is_run(names: set[str]) -> bool:
+    """Whether a folder with these names is that of a run, also of one that is just being made, or of a study."""
+    begun = "checkpoints" in names and bool({"config.json", ".lock"} & names)
+    return begun or any(marks <= names for marks in _OF_A_STUDY)
+
+
+def is_output(name: str) -> bool:
+    """Whether a run writes what has this name into its folder."""
+    return name in _RUN_FOLDERS or name in _RUN_SHEETS
 
 
 def find_in_folder(folder: Path, run: Path | None = None) -> Found:
@@ -138,6 +185,7 @@ def find_in_folder(folder: Path, run: Path | None = None) -> Found:
     entries: dict[str, Entry] = {}
     left_out = LeftOut()
     seen: set[tuple[int, int]] = set()
+    direct: set[str] = set()
     own = _identity(run) if run else None
     folders, links = [""], list[str]()
     while folders or links:
@@ -149,22 +197,24 @@ def find_in_folder(folder: Path, run: Path | None = None) -> Found:
             seen.add(place)
             with os.scandir(folder / prefix) as scanned:
                 here = sorted(scanned, key=lambda entry: entry.name)
-            is_run = _is_run({entry.name for entry in here}) or place == own
-            if is_run and prefix:
+            of_a_run = is_run({entry.name for entry in here}) or place == own
+            if of_a_run and prefix:
                 left_out.runs += 1
                 continue
+            if prefix.count("/") == 1:
+                direct.add(prefix[:-1])
             for entry in here:
                 hidden = entry.name.startswith(".") or entry.name == "__MACOSX"
-                if hidden or entry.name.endswith(_NEIGHBOURS) or (is_run and _is_output(entry.name)):
+                if hidden or entry.name.endswith(NEIGHBOURS) or (of_a_run and is_output(entry.name)):
                     continue
-                name = prefix + entry.name
-                if entry.is_dir():
+                name, what = prefix + entry.name, _what(entry)
+                if what == "folder":
                     (links if entry.is_symlink() else folders).append(f"{name}/")
-                elif entry.is_file() and is_image(name):
+                elif what == "file" and is_image(name):
                     status = entry.stat()
                     stamp = (status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
                     entries[name] = Entry(status.st_size, stamp)
-                elif entry.is_file() and (kind := kind_not_read(name, lambda path=entry.path: _begin(path))):
+                elif what == "file" and (kind := kind_not_read(name, lambda path=entry.path: _begin(path))):
                     left_out.not_read[kind] += 1
         except OSError as error:
             raise DataError(f"{error.filename or folder / prefix}: cannot be read ({error.strerror})") from error
@@ -172,8 +222,9 @@ def find_in_folder(folder: Path, run: Path | None = None) -> Found:
         path=folder,
         entries=in_order(entries),
         read=lambda name: _read(folder / name),
-        shown=lambda name: str(folder / name),
+        shown=lambda name: shown(str(folder / name)),
         left_out=left_out,
+        folders=frozenset(direct),
     )
 
 
@@ -183,6 +234,8 @@ def not_a_folder(path: Path) -> DataError:
         return DataError(f"{path}: there is no such folder, or it cannot be entered")
     if path.suffix.lower() == ".zip":
         return DataError(f"{path}: is no whole zip file; copy or download it again")
+    if path.suffix.lower() in (".npy", ".npz"):
+        return DataError(f"{path}: arrays are not trained on; write the images as files, such as PNG, into a folder")
     if path.suffix.lower() in _ARCHIVES:
         return DataError(f"{path}: an archive of this kind is not read; unpack it, or make a zip file of it")
     return DataError(f"{path}: is a file; give the folder that the images lie in, or a zip file of it")
@@ -195,8 +248,21 @@ def _read(path: Path) -> bytes:
 
 
 def _begin(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read(16)
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read(BEGIN_BYTES)
+    except OSError:  # its name is not that of an image, so it is of no use anyway
+        return b""
+
+
+def _what(entry: os.DirEntry[str]) -> str:
+    """Whether an entry is a "folder" or a "file", also by a link; empty for anything else, as a link to nothing."""
+    try:
+        return "folder" if entry.is_dir() else "file" if entry.is_file() else ""
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # a link to itself
+            return ""
+        raise
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -205,17 +271,6 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return status.st_dev, status.st_ino
-
-
-def _is_run(names: set[str]) -> bool:
-    """Whether a folder with these names is that of a run, also of one that is just being made, or of a study."""
-    of_a_run = "checkpoints" in names and bool({"config.json", ".lock"} & names)
-    return of_a_run or any(marks <= names for marks in _OF_A_STUDY)
-
-
-def _is_output(name: str) -> bool:
-    """Whether a run writes what has this name into its folder."""
-    return name in _RUN_FOLDERS or name == _RUN_SHEET
 
 
 def _refuse_outputs(folder: Path) -> None:

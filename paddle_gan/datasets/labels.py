@@ -1,6 +1,7 @@
 """The classes of a folder's images: from the folders they lie in, or from a CSV file."""
 
 import csv
+import io
 import os
 import re
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from paddle_gan.datasets.found import Found, is_image
+from paddle_gan.datasets.found import Found, is_image, shown
 from paddle_gan.errors import DataError
 
 _SHOWN = 5
@@ -48,7 +49,10 @@ def labels_from_folders(found: Found, names: Sequence[str]) -> Labels:
                 f"{found.shown(name)}: --conditional takes the class of an image from its sub-folder, "
                 "but this image is in no sub-folder; --labels FILE takes the classes from a CSV file"
             )
-    return _numbered({name: name.split("/")[0] for name in names})
+    labels = _numbered({name: name.split("/")[0] for name in names})
+    lost = sorted((found.folders | {name.split("/")[0] for name in found.entries}) - set(labels.classes), key=natural)
+    notices = (f"no classes, since they hold no image that can be used: {named(lost)}",) if lost else ()
+    return labels._replace(notices=notices)
 
 
 def labels_from_file(path: Path, found: Found, names: Sequence[str]) -> Labels:
@@ -68,26 +72,42 @@ def labels_from_file(path: Path, found: Found, names: Sequence[str]) -> Labels:
         if number == 0 and name not in there and not is_image(name):
             continue  # the header
         if not label:
-            raise DataError(f"--labels {path}: {name} has an empty label")
+            raise DataError(f"--labels {path}: {shown(name)} has an empty label")
         if listed.setdefault(name, label) != label:
-            raise DataError(
-                f"--labels {path}: {name} has the labels {listed[name]} and {label}; an image has one class here"
-            )
+            raise _several(path, name, [listed[name], label])
         if name not in there:
             missing.append(name)
+    _refuse_lists(path, listed)
     labels = _numbered({name: listed[name] for name in names if name in listed})
     if not labels.of_name:
-        example = f"it lists {_named(missing)}; " if missing else ""
+        example = f"it lists {named(missing)}; " if missing else ""
         raise DataError(
-            f"--labels {path}: lists none of the images in {found.path}; {example}there are {_named(sorted(known))}"
+            f"--labels {path}: lists none of the images in {found.path}; {example}there are {named(sorted(known))}"
         )
     unlisted = [name for name in names if name not in listed]
     notices = []
     if unlisted:
-        notices.append(f"left out, since {path.name} gives them no label: {_named(unlisted)}")
+        notices.append(f"left out, since {path.name} gives them no label: {named(unlisted)}")
     if missing:
-        notices.append(f"{path.name} lists files that are not among the images: {_named(missing)}")
+        notices.append(f"{path.name} lists files that are not among the images: {named(missing)}")
+    lost = sorted(set(listed.values()) - set(labels.classes), key=natural)
+    if lost:
+        notices.append(f"no classes, since none of their images in {path.name} can be used: {named(lost)}")
     return labels._replace(notices=tuple(notices))
+
+
+def _refuse_lists(path: Path, listed: dict[str, str]) -> None:
+    """Raise a DataError for a label such as cat|dog whose parts are classes too."""
+    known = set(listed.values())
+    for name, label in listed.items():
+        parts = [part.strip() for part in re.split(r"[,;|]", label)]
+        if len(parts) > 1 and known.issuperset(parts):
+            raise _several(path, name, parts)
+
+
+def _several(path: Path, name: str, labels: Sequence[str]) -> DataError:
+    both = " and ".join(map(shown, labels))
+    return DataError(f"--labels {path}: {shown(name)} has the labels {both}; an image has one class here")
 
 
 def _rows(path: Path) -> list[list[str]]:
@@ -95,14 +115,17 @@ def _rows(path: Path) -> list[list[str]]:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise DataError(f"--labels {path}: the file is larger than {_MOST_BYTES >> 30} GiB")
-        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+        content = path.read_bytes()
     except OSError as error:
         raise DataError(f"--labels {path}: cannot be read ({error.strerror})") from error
-    lines = text.splitlines()
-    first = next((line for line in lines if line.strip()), "")
-    delimiter = max(",;\t", key=first.count)
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content[:1000]:
+        raise DataError(f"--labels {path}: is in UTF-16 or another encoding with zero bytes; save it in UTF-8")
+    text = content.decode("utf-8-sig", "surrogateescape")
+    first = next((line for line in re.split("[\r\n]+", text) if line.strip()), "")
+    delimiter = max(",;\t", key=re.sub('"[^"]*"', "", first).count)
     try:
-        rows = [row for row in csv.reader(lines, delimiter=delimiter, strict=True) if any(map(str.strip, row))]
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        rows = [row for row in reader if any(map(str.strip, row))]
     except csv.Error as error:
         raise DataError(f"--labels {path}: is no CSV file ({error})") from error
     for number, row in enumerate(rows, 1):
@@ -117,9 +140,10 @@ def _numbered(labels: dict[str, str]) -> Labels:
     return Labels(classes, {name: numbers[label] for name, label in labels.items()})
 
 
-def _named(names: Sequence[str]) -> str:
+def named(names: Sequence[str]) -> str:
+    """The first of these names, and the number of the others."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{', '.join(name if name.isprintable() else ascii(name) for name in names[:_SHOWN])}{more}"
+    return f"{', '.join(map(shown, names[:_SHOWN]))}{more}"
 
 
 def as_array(labels: Labels, names: Sequence[str]) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 
 from paddle_gan.datasets import depth
 from paddle_gan.datasets.duplicates import copies, near_duplicates
-from paddle_gan.datasets.found import Found
+from paddle_gan.datasets.found import Found, shown
 from paddle_gan.datasets.labels import Labels
 from paddle_gan.datasets.store import Form, Stored
 from paddle_gan.datasets.survey import Facts, extremes_of, ranges_of
@@ -102,7 +102,7 @@ def lines(said: dict[str, Any], form: Form, found: Found, stored: Stored) -> lis
     trained = said["trained_with"]
     result = [
         summary(stored.facts),
-        *(f"{name} {count}" for name, count in said["classes"].items()),
+        *(f"{shown(name)} {count}" for name, count in said["classes"].items()),
         *oddities(found, stored, form),
     ]
     if said["transparent"] and form.channels != 4:
@@ -201,10 +201,10 @@ def _class_counts(labels: Labels) -> dict[str, int]:
 
 
 def _classes_line(labels: Labels) -> str:
-    counts = list(_class_counts(labels).items())
-    shown = _listed(dict(counts[:_MOST_CLASSES_SHOWN]))
+    counts = [(shown(name), count) for name, count in _class_counts(labels).items()]
+    first = _listed(dict(counts[:_MOST_CLASSES_SHOWN]))
     more = f" and {len(counts) - _MOST_CLASSES_SHOWN} more" if len(counts) > _MOST_CLASSES_SHOWN else ""
-    return f"classes by number and name, with their images: {shown}{more}"
+    return f"classes by number and name, with their images: {first}{more}"
 
 
 def _imbalance(labels: Labels) -> list[str]:
@@ -213,18 +213,13 @@ def _imbalance(labels: Labels) -> list[str]:
     if most < _IMBALANCE * least:
         return []
     name = min(counts, key=lambda name: counts[name])
-    return [f"the largest class has {most} images and the smallest, {name}, {least}: it is seen that rarely"]
+    return [f"the largest class has {most} images and the smallest, {shown(name)}, {least}: it is seen that rarely"]
 
 
 def _first(lines: list[str]) -> list[str]:
     """As many lines as a reader takes in."""
     more = [f"  and {len(lines) - _MOST_LINES} more, which --json lists"] if len(lines) > _MOST_LINES else []
     return lines[:_MOST_LINES] + more
-
-
-def shown(name: str) -> str:
-    """A name in one line, also one with a line break, or of bytes that are no text."""
-    return name if name.isprintable() else ascii(name)
 
 
 def _named(names: Sequence[str]) -> str:

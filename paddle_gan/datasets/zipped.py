@@ -8,10 +8,25 @@ import os
 import stat
 import zipfile
 import zlib
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from paddle_gan.datasets.decode import Unreadable, damaged
-from paddle_gan.datasets.found import MOST_BYTES, Entry, Found, LeftOut, in_order, is_image, kind_not_read
+from paddle_gan.datasets.found import (
+    BEGIN_BYTES,
+    MOST_BYTES,
+    NEIGHBOURS,
+    Entry,
+    Found,
+    LeftOut,
+    in_order,
+    is_image,
+    is_output,
+    is_run,
+    kind_not_read,
+    shown,
+)
 from paddle_gan.errors import DataError
 
 _MOST_FILES = 5_000_000
@@ -34,10 +49,14 @@ def find_in_zip(path: Path) -> Found:
     if len(members) > _MOST_FILES:
         raise DataError(f"{path}: the zip file holds more than {_MOST_FILES:,} files; unpack it")
     left_out, images = LeftOut(), dict[str, zipfile.ZipInfo]()
-    for member in members:
-        name = _name(member)
+    names, searched = [_name(member) for member in members], list[str]()
+    outputs, left_out.runs = _outputs([PurePosixPath(name).parts for name in names])
+    for member, name in zip(members, names, strict=True):
         parts = PurePosixPath(name).parts
-        if member.is_dir() or any(part.startswith(".") and part != ".." or part == "__MACOSX" for part in parts):
+        if _is_hidden(parts) or name.endswith(NEIGHBOURS) or _lies_in(parts, outputs):
+            continue
+        searched += [] if _leads_out(parts) else [name]
+        if member.is_dir():
             continue
         if not is_image(name):
             if kind := kind_not_read(name, lambda member=member: _begin(archive, member)):
@@ -50,15 +69,51 @@ def find_in_zip(path: Path) -> Found:
     if whole > _SMALL and whole > _MOST_RATIO * path.stat().st_size:
         raise DataError(f"{path}: unpacks to {whole / 2**30:.1f} GiB, more than {_MOST_RATIO} times its size")
     prefix = _common_folder(list(images))
+    below = (name[len(prefix) :].split("/") for name in searched if name.startswith(prefix))
     inner = {name[len(prefix) :]: member for name, member in images.items()}
     entries = {name: Entry(member.file_size, (member.CRC,)) for name, member in inner.items()}
     return Found(
         path=path,
         entries=in_order(entries),
         read=lambda name: _read(archive, inner[name]),
-        shown=lambda name: f"{path}/{prefix}{name}",
+        shown=lambda name: shown(f"{path}/{prefix}{name}"),
         left_out=left_out,
+        folders=frozenset(first for first, *rest in below if rest),
     )
+
+
+def _outputs(paths: Sequence[tuple[str, ...]]) -> tuple[set[tuple[str, ...]], int]:
+    """What training runs have written, by the rules of a folder into which the zip file is unpacked.
+
+    Args:
+        paths: the parts of the names of all members.
+
+    Returns:
+        The folders and files that are left out, and the number of run folders among them.
+    """
+    inside = defaultdict[tuple[str, ...], set[str]](set)
+    for parts in paths:
+        for length in range(0 if _leads_out(parts) else len(parts)):
+            inside[parts[:length]].add(parts[length])
+    top = tuple[str, ...]()
+    while len(alone := [(*top, name) for name in inside[top] if not _is_hidden((name,))]) == 1 and alone[0] in inside:
+        top = alone[0]  # the data folder itself, as archivers pack it
+    runs = {folder for folder, names in inside.items() if is_run(names) and not _is_hidden(folder)}
+    left_out = runs - {top}
+    count = sum(not _lies_in(folder[:-1], left_out) for folder in left_out)
+    return left_out | {(*top, name) for name in inside[top] if top in runs and is_output(name)}, count
+
+
+def _lies_in(parts: tuple[str, ...], places: set[tuple[str, ...]]) -> bool:
+    return bool(places) and any(parts[:length] in places for length in range(1, len(parts) + 1))
+
+
+def _is_hidden(parts: tuple[str, ...]) -> bool:
+    return any(part.startswith(".") and part != ".." or part == "__MACOSX" for part in parts)
+
+
+def _leads_out(parts: tuple[str, ...]) -> bool:
+    return ".." in parts or parts[:1] == ("/",)
 
 
 def _name(member: zipfile.ZipInfo) -> str:
@@ -73,7 +128,7 @@ def _name(member: zipfile.ZipInfo) -> str:
 
 def _refusal(member: zipfile.ZipInfo, parts: tuple[str, ...], known: bool) -> str | None:
     """Why a member is not opened; None if it is."""
-    if ".." in parts or parts[0] == "/":
+    if _leads_out(parts):
         return "their paths lead out of it"
     if stat.S_ISLNK(member.external_attr >> 16):
         return "they are links"
@@ -90,7 +145,7 @@ def _common_folder(names: list[str]) -> str:
 def _begin(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     try:
         with archive.open(member) as file:
-            return file.read(16)
+            return file.read(BEGIN_BYTES)
     except (OSError, RuntimeError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error):
         return b""
 

@@ -9,6 +9,7 @@ from paddle_gan.config.shared import most_unreadable
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.datasets import DATASETS, ImageSet
 from paddle_gan.datasets.folder import FolderOptions
+from paddle_gan.datasets.found import shown
 from paddle_gan.datasets.image_set import all_alike, in_class_order
 from paddle_gan.errors import CheckpointError
 from paddle_gan.runs.folder import read_config, run_folder
@@ -55,7 +56,7 @@ def with_classes_of_run(data: ImageSet, folder: Path, say: Callable[[str], None]
     classes = tuple(json.loads(parallel.broadcast_text(json.dumps(classes))))
     ordered = in_class_order(data, classes)
     if ordered is not data:
-        numbers = ", ".join(f"{number} {name}" for number, name in enumerate(ordered.classes))
+        numbers = ", ".join(shown(f"{number} {name}") for number, name in enumerate(ordered.classes))
         say(f"notice: this run goes on with its own numbers of the classes: {numbers}")
     return ordered
 

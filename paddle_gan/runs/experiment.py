@@ -212,7 +212,10 @@ def _session(config: RunOptions, data: ImageSet, folder: Path, steps: int, data_
 def _notices(config: RunOptions, data: ImageSet) -> list[str]:
     """Where the images are, what is strange about them, and what follows from their number."""
     on_disk = [on_disk_notice(data, config.workers)] if isinstance(data.images, DiskImages) else []
-    return [*on_disk, *data_notices(data), *automatic_notice(config, len(data))]
+    few = []
+    if config.evaluate_every != 0 and len(data) < LEAST_IMAGES:
+        few = [f"{len(data)} images are too few to measure during training, which takes {LEAST_IMAGES} or more"]
+    return [*on_disk, *data_notices(data), *few, *automatic_notice(config, len(data))]
 
 
 def check_before_data(config: RunOptions, device: str) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import paddle.nn as nn
 
 from paddle_gan.config.language import tell
+from paddle_gan.datasets.found import shown
 from paddle_gan.errors import CheckpointError, UsageError
 from paddle_gan.networks.mixture import Mixture
 from paddle_gan.runs.building import new_generator
@@ -49,7 +50,7 @@ def chosen_generator(
 def check_label(label: int, classes: tuple[str, ...], option: str = "--label") -> None:
     """Raise a UsageError for a label that no class has; it names the classes."""
     if not 0 <= label < len(classes):
-        known = ", ".join(f"{number} {name}" for number, name in enumerate(classes))
+        known = ", ".join(shown(f"{number} {name}") for number, name in enumerate(classes))
         raise UsageError(
             f"{option} {label}: the labels of this run are: {known or 'none, it was trained without --conditional'}"
         )

@@ -63,7 +63,7 @@ def score(
     """Measure samples.
 
     Args:
-        source: folder of a run, an exported generator, a folder of images, or an .npz file.
+        source: folder of a run, an exported generator, a folder or zip file of images, or an .npz file.
         config: how.
         say: for notices.
         known: the real sides measured so far, which are used again and added to.
@@ -113,7 +113,8 @@ def _samples(source: Path, config: EvaluateConfig, say: Callable[[str], None]) -
         raise UsageError("--raw and --best choose the weights of a run; other samples have none")
     if is_exported(source):
         return _of_exported(source, config)
-    return _of_folder(source, config) if source.is_dir() else _of_file(source, config, say)
+    is_zip = source.suffix.lower() == ".zip"
+    return _of_folder(source, config) if source.is_dir() or is_zip else _of_file(source, config, say)
 
 
 def _of_exported(source: Path, config: EvaluateConfig) -> Samples:
