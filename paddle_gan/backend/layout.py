@@ -61,7 +61,7 @@ def values_of(tensor: Tensor) -> np.ndarray:
     """The values of a float32 tensor on the CPU as an array that shares its memory, while the tensor is alive."""
     shape = tensor.shape
     memory = (c_float * math.prod(shape)).from_address(tensor.data_ptr())  # Paddle's `size` takes longer than all else
-    return np.ndarray(shape, np.float32, memory, strides=[4 * stride for stride in tensor.strides])
+    return np.ndarray(shape, np.float32, memoryview(memory), strides=[4 * stride for stride in tensor.strides])
 
 
 def empty(layout: Layout) -> Tensor:
