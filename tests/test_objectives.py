@@ -25,12 +25,15 @@ from paddle_gan.objectives.penalties import (
     latents,
     penalty_value,
     real,
+    squared_gradient,
 )
 
 REAL = [2.0, -1.0, 0.5]
 FAKE = [-2.0, 1.0, 0.0]
 
-WGAN_GP, R1, R1_R2 = (OBJECTIVES[name].penalties[0] for name in ("wgan-gp", "gan-r1", "gan-r1-r2"))
+WGAN_GP, WGAN_LP, DRAGAN, R1, R1_R2 = (
+    OBJECTIVES[name].penalties[0] for name in ("wgan-gp", "wgan-lp", "dragan", "gan-r1", "gan-r1-r2")
+)
 EPSILON = np.finfo(np.float64).eps
 
 
@@ -264,14 +267,18 @@ def test_the_generator_s_penalty_is_the_expected_length_of_its_images_paths():
 
 
 def small_discriminators(seed: int):
+    """By name; small images, because a kink of an activation is then seldom in reach of a finite difference."""
     paddle.seed(seed)
     yield "convolution with LayerNorm", nn.Sequential(ConvBN(2, 3, 3, 2, padding=1, norm=LayerNorm), Head())
     for name in DISCRIMINATORS:
-        for classes in (0, 3):
-            arguments = {"channels": 1, "width": 4, "classes": classes, "norm": LayerNorm}
-            if name != "tutorial":
-                arguments["image_size"] = "36x28" if classes else 28
-            yield f"{name}, {classes} classes", DISCRIMINATORS[name](**arguments)
+        for norm in (LayerNorm, None):
+            for classes in (0, 3):
+                # A LayerNorm of two values is a step function, nearly: its differences say nothing.
+                arguments = {"channels": 1, "width": 16 if "mlp" in name else 4, "classes": classes, "norm": norm}
+                if name != "tutorial":
+                    arguments["image_size"] = "18x14" if classes else 14
+                described = f"{name}, {classes} classes, {'LayerNorm' if norm else 'no norm'}"
+                yield described, DISCRIMINATORS[name](**arguments)
 
 
 class Head(nn.Layer):
@@ -313,22 +320,33 @@ def check_along_a_direction(parameter, value, random: np.random.Generator) -> No
     assert expected == pytest.approx(near, rel=1e-4, abs=near_error + far_error)
 
 
-@pytest.mark.parametrize("penalty", [WGAN_GP, R1_R2], ids=["wgan-gp", "gan-r1-r2"])
+PENALTIES = {"wgan-gp": WGAN_GP, "wgan-lp": WGAN_LP, "dragan": DRAGAN, "gan-r1-r2": R1_R2}
+
+
+@pytest.mark.parametrize("penalty", PENALTIES.values(), ids=PENALTIES)
 @pytest.mark.parametrize("name", [name for name, _ in small_discriminators(0)])
 def test_gradient_of_the_penalty_agrees_with_finite_differences(name, penalty, seed=0):
     """In float64, for every discriminator there is, labels included: second gradients are right."""
     discriminator = dict(small_discriminators(seed))[name]
     discriminator.to(dtype="float64")
-    sides = (32, 32) if name.startswith("tutorial") else (28, 36 if "3 classes" in name else 28)
+    sides = (32, 32) if name.startswith("tutorial") else (14, 18 if "3 classes" in name else 14)
     channels = 2 if name.startswith("conv") else 1
     random = np.random.default_rng(seed + 1)
     real_images, fake_images = (paddle.to_tensor(random.normal(size=(4, channels, *sides))) for _ in range(2))
     labels = paddle.to_tensor([0, 1, 2, 1]) if "3 classes" in name else None
-    call = discriminator if not name.startswith("conv") else lambda images, labels: discriminator(images)
+    batch = batch_of(real_images, fake_images, labels)
+
+    def judge(images, labels):
+        return discriminator(images) if name.startswith("conv") else discriminator(images, labels)
+
+    paddle.seed(3)
+    # Gradients of these lengths: below 1 and above it, so that a one-sided penalty has both.
+    lengths = paddle.to_tensor([0.5, 1.5, 2.0, 3.0], "float64")
+    scales = (lengths / squared_gradient(judge, penalty.at[0](batch), labels).sqrt()).detach()
 
     def value():
         paddle.seed(3)  # the same points between real and fake
-        return penalty_value(penalty, call, batch_of(real_images, fake_images, labels))
+        return penalty_value(penalty, lambda images, labels: scales * judge(images, labels), batch)
 
     discriminator.clear_gradients()
     value().backward()

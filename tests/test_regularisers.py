@@ -26,7 +26,7 @@ def singular_values(layer) -> list[float]:
     values = []
     for part in layers:
         weight = part.spectral(part.weight).numpy()
-        matrix = weight.reshape(len(weight), -1) if weight.ndim == 4 else weight
+        matrix = weight.reshape(len(weight), -1)
         values.append(np.linalg.svd(matrix, compute_uv=False)[0])
     return values
 
@@ -34,14 +34,15 @@ def singular_values(layer) -> list[float]:
 @pytest.mark.parametrize("name", DISCRIMINATORS)
 def test_the_largest_singular_value_becomes_1(name):
     paddle.seed(0)
-    options = {} if name == "tutorial" else {"image_size": 28}
-    discriminator = DISCRIMINATORS[name](channels=1, width=4, norm=None, **options)
+    options = {} if name == "tutorial" else {"image_size": 16}
+    discriminator = DISCRIMINATORS[name](channels=1, width=4, norm=None, classes=3, **options)
     normalise_spectrally(discriminator)
-    images = paddle.randn([2, 1, 32 if name == "tutorial" else 28, 32 if name == "tutorial" else 28])
+    labels = paddle.to_tensor([0, 2])
+    images = paddle.randn([2, 1, *[32 if name == "tutorial" else 16] * 2])
     for _ in range(400):  # power iteration is slow where two singular values are alike
-        discriminator(images)
+        discriminator(images, labels)
     values = singular_values(discriminator)
-    assert len(values) >= 2 and values == pytest.approx([1] * len(values), abs=5e-3)
+    assert len(values) >= 3 and values == pytest.approx([1] * len(values), abs=5e-3)
 
 
 def test_power_iteration_stands_still_in_evaluation_and_while_frozen():
@@ -75,23 +76,36 @@ def test_the_gradient_of_a_normalised_linear_map():
     np.testing.assert_allclose(parameter.grad.numpy(), expected, rtol=1e-9)
 
 
-@pytest.mark.parametrize("options", [{"spectral_norm": True}, {"minibatch_deviation": True}, {"pack": 2}])
-def test_second_gradients_against_finite_differences(options):
-    """Of R1 in float64, for the discriminator with each option, along random directions of every parameter."""
-    task = tiny_task(loss="gan-r1", discriminator_init="he", **options)
-    discriminator = task.discriminator.network
-    discriminator.to(dtype="float64")
-    discriminator.eval()  # power iteration stands still
-    random = np.random.default_rng(0)
-    images = paddle.to_tensor(random.normal(size=(4, 1, 28, 28)))
+WITH_OPTIONS = ("strided", "residual")
+OPTIONS = (
+    {"spectral_norm": True},
+    {"spectral_norm": True, "conditional": True},
+    {"minibatch_deviation": True},
+    {"pack": 2},
+)
+
+
+@pytest.mark.parametrize("discriminator", WITH_OPTIONS)
+@pytest.mark.parametrize("options", OPTIONS)
+def test_second_gradients_against_finite_differences(options, discriminator, seed=0):
+    """Of R1 in float64, for a discriminator with each option, along random directions of every parameter."""
+    task = tiny_task(
+        loss="gan-r1", discriminator=discriminator, discriminator_init="he", image_size=20, seed=seed, **options
+    )
+    network = task.discriminator.network
+    network.to(dtype="float64")
+    network.eval()  # power iteration stands still
+    random = np.random.default_rng(seed)
+    images = paddle.to_tensor(random.normal(size=(4, 1, 20, 20)))
+    labels = paddle.to_tensor([0, 3, 9, 3]) if "conditional" in options else None
     penalty = OBJECTIVES["gan-r1"].penalties[0]
 
     def value() -> paddle.Tensor:
-        return penalty_value(penalty, discriminator, StepBatch(images, None, None))
+        return penalty_value(penalty, network, StepBatch(images, None, None, labels))
 
     value().backward()
     checked = 0
-    for name, parameter in discriminator.named_parameters():
+    for name, parameter in network.named_parameters():
         # A bias of the last layer has no part in a gradient with respect to images.
         if parameter.grad is not None and not name.endswith("head.bias"):
             check_along_a_direction(parameter, lambda: value().item(), random)
