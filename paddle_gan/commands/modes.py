@@ -26,5 +26,6 @@ MODES = Command(
     examples={
         "grid25 --loss lsgan": "how many of 25 points a GAN reaches",
         "stacked-mnist --seeds 1": "how many of 1,000 triples of digits",
+        "stacked-mnist --recipe tuned": "the same by the tuned recipe, without clusters",
     },
 )
