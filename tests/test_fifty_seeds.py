@@ -1,0 +1,24 @@
+"""The tests of finite differences with fifty seeds each: other weights, images and directions; `pytest -m slow`."""
+
+import pytest
+import test_objectives
+import test_regularisers
+import test_style
+
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("seed", range(50))]
+
+
+def test_gradients_of_penalties(seed):
+    for name, _ in test_objectives.small_discriminators(seed):
+        for penalty in test_objectives.PENALTIES.values():
+            test_objectives.test_gradient_of_the_penalty_agrees_with_finite_differences(name, penalty, seed)
+
+
+@pytest.mark.parametrize("discriminator", test_regularisers.WITH_OPTIONS)
+def test_second_gradients_with_regularisers(discriminator, seed):
+    for options in test_regularisers.OPTIONS:
+        test_regularisers.test_second_gradients_against_finite_differences(options, discriminator, seed)
+
+
+def test_second_gradients_of_path_lengths(seed):
+    test_style.test_the_second_gradient_of_path_lengths_agrees_with_finite_differences(seed)
