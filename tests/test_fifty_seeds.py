@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.parametrize("seed", range(50))]
 
 
 def test_gradients_of_penalties(seed):
-    for name, _ in test_objectives.small_discriminators(seed):
+    for name in test_objectives.SMALL_DISCRIMINATORS:
         for penalty in test_objectives.PENALTIES.values():
             test_objectives.test_gradient_of_the_penalty_agrees_with_finite_differences(name, penalty, seed, most=2)
 

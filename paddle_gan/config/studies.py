@@ -62,7 +62,7 @@ class ModesConfig:
         "what",
         "where numbers that are not given come from; stacked-mnist only: the mixtures have their own",
         names.RECIPES,
-        unset="paper",
+        unset="the paper's",
     )
     seeds: int = option(
         5, "what", "number of runs, with the seeds 0, 1, ...; finished ones are not run again", more_than=0
