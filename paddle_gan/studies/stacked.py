@@ -103,7 +103,7 @@ def stacked_trial(
         recipe: see `runs.recipes`. There are no clusters and no augmentation in either: the stacks are drawn anew for
             each batch.
     """
-    settings = STACKED_SETTINGS | {"recipe": recipe}
+    settings: dict[str, Any] = {**STACKED_SETTINGS, "recipe": recipe}
     if recipe == "paper" and OBJECTIVES[loss].optimizer == Adam():
         settings |= {"learning_rate": 4e-4, "beta2": 0.99}
     options = TrainConfig(loss=loss, steps=steps, seed=seed, channels=3, clusters=0, augment=("none",), **settings)
