@@ -409,6 +409,14 @@ def test_seconds_are_of_one_call_after_one_that_does_not_count():
     assert calls[1] == calls[-1] == "waited" and len(calls) > 4
 
 
+def test_what_imitates_another_processor_or_memory_is_recorded(monkeypatch):
+    given = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_DEBUG_CPU_TYPE": "5"}
+    given |= {"MALLOC_TRIM_THRESHOLD_": "131072", "PADDLE_GAN_ONEDNN": "0"}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert given.items() <= turns.settings().items()
+
+
 def test_rest_ends_when_no_thread_works_any_more():
     end = threading.Event()
     busy = threading.Thread(target=lambda: [None for _ in iter(end.is_set, True)])

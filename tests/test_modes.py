@@ -13,7 +13,7 @@ from paddle_gan.datasets import load_dataset
 from paddle_gan.datasets.mixtures import GRID25, RING8, count_modes, draw
 from paddle_gan.errors import UsageError
 from paddle_gan.metrics import mode_coverage
-from paddle_gan.studies import modes
+from paddle_gan.studies import modes, stacked
 from paddle_gan.studies.stacked import stacked_batches, stacked_classes, stacked_shares
 
 MIXTURES = {"ring8": RING8, "grid25": GRID25}
@@ -162,6 +162,32 @@ def test_a_benchmark_goes_on_with_the_next_seed(tmp_path):
     (parts / "results.json").write_text("{")
     with pytest.raises(UsageError, match="cannot be read"):
         modes.run("ring8", ModesConfig(steps=20, device="cpu", out=str(parts)), said.append)
+
+
+def test_stacked_digits_are_trained_by_a_recipe_with_its_schedule(tmp_path, monkeypatch):
+    """ "late" falls to 0 in the second half; the recipe is one of the settings that results depend on."""
+    rates, losses, train = [], [], stacked.train
+
+    def noting(task, batches, steps, seed, log_every, chain):
+        losses.append(task.objective)
+        train(task, batches, steps, seed, 1, [*chain, lambda task, _: rates.append(task.generator.optimizer.get_lr())])
+
+    monkeypatch.setattr(stacked, "train", noting)
+    monkeypatch.setattr(stacked, "STACKED_IMAGES", 250)
+    for width in ("width", "discriminator_width"):
+        monkeypatch.setitem(stacked.STACKED_SETTINGS, width, 4)
+    tuned, plain = ({"steps": 4, "seeds": 1, "device": "cpu", "recipe": recipe} for recipe in ("tuned", None))
+    folders = [str(tmp_path / name) for name in ("tuned", "plain")]
+    for options, folder in zip((tuned, plain), folders, strict=True):
+        modes.run("stacked-mnist", ModesConfig(**options, out=folder), lambda line: None)
+    assert rates == pytest.approx([4e-4, 4e-4, 2e-4, 0] + 4 * [4e-4])
+    assert [(loss.penalties[0].weight, loss.penalties[0].every) for loss in losses] == [(0.05, 4), (0.5, 1)]
+    recorded = [json.loads((tmp_path / name / "results.json").read_text())["settings"] for name in ("tuned", "plain")]
+    assert [settings["recipe"] for settings in recorded] == ["tuned", "paper"]
+    with pytest.raises(UsageError, match=r"other results \(recipe paper -> tuned\)"):
+        modes.run("stacked-mnist", ModesConfig(**tuned, out=folders[1]), lambda line: None)
+    with pytest.raises(UsageError, match="--recipe tuned with ring8: it has settings of its own; leave it out"):
+        modes.run("ring8", ModesConfig(**tuned, out=str(tmp_path / "ring8")), lambda line: None)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 Only Linux is at hand. So a child process hides from this package what Windows, macOS and Arm do not have.
 """
 
+import json
 import os
 import platform
 import subprocess
@@ -67,8 +68,9 @@ else:
     raise AssertionError("files without an encoding are not found")
 
 from paddle_gan.commands import COMMANDS
-def command(name, *arguments):
-    COMMANDS[name].run(COMMANDS[name].parse([str(argument) for argument in arguments]))
+def command(name, *arguments, within=None):
+    chosen = COMMANDS[within].commands[name] if within else COMMANDS[name]
+    chosen.run(chosen.parse([str(argument) for argument in arguments]))
 
 command("train", "--steps", 2, "--out", "run", *sys.argv[1:])
 command("train", "--resume", "run", "--steps", 3)
@@ -76,6 +78,24 @@ command("train", "--steps", 3, "--out", "whole", *sys.argv[1:])
 command("sample", "run", "--num", 4, "--npz", "four.npz", "--grid", "four.png", "--device", "cpu")
 command("runs", "run", "--csv", "log.csv")
 command("export", "run", "--format", "safetensors")
+command("evaluate", "run", "--num", 50, "--device", "cpu")
+
+for folder in ("from", "to"):
+    os.mkdir(folder)
+    for number in range(6):
+        pixels = numpy.random.default_rng(number).integers(0, 256, (16, 16, 3), numpy.uint8)
+        PIL.Image.fromarray(pixels).save(f"{folder}/{number}.png")
+small = "--image-size 16 --width 2 --batch-size 2 --held-out 0.25 --steps 2 --device cpu --evaluate-every 0".split()
+command("train", "--pairs", "from", "to", "--out", "translation", *small, within="translate")
+command("apply", "translation", "from/0.png", "--out", "translated", "--device", "cpu", within="translate")
+
+from paddle_gan.selfcheck.about import about
+from paddle_gan.selfcheck.checks import checks, results
+from paddle_gan.selfcheck.page import page
+chosen = [check for check in checks("cpu") if check.name in ("step of wgan-gp", "files")]
+checked = list(results(chosen, print))
+assert len(checked) == 2 and all(check["passed"] for check in checked), checked
+print(*page({"about": about("cpu"), "checks": checked}), sep=" | ")
 from paddle_gan.system.memory import available_memory
 from paddle_gan.bench.machine import machine
 from paddle_gan.bench.workers.turns import resident_peak
@@ -84,7 +104,7 @@ print("end")
 """
 
 
-def test_a_run_its_resume_and_samples_without_what_other_systems_lack(tmp_path):
+def test_runs_and_what_is_done_with_them_without_what_other_systems_lack(tmp_path):
     """No locks, no fork, no signal masks, no /proc, no oneDNN, no file that is opened without an encoding."""
     script = tmp_path / "script.py"
     script.write_text(f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{PRELUDE}{USE}", encoding="utf-8")
@@ -103,6 +123,9 @@ def test_a_run_its_resume_and_samples_without_what_other_systems_lack(tmp_path):
         for run in ("run", "whole")
     ]
     assert states[0] == states[1]
+    record = json.loads((tmp_path / "run" / "evaluation.json").read_text(encoding="utf-8"))
+    assert sum(record["class_counts"]["samples"]) == 50
+    assert [path.name for path in (tmp_path / "translated").iterdir()] == ["0.png"]
     assert (tmp_path / "four.npz").exists() and (tmp_path / "four.png").exists()
     assert not (tmp_path / "run" / ".lock").exists()
     assert b"\r" not in (tmp_path / "log.csv").read_bytes() + (tmp_path / "run" / "metrics.jsonl").read_bytes()

@@ -199,6 +199,10 @@ def test_other_differences_are_no_labels():
     ):
         found = transfer({name: shape}, {name: array}, latent_dim)
         assert (found.taken, found.new, found.share) == ({}, [name], 0)
+    # Zeros have no largest singular value to be divided by.
+    embedding = {"class_weights.weight": (3, 4)}
+    assert not transfer(embedding, {}, None).taken["class_weights.weight"].any()
+    assert transfer(embedding | {"class_weights.spectral.u": (3,)}, {}, None).taken == {}
     # A packed discriminator is the same network inside.
     assert transfer({"discriminator.head.weight": (5, 4)}, {"head.weight": array}, None).share == 1
 

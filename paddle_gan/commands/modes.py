@@ -28,5 +28,6 @@ MODES = Command(
         "grid25 --loss lsgan": "how many of 25 points a GAN reaches",
         "stacked-mnist --seeds 1": "how many of 1,000 triples of digits",
         "ring8 --loss wgan-gp --seeds 3": "how many of eight points, mean of three seeds",
+        "stacked-mnist --recipe tuned": "the same by the tuned recipe, without clusters",
     },
 )

@@ -5,7 +5,7 @@ Options that are not here come from each objective's recipe.
 
 from dataclasses import dataclass
 
-from paddle_gan.config import shared
+from paddle_gan.config import names, shared
 from paddle_gan.config.options import documented, option, settle
 from paddle_gan.config.sizes import ImageSize
 from paddle_gan.errors import UsageError
@@ -57,6 +57,13 @@ class ModesConfig:
     """Options of `tools/modes.py`."""
 
     loss: str | None = shared.loss("what", None, unset="the benchmark's")
+    recipe: str | None = option(
+        None,
+        "what",
+        "where numbers that are not given come from; stacked-mnist only: the mixtures have their own",
+        names.RECIPES,
+        unset="the paper's",
+    )
     seeds: int = option(
         5, "what", "number of runs, with the seeds 0, 1, ...; finished ones are not run again", more_than=0
     )

@@ -20,7 +20,16 @@ from paddle import Tensor
 from paddle_gan.backend.kernels import flatten
 from paddle_gan.config.sizes import ImageSize, sides
 from paddle_gan.networks.blocks import ConvBN
-from paddle_gan.networks.layers import Activation, BatchNorm, Conv2D, Linear, Norm, leaky_relu, minibatch_deviation
+from paddle_gan.networks.layers import (
+    Activation,
+    BatchNorm,
+    Conv2D,
+    Embedding,
+    Linear,
+    Norm,
+    leaky_relu,
+    minibatch_deviation,
+)
 from paddle_gan.networks.sizes import doublings
 
 
@@ -58,7 +67,7 @@ class StridedDiscriminator(nn.Layer):
         )
         features = widths[-1] * ((small.height + 1) // 2) * ((small.width + 1) // 2)
         self.head = Linear(features, 1)
-        self.class_weights = nn.Embedding(classes, features) if classes else None
+        self.class_weights = Embedding(classes, features) if classes else None
         self.deviation_weight = self.create_parameter([1]) if minibatch_deviation else None
 
     @property
@@ -92,7 +101,7 @@ class TutorialDiscriminator(nn.Layer):
             ConvBN(width * 2, width * 2, 5, 2, norm=norm),
             Conv2D(width * 2, 1, 1, 1),
         )
-        self.class_weights = nn.Embedding(classes, width * 2) if classes else None
+        self.class_weights = Embedding(classes, width * 2) if classes else None
 
     @property
     def first_blocks(self) -> list[list[nn.Layer]]:
@@ -134,7 +143,7 @@ class MLPDiscriminator(nn.Layer):
         widths = [channels * math.prod(sides(image_size)), *(max(1, width // factor) for factor in shrink)]
         self.hidden = nn.LayerList([Linear(before, after) for before, after in pairwise(widths)])
         self.norms = nn.LayerList([norm(after) for after in widths[1:]] if norm else [])
-        self.label_weights = nn.Embedding(classes, widths[1]) if classes else None
+        self.label_weights = Embedding(classes, widths[1]) if classes else None
         self.last = Linear(widths[-1], 1)
         self.activation = activation
 
@@ -155,7 +164,7 @@ class MLPDiscriminator(nn.Layer):
         return self.last(x).reshape([-1])
 
 
-def project(logits: Tensor, features: Tensor, class_weights: nn.Embedding | None, labels: Tensor | None) -> Tensor:
+def project(logits: Tensor, features: Tensor, class_weights: Embedding | None, labels: Tensor | None) -> Tensor:
     """Logits [N, ...] with one value a sample as [N]; with class weights, plus the projection of the features."""
     logits = logits.reshape([-1])
     if class_weights is None:

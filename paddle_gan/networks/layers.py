@@ -109,6 +109,24 @@ class Linear(nn.Linear):
         return F.linear(x, self.spectral(self.weight) if self.spectral else self.weight, self.bias)
 
 
+class Embedding(nn.Embedding):
+    """`nn.Embedding` that can have its weight normalised: labels int64 [N] to [N, features].
+
+    Args:
+        classes, features: sizes of the weight.
+
+    Attributes:
+        spectral: normalises the weight, see `networks.spectral`; None for nothing.
+    """
+
+    def __init__(self, classes: int, features: int):
+        super().__init__(classes, features)
+        self.spectral: nn.Layer | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.embedding(x, self.spectral(self.weight) if self.spectral else self.weight)
+
+
 class Conv2D(nn.Conv2D):
     """`nn.Conv2D` without groups and dilation, computed by `kernels.conv2d`: [N, C, H, W] to [N, K, P, Q].
 

@@ -20,7 +20,7 @@ from paddle_gan.config.sizes import ImageSize
 from paddle_gan.networks.blocks import ConvBN, he
 from paddle_gan.networks.discriminators import project
 from paddle_gan.networks.generators import TANH_RANGE, with_labels
-from paddle_gan.networks.layers import Conv2D, Linear, Norm, minibatch_deviation
+from paddle_gan.networks.layers import Conv2D, Embedding, Linear, Norm, minibatch_deviation
 from paddle_gan.networks.sizes import cropped, doubled, doublings
 
 _ROOT_HALF = 0.5**0.5
@@ -148,7 +148,7 @@ class ResidualDiscriminator(nn.Layer):
         self.last = ConvBN(widths[-1], widths[-1], 3, padding=1, norm=norm)
         self.hidden = Linear(widths[-1] * math.prod(small), widths[-1])
         self.head = Linear(widths[-1], 1)
-        self.class_weights = nn.Embedding(classes, widths[-1]) if classes else None
+        self.class_weights = Embedding(classes, widths[-1]) if classes else None
         self.deviation_weight = (
             self.create_parameter([widths[-1]], default_initializer=nn.initializer.Constant(0.0))
             if minibatch_deviation

@@ -19,7 +19,7 @@ class SpectralNorm(nn.Layer):
     Args:
         outputs: number of rows.
         outputs_first: whether outputs are the first axis of the weight, as in convolutions, or the second, as in linear
-            maps.
+            maps. For an embedding, whose matrix may as well be transposed, they are its first axis.
     """
 
     def __init__(self, outputs: int, outputs_first: bool):
@@ -39,8 +39,12 @@ class SpectralNorm(nn.Layer):
 
 
 def normalise_spectrally(network: nn.Layer) -> None:
-    """Put spectral normalisation into every convolution and linear map of a network of `networks.layers`."""
+    """Put spectral normalisation into every convolution, linear map and embedding of a network of `networks.layers`.
+
+    An embedding is a linear map of labels that are one-hot; its rows are the vectors of the classes, as in the
+    projection discriminator of Miyato and Koyama 2018.
+    """
     for part in network.sublayers(include_self=True):
         if hasattr(part, "spectral"):
-            is_convolution = part.weight.ndim == 4
-            part.spectral = SpectralNorm(part.weight.shape[0 if is_convolution else 1], outputs_first=is_convolution)
+            rows_first = not isinstance(part, nn.Linear)
+            part.spectral = SpectralNorm(part.weight.shape[0 if rows_first else 1], outputs_first=rows_first)

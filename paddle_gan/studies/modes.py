@@ -26,6 +26,7 @@ from paddle_gan.config.language import tell
 from paddle_gan.config.paths import RUNS
 from paddle_gan.config.studies import ModesConfig
 from paddle_gan.datasets.mixtures import GRID25, RING8
+from paddle_gan.errors import UsageError
 from paddle_gan.evaluation.records import mean_and_error
 from paddle_gan.studies.points import POINT_SETTINGS, TrialResult, mixture_trial
 from paddle_gan.studies.results import read_results, write_results
@@ -66,7 +67,8 @@ class Benchmark:
         modes: number of modes of the data.
         score: the second figure.
         loss, steps: objective and steps unless the options say otherwise.
-        trial: trains with (loss, steps, seed, folder for pictures or None, say) and counts the modes of the samples.
+        trial: trains with (loss, steps, seed, folder for pictures or None, say), and a recipe if one is chosen, and
+            counts the modes of the samples.
         settings: everything else that the numbers depend on, for results.json.
         rows: lines of the table below ours.
     """
@@ -75,7 +77,7 @@ class Benchmark:
     score: Score
     loss: str
     steps: int
-    trial: Callable[[str, int, int, Path | None, Callable[[str], None]], TrialResult]
+    trial: Callable[..., TrialResult]
     settings: dict[str, Any]
     rows: tuple[Row, ...]
 
@@ -92,19 +94,22 @@ def run(name: str, config: ModesConfig, say: Callable[[str], None] = tell) -> Pa
         The folder of results.
 
     Raises:
-        UsageError: the folder holds results of other settings.
+        UsageError: the folder holds results of other settings, or the benchmark has no recipes.
     """
-    select_device(config.device)
     benchmark = BENCHMARKS[name]
+    if config.recipe and "recipe" not in benchmark.settings:
+        raise UsageError(f"--recipe {config.recipe} with {name}: it has settings of its own; leave it out")
+    select_device(config.device)
+    recipe = {"recipe": config.recipe} if config.recipe else {}
     loss, steps = config.loss or benchmark.loss, config.steps or benchmark.steps
-    folder = make_folder(Path(config.out) if config.out else FOLDER / f"{name}-{loss}")
-    settings = {"benchmark": name, "loss": loss, "steps": steps, **benchmark.settings}
+    folder = make_folder(Path(config.out) if config.out else FOLDER / "-".join([name, loss, *recipe.values()]))
+    settings = {"benchmark": name, "loss": loss, "steps": steps, **benchmark.settings, **recipe}
     with locked(folder):
         results = read_results(folder / "results.json", settings)
         for seed in range(len(results), config.seeds):
             say(f"{name}, {loss}, seed {seed}")
             start = time.monotonic()
-            found = benchmark.trial(loss, steps, seed, folder if seed == 0 else None, say)
+            found = benchmark.trial(loss, steps, seed, folder if seed == 0 else None, say, **recipe)
             minutes = (time.monotonic() - start) / 60
             results.append({"seed": seed, "modes": found.modes, "score": found.score, "minutes": round(minutes, 2)})
             write_results(folder / "results.json", settings, results)

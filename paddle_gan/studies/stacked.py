@@ -20,12 +20,13 @@ from paddle_gan.inference.sampling import generate
 from paddle_gan.metrics import mode_coverage
 from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.objectives.optimizers import Adam
-from paddle_gan.runs.building import build
+from paddle_gan.runs.building import build, schedules_of
 from paddle_gan.runs.resolve import resolve
 from paddle_gan.studies.points import TrialResult
 from paddle_gan.training import callbacks
 from paddle_gan.training.loop import train
 from paddle_gan.training.progress import progress
+from paddle_gan.training.schedule import scheduled
 from paddle_gan.training.task import BatchSource
 
 # Samples whose modes are counted, as in the published protocol.
@@ -85,21 +86,34 @@ def stacked_shares(labels: np.ndarray) -> np.ndarray:
     return (shares[:, None, None] * shares[:, None] * shares).reshape(-1)
 
 
-def stacked_trial(loss: str, steps: int, seed: int, folder: Path | None, say: Callable[[str], None]) -> TrialResult:
+def stacked_trial(
+    loss: str,
+    steps: int,
+    seed: int,
+    folder: Path | None,
+    say: Callable[[str], None],
+    recipe: str = STACKED_SETTINGS["recipe"],
+) -> TrialResult:
     """Train on Stacked MNIST, and count the modes of 26,000 samples.
 
     The score is the KL divergence between the shares of the modes among the samples and those in the data, in nats. For
-    the arguments see `points.mixture_trial`.
+    the other arguments see `points.mixture_trial`.
+
+    Args:
+        recipe: see `runs.recipes`. There are no clusters and no augmentation in either: the stacks are drawn anew for
+            each batch.
     """
-    adam: dict[str, Any] = {"learning_rate": 4e-4, "beta2": 0.99} if OBJECTIVES[loss].optimizer == Adam() else {}
-    options = TrainConfig(loss=loss, steps=steps, seed=seed, channels=3, **STACKED_SETTINGS, **adam)
+    settings: dict[str, Any] = {**STACKED_SETTINGS, "recipe": recipe}
+    if recipe == "paper" and OBJECTIVES[loss].optimizer == Adam():
+        settings |= {"learning_rate": 4e-4, "beta2": 0.99}
+    options = TrainConfig(loss=loss, steps=steps, seed=seed, channels=3, clusters=0, augment=("none",), **settings)
     config = resolve(options, "cpu").config
     task = build(config, classes=0)
     digits, extract = load_dataset("mnist", config.image_size, 1), classifier_extractor("mnist")
     batches = stacked_batches(digits, config.batch_size, seed, task.generator.network.value_range)
     with progress(steps, 0, say) as shown:
         rates = callbacks.rates(config.batch_size * config.discriminator_steps)
-        train(task, batches, steps, seed, _LOG_EVERY, [rates, shown])
+        train(task, batches, steps, seed, _LOG_EVERY, [rates, shown, scheduled(task, schedules_of(config, steps))])
     say(f"classes of {STACKED_IMAGES} samples")
     counts = np.zeros(1000, np.int64)
     for i, (images, _) in enumerate(generate(task.sampler, STACKED_IMAGES, seed)):

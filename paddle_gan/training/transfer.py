@@ -6,7 +6,8 @@ A tensor is taken if its name and its shape are the same. The exceptions are dat
   blocks of a discriminator are counted from their end, where the maps have the same size in both networks.
 - Tensors with an axis of labels: if the numbers of labels differ, the new label j begins as the label j mod K of the K
   old ones, in both networks. If there were no labels, all new labels begin with zeros, so at the start the networks do
-  what they did without.
+  what they did without. Only where their weight is divided by its largest singular value, which must not be 0, they
+  keep their first values.
 """
 
 import math
@@ -75,7 +76,7 @@ def transfer(shapes: Shapes, arrays: Mapping[str, np.ndarray], latent_dim: int |
     relabelled = []
     for name, shape in shapes.items():
         old = arrays.get(_earlier(own[name], later))
-        if old is None and own[name] in _OF_DISCRIMINATOR:
+        if old is None and own[name] in _OF_DISCRIMINATOR and _spectral(name) not in shapes:
             old = np.zeros([0, *shape[1:]], np.float32)  # it had no labels
         if old is not None and old.shape != shape:
             old = _relabelled(old, shape, labels[own[name]]) if own[name] in labels else None
@@ -85,6 +86,11 @@ def transfer(shapes: Shapes, arrays: Mapping[str, np.ndarray], latent_dim: int |
     total = sum(math.prod(shape) for shape in shapes.values())
     share = sum(array.size for array in taken.values()) / total
     return Transfer(taken, relabelled, [name for name in shapes if name not in taken], share)
+
+
+def _spectral(name: str) -> str:
+    """The name of the singular vector of a weight, see `networks.spectral`."""
+    return f"{name.removesuffix('weight')}spectral.u"
 
 
 def _block_count(names: Iterable[str]) -> int:

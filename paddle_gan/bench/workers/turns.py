@@ -13,8 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-# Variables with these prefixes decide on threads and code paths of the libraries.
-_PREFIXES = ("OMP_", "GOMP_", "KMP_", "MKL_", "DNNL_", "ONEDNN_", "FLAGS_")
+# Variables with these prefixes decide on threads, code paths and memory of the libraries.
+_PREFIXES = (
+    *("OMP_", "GOMP_", "KMP_", "MKL_", "DNNL_", "ONEDNN_", "ATEN_"),
+    *("MALLOC_", "FLAGS_", "PADDLE_GAN_ONEDNN"),
+)
 # The use of the processor is measured over this time.
 _QUIET_SECONDS = 0.03
 # Most seconds to wait until the threads sleep.
@@ -78,7 +81,7 @@ def serve(prepare: Callable[[dict[str, Any]], Work]) -> None:
 
 
 def settings() -> dict[str, str]:
-    """The environment's variables that decide on threads and code paths."""
+    """The environment's variables that decide on threads, code paths and memory."""
     return {name: value for name, value in sorted(os.environ.items()) if name.startswith(_PREFIXES)}
 
 
