@@ -113,6 +113,6 @@ SAMPLE = Command(
         "RUN --num 10000 --npz samples.npz": "an array for other programs",
         "RUN --num 30 --nearest --grid pairs.png": "each sample beside the training image that is nearest to it",
         "RUN --best --truncation 0.7 --grid sheet.png": "of the best checkpoint, drawn towards the mean",
-        "RUN --mix-from 3 --mix-layers 0-3 --grid mixed.png": "the coarse styles of another sample; style generator only",
+        "RUN --mix-from 3 --mix-layers 0-3 --grid mixed.png": "the coarse styles of another sample; style only",
     },
 )

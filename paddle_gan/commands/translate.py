@@ -48,7 +48,7 @@ TRANSLATE = Group(
     commands={
         "train": Command(
             name="train",
-            description="Train a translation: on pairs, on two sets without pairs; colours, outlines, enlarging, filling holes.",
+            description="Train a translation: with or without pairs; colours, outlines, larger pictures, holes.",
             options=TranslateConfig,
             run=train,
             first=("task", "pairs", "unpaired", "images", "image_size", "minutes", "out", "resume"),

@@ -50,7 +50,7 @@ WALK = Command(
     examples={
         "RUN": "a GIF in the folder of the run",
         "RUN --between 3 8 14 --out walk.mp4": "between the samples of three seeds, as a film",
-        "RUN --between 5 --labels 3 8 1 7 --out morph.apng": "one latent while the class changes, for a conditional run",
+        "RUN --between 5 --labels 3 8 1 7 --out morph.apng": "one latent while the class changes; conditional",
         "RUN --num 30 --truncation 0.7": "thirty walks in one sheet, with fewer odd samples",
     },
 )
