@@ -146,7 +146,7 @@ def test_the_record_has_the_harmonic_fill_beside_the_result(run, tmp_path):
         records.append(json.loads((tmp_path / f"{name}.json").read_text()))
     assert records[0]["figures"] == records[1]["figures"]  # the same holes
     assert records[0]["protocol"]["mask"] == "brush"
-    for name in ("l1", "psnr_hole", "ssim_hole"):
+    for name in ("l1", "psnr_hole", "ssim_hole", "perceptual"):
         assert set(records[0]["figures"][name]) == {"samples", "harmonic"}
     assert np.isfinite([value for line in records[0]["figures"].values() for value in line.values()]).all()
 

@@ -452,7 +452,7 @@ def test_the_command_line_applies_and_measures(run, images, tmp_path, monkeypatc
     record = json.loads((tmp_path / "first.json").read_text())
     assert record["protocol"]["samples"] == record["protocol"]["reference"] == 3
     assert record["protocol"]["floor"] == 3 and record["subject"]["step"] == 8
-    for name in ("l1", "psnr", "ssim"):
+    for name in ("l1", "psnr", "ssim", "perceptual"):
         assert set(record["figures"][name]) == {"samples", "identity", "matched"}
     assert set(record["figures"]["frechet_distance"]) == {"samples", "identity", "matched", "real"}
     assert record["figures"]["l1"]["samples"] == pytest.approx(read_metrics(run / "metrics.jsonl")[-1]["evaluation/l1"])

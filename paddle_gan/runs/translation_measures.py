@@ -27,13 +27,12 @@ _SWEEPS = 200
 
 def against_targets(config: TranslationOptions, pair: Pair) -> Measure:
     """The figures of translations of the inputs of `pair`, uint8 [N, H, W, 3], beside its targets."""
-    targets = pixels(pair.targets.numpy())
+    shared = {"targets": pixels(pair.targets.numpy()), "maps": random_convolutions(CHANNELS).maps}
     if config.scale:
-        maps = random_convolutions(CHANNELS).maps
-        return partial(enlarged_figures, targets=targets, scale=config.scale, maps=maps)
+        return partial(enlarged_figures, **shared, scale=config.scale)
     if config.mask:
-        return partial(hole_figures, targets=targets, holes=pair.inputs.numpy()[:, CHANNELS] > 0)
-    return partial(pair_figures, targets=targets)
+        return partial(hole_figures, **shared, holes=pair.inputs.numpy()[:, CHANNELS] > 0)
+    return partial(pair_figures, **shared)
 
 
 def floors_of_pairs(config: TranslationOptions, pair: Pair, trained_on: Pair) -> Columns:

@@ -22,6 +22,7 @@ from paddle_gan.evaluation.translations import (
     pair_figures,
     record_of,
 )
+from paddle_gan.features.maps import random_convolutions
 from paddle_gan.inference.images import side_by_side
 from paddle_gan.inference.translation import translate_batch
 from paddle_gan.runs.execution import Say
@@ -153,7 +154,8 @@ def _measured(
         inputs = held_out_images(data, 0, config.num).numpy()
         partners = _partners(data, config.num)
         targets = pixels(held_out_images(data, 1, config.num).numpy()) if partners is None else partners
-        measure = None if partners is None else partial(pair_figures, targets=partners)
+        maps = random_convolutions(CHANNELS).maps
+        measure = None if partners is None else partial(pair_figures, targets=partners, maps=maps)
         own, wanted = (_trained_on(data, side, len(targets), config.seed).transpose(0, 2, 3, 1) for side in range(2))
         beside = floors(pixels(inputs), own, wanted)
     made = translate_batch(translator.network, inputs)
