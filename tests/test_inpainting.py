@@ -1,7 +1,9 @@
 """In-painting: masks, the smooth fill, the generator that keeps what is known, its run, its measures, and its use."""
 
 import json
+import sys
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 import paddle
@@ -17,7 +19,9 @@ from paddle_gan.metrics import psnr, psnr_within, ssim, ssim_map, within
 from paddle_gan.networks.filling import smooth_fill
 from paddle_gan.networks.restoration import FillingGenerator
 from paddle_gan.networks.translation import UNetGenerator
+from paddle_gan.runs import translation_measures
 from paddle_gan.runs.translation import run_translation
+from paddle_gan.runs.translation_data import as_tensor
 from paddle_gan.runs.translation_options import resolve_translation
 from paddle_gan.runs.translators import load_translator, translate_files
 
@@ -139,16 +143,37 @@ def test_an_interrupted_run_comes_to_the_same_bits(run, options, tmp_path, monke
     assert_resumes(run, options, tmp_path / "run", monkeypatch)
 
 
-def test_the_record_has_the_harmonic_fill_beside_the_result(run, tmp_path):
+def test_the_record_has_the_harmonic_fill_beside_the_result(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(translation_measures, "find_spec", {}.get)  # no scikit-image
     evaluate, records = COMMANDS["evaluate"], []
     for name in ("first", "second"):
         evaluate.run(evaluate.parse([str(run), "--device", "cpu", "--out", str(tmp_path / f"{name}.json")]))
         records.append(json.loads((tmp_path / f"{name}.json").read_text()))
+    assert "the biharmonic fill needs scikit-image" in capsys.readouterr().out
     assert records[0]["figures"] == records[1]["figures"]  # the same holes
     assert records[0]["protocol"]["mask"] == "brush"
     for name in ("l1", "psnr_hole", "ssim_hole", "perceptual"):
         assert set(records[0]["figures"][name]) == {"samples", "harmonic"}
     assert np.isfinite([value for line in records[0]["figures"].values() for value in line.values()]).all()
+
+
+def test_the_biharmonic_fill_stands_beside_where_scikit_image_is(monkeypatch):
+    """With a function in its place that fills exactly: it gets images from 0 to 1, and their holes."""
+    pair = with_drawn_holes(MASKS["box"], as_tensor(np.full((2, 3, 16, 16), 51, np.uint8)), [(0,), (1,)])
+    options = resolve_translation(TranslateConfig(images="a", task="inpaint"), "cpu")
+
+    def inpaint_biharmonic(image, hole, channel_axis):
+        np.testing.assert_allclose(image[~hole], 0.2)
+        return np.where(hole[..., None], 0.2, image)
+
+    module = SimpleNamespace(inpaint_biharmonic=inpaint_biharmonic)
+    monkeypatch.setitem(sys.modules, "skimage", SimpleNamespace(restoration=module))
+    monkeypatch.setitem(sys.modules, "skimage.restoration", module)
+    for there in (False, True):
+        monkeypatch.setattr(translation_measures, "find_spec", {"skimage": there or None}.get)
+        floors = translation_measures.floors_of_pairs(options, pair, pair)
+        assert list(floors) == ["harmonic", "biharmonic"][: 1 + there]
+    np.testing.assert_array_equal(floors["biharmonic"], np.full((2, 16, 16, 3), 51))
 
 
 def test_holes_of_pictures_are_filled_and_all_else_stays(run, tmp_path, capsys):

@@ -2,7 +2,7 @@
 
 Beside each figure stand the same figures of what is had without learning, the floors of every translation: the inputs
 as they are ("identity") and with the colours of the target images ("matched"), or enlarged by interpolation
-("bicubic"), or with holes that are filled smoothly ("harmonic").
+("bicubic"), or with holes that are filled smoothly ("harmonic", "biharmonic").
 """
 
 from collections.abc import Callable

@@ -34,7 +34,7 @@ from paddle_gan.runs.translation_data import (
     load_translation_data,
     spread,
 )
-from paddle_gan.runs.translation_measures import against_targets, floors, floors_of_pairs, pixels
+from paddle_gan.runs.translation_measures import against_targets, floors, floors_of_pairs, has_biharmonic, pixels
 from paddle_gan.runs.translators import Translator, load_translator, translated
 
 # Whole pictures: the largest tile, the least side that SSIM can be measured on, and the side that the sheet shows.
@@ -75,6 +75,8 @@ def evaluate_translator(folder: Path, config: EvaluateConfig, say: Say) -> tuple
     data = load_translation_data(run)
     if not len(data.held_out[0]):
         say("notice: no images were held out, so these figures are of images that were trained on")
+    if run.mask and not has_biharmonic():
+        say("notice: the biharmonic fill needs scikit-image (pip install scikit-image); it is left out")
     images, shown = _measured(translator, data, config)
     protocol |= {
         "dataset": data.name,
