@@ -16,6 +16,7 @@ from paddle_gan.config.translate import ApplyConfig, TranslateConfig
 from paddle_gan.datasets.holes import MASKS, drawn_from, with_drawn_holes
 from paddle_gan.errors import DataError, UsageError
 from paddle_gan.metrics import psnr, psnr_within, ssim, ssim_map, within
+from paddle_gan.networks.blocks import GatedConv
 from paddle_gan.networks.filling import smooth_fill
 from paddle_gan.networks.restoration import FillingGenerator
 from paddle_gan.networks.translation import UNetGenerator
@@ -105,6 +106,19 @@ def test_known_pixels_stay_and_the_fill_meets_them():
     assert np.abs(made.numpy() - expected).max() > 0.1
 
 
+def test_a_gate_lets_values_through_or_holds_them_back():
+    """Against the two convolutions and the sigmoid, and with gates that are open or shut."""
+    paddle.seed(0)
+    stage, x = GatedConv(3, 5, 4, 2, padding=1, norm=None), paddle.randn([2, 3, 8, 8])
+    gate = 1 / (1 + np.exp(-stage.gate.conv(x).numpy()))
+    np.testing.assert_allclose(stage(x).numpy(), stage.features(x).numpy() * gate, atol=1e-5)
+    for bias, share in ((30.0, 1.0), (-30.0, 0.0)):
+        stage.gate.conv.bias.set_value(paddle.full([5], bias))
+        np.testing.assert_allclose(stage(x).numpy(), share * stage.features(x).numpy(), atol=1e-5)
+    network = UNetGenerator(4, 3, width=2, depth=2, gated=True)
+    assert [type(stage) for stage in network.down] == [GatedConv, GatedConv]
+
+
 # ---- Measures
 
 
@@ -130,7 +144,15 @@ def test_figures_of_holes():
 @pytest.fixture(scope="module")
 def options(tmp_path_factory):
     images = make_images(tmp_path_factory.mktemp("images"))
-    return {**SMALL, "images": str(images / "a"), "task": "inpaint", "mask": "brush", "depth": 2, "steps": 8}
+    return {
+        **SMALL,
+        "images": str(images / "a"),
+        "task": "inpaint",
+        "mask": "brush",
+        "depth": 2,
+        "gated": True,
+        "steps": 8,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -218,4 +240,7 @@ def test_holes_are_learned_in_the_digits_that_come_with_the_package(tmp_path, mo
 def test_what_is_refused():
     with pytest.raises(UsageError, match="--mask is for --task inpaint"):
         resolve_translation(TranslateConfig(images="a", task="edges", mask="box"), "cpu")
+    for other in ({"task": "edges"}, {"task": "inpaint", "generator": "residual"}):
+        with pytest.raises(UsageError, match="--gated is for --task inpaint with --generator unet"):
+            resolve_translation(TranslateConfig(images="a", gated=True, **other), "cpu")
     assert resolve_translation(TranslateConfig(images="a", task="inpaint"), "cpu").mask == "box"
