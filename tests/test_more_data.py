@@ -222,7 +222,7 @@ def test_a_killed_study_comes_to_the_same_results(tmp_path):
 
     def kill_when(out: Path, pattern: str) -> None:
         process = start(out)
-        wait_for(lambda: next(out.glob(pattern), None))
+        wait_for(lambda: next(out.glob(pattern), None), seconds=300)
         process.send_signal(signal.SIGKILL)
         process.wait()
 

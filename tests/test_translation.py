@@ -412,7 +412,7 @@ def test_a_killed_run_comes_to_the_same_bits(kind, images, tmp_path):
 
     assert start("whole").wait(600) == 0
     process = start("killed")
-    wait_for(lambda: list((tmp_path / "killed" / "checkpoints").glob("step-0000001*")))
+    wait_for(lambda: list((tmp_path / "killed" / "checkpoints").glob("step-0000001*")), seconds=300)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert newest_manifest(tmp_path / "killed")["step"] < (32 if kind == "super-resolution" else 40)
