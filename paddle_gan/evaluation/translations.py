@@ -107,7 +107,7 @@ def hole_figures(made: np.ndarray, targets: np.ndarray, maps: Maps, holes: np.nd
 def distance_in_features(made: np.ndarray, targets: np.ndarray, maps: Maps) -> float:
     """The mean over the pairs of `reconstruction.perceptual_loss`; arguments as for `pair_figures`."""
     at_once = max(1, _PIXELS_AT_ONCE // (made.shape[1] * made.shape[2]))
-    total = 0.0
+    losses, counts = [], []
     with paddle.no_grad():
         for start in range(0, len(made), at_once):
             chunk = slice(start, start + at_once)
@@ -116,8 +116,9 @@ def distance_in_features(made: np.ndarray, targets: np.ndarray, maps: Maps) -> f
                 paddle.to_tensor(images[chunk].transpose(0, 3, 1, 2) / np.float32(127.5) - 1)
                 for images in (made, targets)
             )
-            total += perceptual_loss(maps, mine, real).item() * len(mine)
-    return total / len(made)
+            losses.append(perceptual_loss(maps, mine, real).item())
+            counts.append(len(mine))
+    return float(np.average(losses, weights=counts))
 
 
 def set_figures(images: np.ndarray, targets: np.ndarray, extractor: Extractor) -> dict[str, float]:
