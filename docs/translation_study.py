@@ -43,13 +43,15 @@ def main() -> None:
             common = {"steps": steps, "seed": seed, "image_size": size, "width": width, "out": str(folder)}
             run_translation(TranslateConfig(**common, **options))
             record, _ = evaluate_translator(folder, EvaluateConfig(seed=seed), print)
-            for figure in SHOWN:
+            for figure in SHOWN.keys() & record["figures"].keys():
                 for column, value in record["figures"][figure].items():
                     heading = name if column == "samples" else FLOORS[column]
                     table.setdefault(heading, {}).setdefault(figure, []).append(value)
     headings = [*methods(a, b), *(heading for heading in FLOORS.values() if heading in table)]
     print(f"| {seeds} seeds, {steps} steps | {' | '.join(headings)} |", "|---" * (len(headings) + 1) + "|", sep="\n")
     for figure, shown in SHOWN.items():
+        if not any(figure in values for values in table.values()):
+            continue  # of another task
         cells = []
         for heading in headings:
             values = table[heading].get(figure)

@@ -18,7 +18,8 @@ from paddle_gan.config.names import FROM_NOISE, MEASURED_TASKS
 from paddle_gan.config.translate import TranslateConfig
 from paddle_gan.datasets.derived import reduced
 from paddle_gan.errors import UsageError
-from paddle_gan.networks.restoration import SubpixelGenerator
+from paddle_gan.networks.filling import smooth_fill
+from paddle_gan.networks.restoration import FillingGenerator, SubpixelGenerator
 from paddle_gan.networks.translation import UNetGenerator
 
 TASKS = [task for task in MEASURED_TASKS if task != FROM_NOISE]
@@ -40,6 +41,12 @@ def arrays(network):
     return [p.detach().numpy().T if p.ndim == 2 else p.detach().numpy() for p in network.parameters()]
 
 
+def begin_anywhere(last):
+    """Weights for a last convolution that begins at zero, where a step would change nothing before it."""
+    paddle.seed(1)
+    last.weight.set_value(0.05 * paddle.randn(last.weight.shape))
+
+
 def twin_of(task, config):
     """The twin, with the weights of the original; both without dropout and with gradient descent."""
     torch = pytest.importorskip("torch")
@@ -49,11 +56,14 @@ def twin_of(task, config):
     assert list(twin.players) == list(task.players)
     for name, ours in task.players.items():
         theirs = twin.players[name]
-        if isinstance(ours.network, UNetGenerator):
-            ours.network.dropout.p = theirs.network.dropout.p = 0.0
-        if isinstance(ours.network, SubpixelGenerator):  # it begins at zero
-            paddle.seed(1)
-            ours.network.last.weight.set_value(0.05 * paddle.randn(ours.network.last.weight.shape))
+        network = ours.network
+        if isinstance(network, FillingGenerator):
+            begin_anywhere(network.fill.last.conv)
+            network.fill.dropout.p = theirs.network.fill.dropout.p = 0.0
+        if isinstance(network, UNetGenerator):
+            network.dropout.p = theirs.network.dropout.p = 0.0
+        if isinstance(network, SubpixelGenerator):
+            begin_anywhere(network.last)
         parameters = list(theirs.network.parameters())
         assert len(parameters) == len(ours.network.parameters())
         with torch.no_grad():
@@ -125,6 +135,19 @@ def test_the_twin_reduces_images_in_the_same_way():
         theirs = translation.reduced(torch.from_numpy(targets), scale).numpy()
         assert np.mean(np.abs(theirs - ours) < 1e-6) > 0.99  # a value may be rounded to the next level
         np.testing.assert_allclose(theirs, ours, atol=2.01 / 255)
+
+
+def test_the_twin_fills_holes_in_the_same_way():
+    torch = pytest.importorskip("torch")
+    from paddle_gan.bench.workers.twins import translators
+
+    random = np.random.default_rng(0)
+    values, known = random.normal(size=(2, 3, 24, 40)), np.ones((2, 1, 24, 40))
+    known[0, :, 3:20, 5:30] = known[1, :, 10:, :] = 0
+    arrays = [array.astype(np.float32) for array in (values, known)]
+    ours = smooth_fill(*map(paddle.to_tensor, arrays), sweeps=2).numpy()
+    theirs = translators.smooth_fill(*map(torch.from_numpy, arrays), sweeps=2).numpy()
+    np.testing.assert_allclose(theirs, ours, atol=1e-5)
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -75,6 +75,9 @@ def newcomer(tmp_path, monkeypatch, project) -> Path:
         "leaves/elm",
         "folder-of-pictures",
         "package/img/twitter/64",
+        "package/img/google/64",
+        *(f"work/{pairs}" for pairs in ("openmoji/black", "openmoji/color", "glyphs/first", "glyphs/second")),
+        *(f"work/{made}" for made in ("earth/first", "earth/second", "photographs/train", "photographs/test")),
     )
     for folder in (*home, "INPUTS", "TARGETS", "FROM", "TO", "TWITTER", "GOOGLE", "FOLDER", "photographs", "Set5"):
         Path(folder).mkdir(parents=True)
@@ -111,7 +114,7 @@ def kind_of(page: str, name: str, arguments: list[str]) -> str:
     if "--start-from" in arguments:
         return "pictures"
     if page == "docs/translation.md":
-        return "filling" if "--mask" in arguments else "enlarging" if "Set5" in arguments else "pairs"
+        return "filling" if "--mask" in arguments else "enlarging" if "--dataset" in arguments else "pairs"
     if name in ("sample", "walk") and {"--label", "--labels"} & set(arguments):
         return "labels"
     return "style" if "--mix-from" in arguments else "noise"

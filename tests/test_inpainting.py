@@ -1,7 +1,9 @@
 """In-painting: masks, the smooth fill, the generator that keeps what is known, its run, its measures, and its use."""
 
 import json
+import sys
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 import paddle
@@ -14,10 +16,13 @@ from paddle_gan.config.translate import ApplyConfig, TranslateConfig
 from paddle_gan.datasets.holes import MASKS, drawn_from, with_drawn_holes
 from paddle_gan.errors import DataError, UsageError
 from paddle_gan.metrics import psnr, psnr_within, ssim, ssim_map, within
+from paddle_gan.networks.blocks import GatedConv
 from paddle_gan.networks.filling import smooth_fill
 from paddle_gan.networks.restoration import FillingGenerator
 from paddle_gan.networks.translation import UNetGenerator
+from paddle_gan.runs import translation_measures
 from paddle_gan.runs.translation import run_translation
+from paddle_gan.runs.translation_data import as_tensor
 from paddle_gan.runs.translation_options import resolve_translation
 from paddle_gan.runs.translators import load_translator, translate_files
 
@@ -101,6 +106,19 @@ def test_known_pixels_stay_and_the_fill_meets_them():
     assert np.abs(made.numpy() - expected).max() > 0.1
 
 
+def test_a_gate_lets_values_through_or_holds_them_back():
+    """Against the two convolutions and the sigmoid, and with gates that are open or shut."""
+    paddle.seed(0)
+    stage, x = GatedConv(3, 5, 4, 2, padding=1, norm=None), paddle.randn([2, 3, 8, 8])
+    gate = 1 / (1 + np.exp(-stage.gate.conv(x).numpy()))
+    np.testing.assert_allclose(stage(x).numpy(), stage.features(x).numpy() * gate, atol=1e-5)
+    for bias, share in ((30.0, 1.0), (-30.0, 0.0)):
+        stage.gate.conv.bias.set_value(paddle.full([5], bias))
+        np.testing.assert_allclose(stage(x).numpy(), share * stage.features(x).numpy(), atol=1e-5)
+    network = UNetGenerator(4, 3, width=2, depth=2, gated=True)
+    assert [type(stage) for stage in network.down] == [GatedConv, GatedConv]
+
+
 # ---- Measures
 
 
@@ -126,7 +144,15 @@ def test_figures_of_holes():
 @pytest.fixture(scope="module")
 def options(tmp_path_factory):
     images = make_images(tmp_path_factory.mktemp("images"))
-    return {**SMALL, "images": str(images / "a"), "task": "inpaint", "mask": "brush", "depth": 2, "steps": 8}
+    return {
+        **SMALL,
+        "images": str(images / "a"),
+        "task": "inpaint",
+        "mask": "brush",
+        "depth": 2,
+        "gated": True,
+        "steps": 8,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -139,16 +165,37 @@ def test_an_interrupted_run_comes_to_the_same_bits(run, options, tmp_path, monke
     assert_resumes(run, options, tmp_path / "run", monkeypatch)
 
 
-def test_the_record_has_the_harmonic_fill_beside_the_result(run, tmp_path):
+def test_the_record_has_the_harmonic_fill_beside_the_result(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(translation_measures, "find_spec", {}.get)  # no scikit-image
     evaluate, records = COMMANDS["evaluate"], []
     for name in ("first", "second"):
         evaluate.run(evaluate.parse([str(run), "--device", "cpu", "--out", str(tmp_path / f"{name}.json")]))
         records.append(json.loads((tmp_path / f"{name}.json").read_text()))
+    assert "the biharmonic fill needs scikit-image" in capsys.readouterr().out
     assert records[0]["figures"] == records[1]["figures"]  # the same holes
     assert records[0]["protocol"]["mask"] == "brush"
-    for name in ("l1", "psnr_hole", "ssim_hole"):
+    for name in ("l1", "psnr_hole", "ssim_hole", "perceptual"):
         assert set(records[0]["figures"][name]) == {"samples", "harmonic"}
     assert np.isfinite([value for line in records[0]["figures"].values() for value in line.values()]).all()
+
+
+def test_the_biharmonic_fill_stands_beside_where_scikit_image_is(monkeypatch):
+    """With a function in its place that fills exactly: it gets images from 0 to 1, and their holes."""
+    pair = with_drawn_holes(MASKS["box"], as_tensor(np.full((2, 3, 16, 16), 51, np.uint8)), [(0,), (1,)])
+    options = resolve_translation(TranslateConfig(images="a", task="inpaint"), "cpu")
+
+    def inpaint_biharmonic(image, hole, channel_axis):
+        np.testing.assert_allclose(image[~hole], 0.2)
+        return np.where(hole[..., None], 0.2, image)
+
+    module = SimpleNamespace(inpaint_biharmonic=inpaint_biharmonic)
+    monkeypatch.setitem(sys.modules, "skimage", SimpleNamespace(restoration=module))
+    monkeypatch.setitem(sys.modules, "skimage.restoration", module)
+    for there in (False, True):
+        monkeypatch.setattr(translation_measures, "find_spec", {"skimage": there or None}.get)
+        floors = translation_measures.floors_of_pairs(options, pair, pair)
+        assert list(floors) == ["harmonic", "biharmonic"][: 1 + there]
+    np.testing.assert_array_equal(floors["biharmonic"], np.full((2, 16, 16, 3), 51))
 
 
 def test_holes_of_pictures_are_filled_and_all_else_stays(run, tmp_path, capsys):
@@ -193,4 +240,7 @@ def test_holes_are_learned_in_the_digits_that_come_with_the_package(tmp_path, mo
 def test_what_is_refused():
     with pytest.raises(UsageError, match="--mask is for --task inpaint"):
         resolve_translation(TranslateConfig(images="a", task="edges", mask="box"), "cpu")
+    for other in ({"task": "edges"}, {"task": "inpaint", "generator": "residual"}):
+        with pytest.raises(UsageError, match="--gated is for --task inpaint with --generator unet"):
+            resolve_translation(TranslateConfig(images="a", gated=True, **other), "cpu")
     assert resolve_translation(TranslateConfig(images="a", task="inpaint"), "cpu").mask == "box"

@@ -2,13 +2,16 @@
 
 import json
 import math
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import paddle
 import pytest
-from conftest import command_here, command_line
+from conftest import ROOT, command_here, command_line, newest_manifest, wait_for
 from PIL import Image
 from scipy import stats
 
@@ -204,6 +207,34 @@ def test_what_is_finished_is_kept_and_what_is_missing_is_the_same_again(finished
     with pytest.raises(UsageError, match=r"no results\.json"):
         command_here("augment", *arguments)
     (out / "elsewhere.json").rename(path)
+
+
+@pytest.mark.slow
+def test_a_killed_study_comes_to_the_same_results(tmp_path):
+    """SIGKILL while its GAN trains, and again while its classifiers do; the same command goes on."""
+    make_classes(tmp_path / "set")
+    options = {**dict(zip(TINY_STUDY[::2], TINY_STUDY[1::2], strict=True)), "--steps": 60, "--classifier-steps": 20}
+    line = [str(part) for pair in options.items() for part in pair]
+
+    def start(out: Path) -> subprocess.Popen:
+        command = [sys.executable, ROOT / "tools" / "augment.py", "--dataset", tmp_path / "set", *line, "--seeds", "1"]
+        return subprocess.Popen([*map(str, command), "--out", str(out)], stdout=subprocess.PIPE, text=True)
+
+    def kill_when(out: Path, pattern: str) -> None:
+        process = start(out)
+        wait_for(lambda: next(out.glob(pattern), None), seconds=300)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert start(whole).wait(600) == 0
+    kill_when(killed, "seed-0/gan/checkpoints/step-*")
+    assert newest_manifest(killed / "seed-0" / "gan")["step"] < 60
+    kill_when(killed, "seed-0/samples.safetensors")
+    assert not (killed / "seed-0" / "both.safetensors").exists()
+    assert "going on" not in start(killed).communicate()[0]  # the GAN was finished before
+    assert contents(killed / "seed-0") == contents(whole / "seed-0")
+    assert (killed / "results.json").read_text() == (whole / "results.json").read_text()
 
 
 def test_nothing_but_the_accuracy_depends_on_the_test_images(finished, tmp_path, monkeypatch):

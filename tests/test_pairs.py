@@ -12,6 +12,7 @@ from paddle_gan.datasets.pair_feed import both_sides, cropped, derived_from, ind
 from paddle_gan.datasets.pairs import held_out_split, pairs_by_name, pairs_side_by_side, reversed_pairs
 from paddle_gan.datasets.pictures import Picture, read_picture, write_picture, written_name
 from paddle_gan.errors import DataError
+from paddle_gan.evaluation.translations import hole_figures, pair_figures
 from paddle_gan.features.maps import classifier_maps, random_convolutions
 from paddle_gan.metrics import l1, luma, psnr, ssim, without_border
 from paddle_gan.objectives.reconstruction import l1_loss, perceptual_loss
@@ -94,6 +95,21 @@ def test_losses_of_images_and_targets():
     ]
     with pytest.raises(ValueError, match="takes images"):
         classifier_maps("mnist")(made)
+
+
+def test_the_distance_in_features_is_the_mean_over_the_pairs():
+    """Of more pairs than are taken at once: 3 of them."""
+    made, targets = np.random.default_rng(0).integers(0, 256, (2, 5, 144, 144, 3), np.uint8)
+    maps = random_convolutions(3).maps
+    one_by_one = [
+        perceptual_loss(maps, *(paddle.to_tensor(one.transpose(2, 0, 1)[None] / np.float32(127.5) - 1) for one in pair))
+        for pair in zip(made, targets, strict=True)
+    ]
+    expected = np.mean([loss.item() for loss in one_by_one])
+    holes = np.ones((5, 144, 144), bool)
+    for figures in (pair_figures(made, targets, maps), hole_figures(made, targets, maps, holes)):
+        assert figures["perceptual"] == pytest.approx(expected, rel=1e-5)
+    assert pair_figures(made, made, maps)["perceptual"] == 0
 
 
 # ---- Reading

@@ -55,7 +55,7 @@ def test_a_reduced_image_has_the_values_of_a_file():
 # ---- The generator and its use
 
 
-@pytest.mark.parametrize("scale", [2, 3])
+@pytest.mark.parametrize("scale", [2, 3, 4])
 def test_the_generator_begins_as_the_interpolation(scale):
     network = SubpixelGenerator(scale, 3, width=4, blocks=2)
     images = paddle.rand([2, 3, 6, 5]) * 2 - 1

@@ -4,6 +4,9 @@ import json
 import operator
 import re
 import shutil
+import signal
+import subprocess
+import sys
 from dataclasses import asdict
 from functools import partial
 
@@ -12,7 +15,7 @@ import paddle
 import paddle.nn as nn
 import paddle.nn.functional as F
 import pytest
-from conftest import ROOT, command_line, newest_manifest
+from conftest import ROOT, command_line, newest_manifest, wait_for
 from PIL import Image
 from translations import SMALL, assert_same_sheets, interrupt, make_images
 
@@ -381,6 +384,43 @@ def test_an_interrupted_run_comes_to_the_same_bits(run, images, tmp_path, monkey
     assert_same_sheets(run, tmp_path / "run")
 
 
+# The options of every task and method. That of super-resolution is killed before its discriminator begins.
+KILLED = {
+    "pairs": ("--pairs", "a", "b", "--perceptual-weight", 1),
+    "colorize": ("--task", "colorize", "--images", "a"),
+    "edges": ("--task", "edges", "--images", "a", "--loss", "gan-r1"),
+    "super-resolution": ("--task", "super-resolution", "--images", "a", "--load-size", 32, "--warm-up", 0.8),
+    "inpaint": ("--task", "inpaint", "--images", "a", "--mask", "brush"),
+    "cyclegan": ("--unpaired", "a", "b", "--method", "cyclegan", "--blocks", 2),
+    "cut": ("--unpaired", "a", "b", "--method", "cut", "--blocks", 2),
+    "fastcut": ("--unpaired", "a", "b", "--method", "fastcut", "--blocks", 2),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KILLED)
+def test_a_killed_run_comes_to_the_same_bits(kind, images, tmp_path):
+    """SIGKILL to a process of its own, as `test_resume` does it for images from noise."""
+    line = [images / part if part in ("a", "b") else part for part in KILLED[kind]]
+    small = {name: value for name, value in SMALL.items() if name != "log_every"}
+    for name, value in {**small, "steps": 40, "checkpoint_every": 2, "evaluate_every": 0}.items():
+        line += [f"--{name.replace('_', '-')}", value]
+
+    def start(name: str) -> subprocess.Popen:
+        command = [sys.executable, ROOT / "tools" / "translate.py", "train", *line, "--out", tmp_path / name]
+        return subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True)
+
+    assert start("whole").wait(600) == 0
+    process = start("killed")
+    wait_for(lambda: list((tmp_path / "killed" / "checkpoints").glob("step-0000001*")), seconds=300)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert newest_manifest(tmp_path / "killed")["step"] < (32 if kind == "super-resolution" else 40)
+    again = start("killed")
+    assert "going on from step" in again.communicate()[0]
+    assert newest_manifest(tmp_path / "killed")["sha256"] == newest_manifest(tmp_path / "whole")["sha256"]
+
+
 def test_a_run_folder_holds_values_sheets_and_the_best_checkpoint(run):
     lines = read_metrics(run / "metrics.jsonl")
     assert [line["step"] for line in lines] == [1, 2, 4, 6, 8]
@@ -452,7 +492,7 @@ def test_the_command_line_applies_and_measures(run, images, tmp_path, monkeypatc
     record = json.loads((tmp_path / "first.json").read_text())
     assert record["protocol"]["samples"] == record["protocol"]["reference"] == 3
     assert record["protocol"]["floor"] == 3 and record["subject"]["step"] == 8
-    for name in ("l1", "psnr", "ssim"):
+    for name in ("l1", "psnr", "ssim", "perceptual"):
         assert set(record["figures"][name]) == {"samples", "identity", "matched"}
     assert set(record["figures"]["frechet_distance"]) == {"samples", "identity", "matched", "real"}
     assert record["figures"]["l1"]["samples"] == pytest.approx(read_metrics(run / "metrics.jsonl")[-1]["evaluation/l1"])

@@ -35,7 +35,7 @@ FAMILIES = {
     "colorize": {"images": "/secret/photographs", "task": "colorize", "depth": 2, "generator": "unet"},
     "edges": {"images": "/secret/photographs", "task": "edges", "blocks": 1, "generator": "residual"},
     "super-resolution": {"images": "/secret/photographs", "task": "super-resolution", "scale": 2, "blocks": 1},
-    "inpaint": {"images": "/secret/photographs", "task": "inpaint", "depth": 3, "generator": "unet"},
+    "inpaint": {"images": "/secret/photographs", "task": "inpaint", "depth": 3, "gated": True},
 }
 # Numbers, heights and widths, which are not those that an export is checked with.
 OTHERS = [(2, 19, 41), (1, 80, 32), (4, 3, 16)]

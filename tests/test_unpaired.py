@@ -1,14 +1,11 @@
 """Translations without pairs: there and back again, patches in one direction, old images, and their runs."""
 
 import json
-import signal
-import subprocess
-import sys
 
 import numpy as np
 import paddle
 import pytest
-from conftest import ROOT, newest_manifest, wait_for
+from conftest import newest_manifest
 from PIL import Image
 from translations import SMALL, assert_same_sheets, interrupt, make_images
 
@@ -230,30 +227,6 @@ def test_an_interrupted_run_comes_to_the_same_bits(run, folders, tmp_path, monke
     run_translation(given, lambda line: None)
     assert newest_manifest(tmp_path / "run")["sha256"] == newest_manifest(run)["sha256"]
     assert_same_sheets(run, tmp_path / "run")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("method", ["cyclegan", "fastcut"])
-def test_a_killed_run_comes_to_the_same_bits(method, folders, tmp_path):
-    """SIGKILL to a process of its own, as `test_resume` does it for images from noise."""
-    small = {name: value for name, value in SMALL.items() if name not in ("log_every", "evaluate_every")}
-    line = ["--unpaired", folders / "a", folders / "b", "--method", method, "--blocks", 2, "--steps", 40]
-    for name, value in {**small, "checkpoint_every": 2, "evaluate_every": 0}.items():
-        line += [f"--{name.replace('_', '-')}", value]
-
-    def start(name: str) -> subprocess.Popen:
-        command = [sys.executable, ROOT / "tools" / "translate.py", "train", *line, "--out", tmp_path / name]
-        return subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True)
-
-    assert start("whole").wait(600) == 0
-    process = start("killed")
-    wait_for(lambda: list((tmp_path / "killed" / "checkpoints").glob("step-0000001*")))
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert newest_manifest(tmp_path / "killed")["step"] < 40
-    again = start("killed")
-    assert "going on from step" in again.communicate()[0]
-    assert newest_manifest(tmp_path / "killed")["sha256"] == newest_manifest(tmp_path / "whole")["sha256"]
 
 
 def test_values_best_checkpoint_and_curves(run):

@@ -21,6 +21,7 @@ _TRANSLATIONS: dict[str, dict[str, Any]] = {
     "pairs": {"pairs": (_NOISE,)},
     "super-resolution": {"task": "super-resolution", "images": _NOISE, "warm_up": 1.0},
     "super-resolution-gan": {"task": "super-resolution", "images": _NOISE, "warm_up": 0.0},
+    "inpaint": {"task": "inpaint", "images": _NOISE, "mask": "box"},
     **{method: {"unpaired": (_NOISE, _NOISE), "method": method} for method in names.METHODS},
 }
 

@@ -48,7 +48,8 @@ TRANSLATE = Group(
     commands={
         "train": Command(
             name="train",
-            description="Train a translation: with or without pairs; colours, outlines, larger pictures, holes.",
+            description="Train a translation: on pairs, on two sets without pairs, from grey to colour, from outlines, "
+            "to larger pictures, to filled holes.",
             options=TranslateConfig,
             run=train,
             first=("task", "pairs", "unpaired", "images", "image_size", "minutes", "out", "resume"),

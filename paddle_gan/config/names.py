@@ -60,6 +60,7 @@ MEASURED_TASKS = {
     "pairs": "a U-Net against a discriminator of patches",
     "super-resolution": "its first part, the distance to the target alone",
     "super-resolution-gan": "its second part, against the discriminator",
+    "inpaint": "a U-Net that fills boxes, against a discriminator of patches",
     "cyclegan": "without pairs, there and back again",
     "cut": "without pairs, one way",
     "fastcut": "cut without its loss on target images",

@@ -128,6 +128,7 @@ class TranslateConfig:
         more_than=0,
         at_most=8,
     )
+    gated: bool = option(False, "networks", "gated convolutions in the halvings of the unet generator; inpaint only")
     blocks: int | None = option(
         None,
         "networks",

@@ -42,6 +42,7 @@ FLOORS: dict[str, str] = {
     "matched": "inputs, colours matched",
     "bicubic": "bicubic",
     "harmonic": "harmonic fill",
+    "biharmonic": "biharmonic fill",
     "real": "real images",
 }
 # The figures of samples by their names in a record, in the order in which they are shown.

@@ -1,10 +1,14 @@
-"""Building blocks of the networks: the ConvBN unit, and the initialisations by name."""
+"""Building blocks of the networks: the ConvBN unit, its gated form, and the initialisations by name."""
 
 from collections.abc import Callable
+from operator import mul
+from typing import Any
 
 import paddle.nn as nn
+import paddle.nn.functional as F
 from paddle import Tensor
 
+from paddle_gan.backend.kernels import elementwise, forked
 from paddle_gan.networks.layers import Activation, BatchNorm, Conv2D, Norm, Padding, leaky_relu
 
 
@@ -48,6 +52,23 @@ class ConvBN(nn.Layer):
         if self.BN is not None:
             x = self.BN(x)
         return self.activation(x) if self.activation else x
+
+
+class GatedConv(nn.Layer):
+    """A `ConvBN` whose values a second convolution lets through or holds back, place by place and channel by channel:
+    φ(N(W x)) · σ(W' x + b) (Yu et al. 2019, Free-form image inpainting with gated convolution, eq. 3).
+
+    So values that come from a hole can be told from those that are known. Arguments as for `ConvBN`.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any):
+        super().__init__()
+        self.features = ConvBN(*arguments, **options)
+        self.gate = ConvBN(*arguments, **options | {"norm": None, "activation": F.sigmoid})
+
+    def forward(self, x: Tensor) -> Tensor:
+        x, same = forked(x)
+        return elementwise(mul, self.features(x), self.gate(same))
 
 
 def kaiming(layer: nn.Layer) -> None:

@@ -11,7 +11,7 @@ import paddle.nn as nn
 from paddle import Tensor
 
 from paddle_gan.backend.kernels import concat, elementwise, forked, reflected
-from paddle_gan.networks.blocks import ConvBN, dcgan
+from paddle_gan.networks.blocks import ConvBN, GatedConv, dcgan
 from paddle_gan.networks.instance_norm import InstanceNorm
 from paddle_gan.networks.layers import Conv2D, Conv2DTranspose, Linear, Norm, leaky_relu, relu
 
@@ -35,6 +35,7 @@ class UNetGenerator(nn.Layer):
         depth: number of halvings; eight in the paper, for 256 pixels.
         norm: of all stages but the first and the lowest.
         dropout: probability.
+        gated: whether the halvings are `GatedConv`, for inputs with holes.
     """
 
     value_range = (-1.0, 1.0)
@@ -47,15 +48,17 @@ class UNetGenerator(nn.Layer):
         depth: int = 8,
         norm: Norm | None = InstanceNorm,
         dropout: float = 0.5,
+        gated: bool = False,
     ):
         super().__init__()
         self.multiple = 2**depth
         widths = [width * min(2**i, _MOST_GROWTH) for i in range(depth)]
-        down = [ConvBN(channels, widths[0], 4, 2, padding=1, norm=None)]
+        halving = GatedConv if gated else ConvBN
+        down = [halving(channels, widths[0], 4, 2, padding=1, norm=None)]
         for i in range(1, depth):
             # A map of one pixel would be normalised to nothing.
             own = norm if i < depth - 1 else None
-            down.append(ConvBN(widths[i - 1], widths[i], 4, 2, padding=1, norm=own))
+            down.append(halving(widths[i - 1], widths[i], 4, 2, padding=1, norm=own))
         self.down = nn.LayerList(down)
         up = []
         for i in range(depth - 1, 0, -1):

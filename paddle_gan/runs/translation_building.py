@@ -102,7 +102,7 @@ def new_translator(config: TranslationOptions) -> nn.Layer:
 def _generator(config: TranslationOptions, channels: int, out_channels: int) -> UNetGenerator | ResidualGenerator:
     if config.generator == "unet":
         assert config.depth is not None
-        return UNetGenerator(channels, out_channels, config.width, config.depth)
+        return UNetGenerator(channels, out_channels, config.width, config.depth, gated=config.gated)
     assert config.blocks is not None
     return ResidualGenerator(channels, out_channels, config.width, config.blocks)
 

@@ -1,6 +1,7 @@
 """How each task from images to images is measured: its figures, and the floors that stand beside them."""
 
 from functools import partial
+from importlib.util import find_spec
 
 import numpy as np
 
@@ -27,13 +28,12 @@ _SWEEPS = 200
 
 def against_targets(config: TranslationOptions, pair: Pair) -> Measure:
     """The figures of translations of the inputs of `pair`, uint8 [N, H, W, 3], beside its targets."""
-    targets = pixels(pair.targets.numpy())
+    shared = {"targets": pixels(pair.targets.numpy()), "maps": random_convolutions(CHANNELS).maps}
     if config.scale:
-        maps = random_convolutions(CHANNELS).maps
-        return partial(enlarged_figures, targets=targets, scale=config.scale, maps=maps)
+        return partial(enlarged_figures, **shared, scale=config.scale)
     if config.mask:
-        return partial(hole_figures, targets=targets, holes=pair.inputs.numpy()[:, CHANNELS] > 0)
-    return partial(pair_figures, targets=targets)
+        return partial(hole_figures, **shared, holes=pair.inputs.numpy()[:, CHANNELS] > 0)
+    return partial(pair_figures, **shared)
 
 
 def floors_of_pairs(config: TranslationOptions, pair: Pair, trained_on: Pair) -> Columns:
@@ -42,9 +42,31 @@ def floors_of_pairs(config: TranslationOptions, pair: Pair, trained_on: Pair) ->
         return {"bicubic": pixels(resampled(pair.inputs, *pair.targets.shape[2:]).numpy())}
     if config.mask:
         filled = smooth_fill(pair.inputs[:, :CHANNELS], (1 - pair.inputs[:, CHANNELS:]) / 2, _SWEEPS)
-        return {"harmonic": pixels(filled.numpy())}
+        columns = {"harmonic": pixels(filled.numpy())}
+        if has_biharmonic():
+            holes = pair.inputs.numpy()[:, CHANNELS] > 0
+            columns["biharmonic"] = biharmonic_fill(pixels(pair.inputs[:, :CHANNELS].numpy()), holes)
+        return columns
     own, wanted = (pixels(side.numpy()) for side in trained_on)
     return floors(pixels(pair.inputs.numpy()), own, wanted)
+
+
+def has_biharmonic() -> bool:
+    """Whether scikit-image is installed, which `biharmonic_fill` needs."""
+    return find_spec("skimage") is not None
+
+
+def biharmonic_fill(images: np.ndarray, holes: np.ndarray) -> np.ndarray:
+    """Holes filled with the solution of the biharmonic equation, by scikit-image (Damelin and Hoang 2018).
+
+    Args:
+        images: uint8 [N, H, W, 3].
+        holes: bool [N, H, W].
+    """
+    from skimage.restoration import inpaint_biharmonic  # type: ignore[import-not-found]
+
+    filled = [inpaint_biharmonic(image / 255, hole, channel_axis=-1) for image, hole in zip(images, holes, strict=True)]
+    return (np.stack(filled) * 255).round().clip(0, 255).astype(np.uint8)
 
 
 def floors(inputs: np.ndarray, own: np.ndarray, wanted: np.ndarray) -> Columns:

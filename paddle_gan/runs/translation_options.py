@@ -146,6 +146,8 @@ def _objective(given: TranslateConfig, task: str) -> dict[str, Any]:
 def _networks(given: TranslateConfig, task: str, method: str | None) -> dict[str, Any]:
     fitting = {"unpaired": "residual", "super-resolution": "subpixel"}
     generator = given.generator or fitting.get(task, "unet")
+    if given.gated and (task != "inpaint" or generator != "unet"):
+        raise UsageError("--gated is for --task inpaint with --generator unet; leave it out")
     if (generator == "subpixel") != (task == "super-resolution"):
         raise UsageError(f"--generator {generator}: --task super-resolution has subpixel, and no other task has it")
     if generator == "subpixel":

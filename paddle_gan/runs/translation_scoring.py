@@ -22,6 +22,7 @@ from paddle_gan.evaluation.translations import (
     pair_figures,
     record_of,
 )
+from paddle_gan.features.maps import random_convolutions
 from paddle_gan.inference.images import side_by_side
 from paddle_gan.inference.translation import translate_batch
 from paddle_gan.runs.execution import Say
@@ -33,7 +34,7 @@ from paddle_gan.runs.translation_data import (
     load_translation_data,
     spread,
 )
-from paddle_gan.runs.translation_measures import against_targets, floors, floors_of_pairs, pixels
+from paddle_gan.runs.translation_measures import against_targets, floors, floors_of_pairs, has_biharmonic, pixels
 from paddle_gan.runs.translators import Translator, load_translator, translated
 
 # Whole pictures: the largest tile, the least side that SSIM can be measured on, and the side that the sheet shows.
@@ -74,6 +75,8 @@ def evaluate_translator(folder: Path, config: EvaluateConfig, say: Say) -> tuple
     data = load_translation_data(run)
     if not len(data.held_out[0]):
         say("notice: no images were held out, so these figures are of images that were trained on")
+    if run.mask and not has_biharmonic():
+        say("notice: the biharmonic fill needs scikit-image (pip install scikit-image); it is left out")
     images, shown = _measured(translator, data, config)
     protocol |= {
         "dataset": data.name,
@@ -153,7 +156,8 @@ def _measured(
         inputs = held_out_images(data, 0, config.num).numpy()
         partners = _partners(data, config.num)
         targets = pixels(held_out_images(data, 1, config.num).numpy()) if partners is None else partners
-        measure = None if partners is None else partial(pair_figures, targets=partners)
+        maps = random_convolutions(CHANNELS).maps
+        measure = None if partners is None else partial(pair_figures, targets=partners, maps=maps)
         own, wanted = (_trained_on(data, side, len(targets), config.seed).transpose(0, 2, 3, 1) for side in range(2))
         beside = floors(pixels(inputs), own, wanted)
     made = translate_batch(translator.network, inputs)

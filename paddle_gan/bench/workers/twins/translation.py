@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from .adversary import PATCH_OBJECTIVES, Player, player
 from .contrast import Contrast
 from .paired import Paired, random_convolutions
-from .translators import CHANNELS, TRANSLATORS, PatchHeads, patch_discriminator, resampled
+from .translators import CHANNELS, TRANSLATORS, Filling, PatchHeads, patch_discriminator, resampled
 from .unpaired import Cycle
 from .update import twin_of
 
@@ -35,7 +35,8 @@ def build(
         return player(network.to(device=device, memory_format=memory_format), c, rate, averaged)
 
     def generator() -> Player:
-        return new(TRANSLATORS[c["generator"]](c), c["learning_rate"], averaged=True)
+        network = Filling if c["mask"] else TRANSLATORS[c["generator"]]
+        return new(network(c), c["learning_rate"], averaged=True)
 
     def discriminator(channels: int = CHANNELS) -> Player:
         return new(patch_discriminator(c, channels), c["discriminator_learning_rate"])
@@ -44,7 +45,7 @@ def build(
         conditional = c["task"] != "super-resolution"
         return Paired(
             generator=generator(),
-            discriminator=discriminator(2 * CHANNELS if conditional else CHANNELS),
+            discriminator=discriminator(2 * CHANNELS + bool(c["mask"]) if conditional else CHANNELS),
             objective=objective,
             maps=random_convolutions(device, memory_format) if c["perceptual_weight"] else None,
             conditional=conditional,
@@ -90,6 +91,14 @@ def batches_of(
             return reduced(targets, c["scale"]), targets
 
         return enlarged
+    if c["mask"]:
+        complete = noise(CHANNELS)
+
+        def filled() -> tuple[Tensor, Tensor]:
+            targets = crop(complete)
+            return with_boxes(targets).contiguous(memory_format=memory_format), targets
+
+        return filled
     pairs = noise(2 * CHANNELS)
 
     def both() -> tuple[Tensor, Tensor]:
@@ -113,6 +122,16 @@ def random_crops(images: Tensor, c: dict[str, Any], memory_format: torch.memory_
         one = images[chosen[i], :, top : top + size, left : left + size]
         crops[i] = one.flip(2) if mirrored[i] and not c["no_mirror"] else one
     return crops.mul_(2 / 255).sub_(1)
+
+
+def with_boxes(targets: Tensor) -> Tensor:
+    """Inputs of in-painting: targets, 0 in a random box of a quarter to a half of their side, and the box."""
+    side, holes = targets.shape[2], torch.full_like(targets[:, :1], -1)
+    for hole in holes:
+        height, width = torch.randint(round(side / 4), round(side / 2) + 1, [2]).tolist()
+        top, left = (int(torch.randint(side - size + 1, [])) for size in (height, width))
+        hole[:, top : top + height, left : left + width] = 1
+    return torch.cat([targets * ((1 - holes) / 2), holes], 1)
 
 
 def reduced(targets: Tensor, scale: int) -> Tensor:

@@ -54,7 +54,8 @@ class UNet(nn.Module):
         super().__init__()
         depth = c["depth"]
         widths = [c["width"] * min(2**i, _MOST_GROWTH) for i in range(depth)]
-        self.down = nn.ModuleList([nn.Sequential(nn.Conv2d(CHANNELS, widths[0], 4, 2, padding=1), leaky_relu())])
+        first = nn.Conv2d(CHANNELS + bool(c["mask"]), widths[0], 4, 2, padding=1)
+        self.down = nn.ModuleList([nn.Sequential(first, leaky_relu())])
         self.down.extend(unit(halving(*pair), leaky_relu) for pair in pairwise(widths[:-1]))
         self.down.append(nn.Sequential(nn.Conv2d(widths[-2], widths[-1], 4, 2, padding=1), leaky_relu()))
         self.up = nn.ModuleList([unit(doubling(widths[-1], widths[-2]), relu)])
@@ -135,6 +136,35 @@ class Subpixel(nn.Module):
         for block in self.blocks:
             x = block(x)
         return F.pixel_shuffle(self.last(x), self.scale).add_(resampled(images, self.scale))
+
+
+class Filling(nn.Module):
+    """A U-Net whose output is moved in the hole, by a membrane, so that it meets the known pixels."""
+
+    def __init__(self, c: dict[str, Any]):
+        super().__init__()
+        self.fill = UNet(c)
+
+    def forward(self, images: Tensor) -> Tensor:
+        made, known = self.fill(images), (1 - images[:, CHANNELS:]) / 2
+        return made + smooth_fill(images[:, :CHANNELS] - made, known, sweeps=2)
+
+
+def smooth_fill(values: Tensor, known: Tensor, sweeps: int) -> Tensor:
+    """As `paddle_gan.networks.filling.smooth_fill`."""
+    kept, hole = values * known, 1 - known
+    height, width = values.shape[2:]
+    if min(height, width) < 8 or height % 2 or width % 2:
+        start = kept.sum([2, 3], keepdim=True) / known.sum([2, 3], keepdim=True).clamp(min=1)
+    else:
+        share = F.avg_pool2d(known, 2)
+        small = F.avg_pool2d(kept, 2) / share.clamp(min=1 / 4)
+        filled = smooth_fill(small, (share > 0).to(share.dtype), sweeps)
+        start = F.interpolate(filled, scale_factor=2, mode="bilinear")
+    filled = kept + hole * start
+    for _ in range(sweeps):
+        filled = kept + hole * F.avg_pool2d(filled, 3, stride=1, padding=1, count_include_pad=False)
+    return filled
 
 
 def resampled(images: Tensor, scale: float) -> Tensor:
