@@ -88,7 +88,8 @@ def table(records: list[dict[str, Any]]) -> str:
     headings = [FLOORS[floor] for floor in floors]
     rows = [["", *(record["subject"]["name"] for record in records), *headings, ""]]
     for name, values in first["figures"].items():
-        own = [_shown(name, record["figures"][name]["samples"]) for record in records]
+        known = [record["figures"].get(name) for record in records]  # an older record may lack a figure
+        own = ["" if figure is None else _shown(name, figure["samples"]) for figure in known]
         beside = [_shown(name, values[floor]) if floor in values else "" for floor in floors]
         rows.append([_KNOWN[name].label, *own, *beside, _KNOWN[name].better])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
