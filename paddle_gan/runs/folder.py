@@ -142,10 +142,10 @@ def read_options(
     task = options.get("task", NOISE_TO_IMAGE)
     if task not in tasks:
         # A run of noise to images names no task.
-        tool = "translate" if "task" in options else "train"
+        tool, opener = ("translate", "load_translator") if "task" in options else ("train", "load")
         raise UsageError(
             f"{folder}: a run of the task {legible(task)}, and this command is for {', '.join(sorted(tasks))}; "
-            f"tools/{tool}.py made it"
+            f"tools/{tool}.py made it, and in Python {opener} opens it"
         )
     try:
         options.pop(ORIGIN, None)
