@@ -567,12 +567,16 @@ def test_a_second_press_ends_at_once(tmp_path):
 
 
 def test_a_second_press_in_a_notebook_interrupts_the_cell_only():
-    with stop_on_signal() as stop:
-        signal.raise_signal(signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a notebook, whatever ran here before
+    try:
+        with stop_on_signal() as stop:
             signal.raise_signal(signal.SIGINT)
-        with pytest.raises(Stopped):
-            stop(tiny_task(), None)
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+            with pytest.raises(Stopped):
+                stop(tiny_task(), None)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.faults

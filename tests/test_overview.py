@@ -7,6 +7,8 @@ import shutil
 import pytest
 from conftest import command_here, command_line
 
+from paddle_gan.errors import UsageError
+
 
 @pytest.fixture
 def runs(plain_run, conditional_run, tmp_path):
@@ -97,13 +99,14 @@ def test_the_log_as_a_table(runs, tmp_path):
     assert [{name: float(value) for name, value in row.items() if value} for row in rows] == lines
 
 
-def test_runs_are_removed_only_when_that_is_meant(runs):
-    done = command_line("runs", runs / "plain", "--remove")
-    assert done.returncode == 2 and "add --yes" in done.stderr and (runs / "plain").exists()
-    done = command_line("runs", "--remove", "--yes")
-    assert (done.returncode, done.stderr) == (2, "error: --remove: name the folders of the runs to remove\n")
-    done = command_line("runs", runs / "plain", "--remove", "--yes")
-    assert done.stdout.endswith("removed 1 run(s)\n") and not (runs / "plain").exists()
+def test_runs_are_removed_only_when_that_is_meant(runs, capsys):
+    with pytest.raises(UsageError, match="add --yes"):
+        command_here("runs", runs / "plain", "--remove")
+    with pytest.raises(UsageError, match="--remove: name the folders of the runs to remove"):
+        command_here("runs", "--remove", "--yes")
+    assert (runs / "plain").exists()
+    command_here("runs", runs / "plain", "--remove", "--yes")
+    assert capsys.readouterr().out.endswith("removed 1 run(s)\n") and not (runs / "plain").exists()
     assert (runs / "conditional").exists() and (runs / "other").exists()
 
 
@@ -115,5 +118,5 @@ def test_what_cannot_be_listed(runs, tmp_path):
         ((runs, "--diff", "--csv", "x.csv"), "do one after the other"),
         ((runs, "--yes"), "there is no question to answer"),
     ):
-        done = command_line("runs", *arguments)
-        assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1, done.stderr
+        with pytest.raises(UsageError, match=message):
+            command_here("runs", *arguments)
