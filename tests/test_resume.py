@@ -26,7 +26,7 @@ from paddle_gan.training.update import update_average
 STEPS = 60
 
 
-@pytest.mark.parametrize("loss", ["gan", "lsgan", "wgan", "wgan-gp"])
+@pytest.mark.parametrize("loss", [pytest.param("gan", marks=pytest.mark.slow), "lsgan", "wgan", "wgan-gp"])
 def test_killed_and_resumed_run_is_bit_for_bit_the_uninterrupted_one(loss, tmp_path):
     """SIGKILL in the middle of an epoch; a new process goes on; weights, average and moments are equal."""
     options = ("--loss", loss, "--steps", STEPS, "--log-every", 1, "--checkpoint-every", 2, "--conditional")
