@@ -115,6 +115,8 @@ def random_crops(
 def _cut(images: Tensor, size: int, places: list[list[int]], mirrored: np.ndarray) -> Tensor:
     """The crops at `places` (top and left), mirrored where `mirrored` says so."""
     crops = paddle.stack([images[i, :, top : top + size, left : left + size] for i, (top, left) in enumerate(places)])
+    if not mirrored.any():
+        return crops
     return paddle.where(paddle.to_tensor(mirrored).reshape([-1, 1, 1, 1]), paddle.flip(crops, [3]), crops)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from paddle_gan.datasets import depth
 from paddle_gan.datasets.duplicates import copies, near_duplicates
 from paddle_gan.datasets.found import Found, shown
-from paddle_gan.datasets.labels import Labels
+from paddle_gan.datasets.labels import Labels, named
 from paddle_gan.datasets.store import Form, Stored
 from paddle_gan.datasets.survey import Facts, extremes_of, ranges_of
 
@@ -110,8 +110,8 @@ def lines(said: dict[str, Any], form: Form, found: Found, stored: Stored) -> lis
     if said["unreadable"]:
         result.append(f"{len(said['unreadable'])} of {said['files']} cannot be read:")
         result += _first([f"  {shown(one['file'])}: {one['reason']}" for one in said["unreadable"]])
-    result += _first([f"the same file: {_named(group)}" for group in said["duplicates"]])
-    result += _first([f"nearly the same picture: {_named(group)}" for group in said["near_duplicates"]])
+    result += _first([f"the same file: {named(group)}" for group in said["duplicates"]])
+    result += _first([f"nearly the same picture: {named(group)}" for group in said["near_duplicates"]])
     result += said["notices"]
     result.append(
         f"training sees {trained['images']} images of {trained['width']}x{trained['height']}x{trained['channels']} "
@@ -128,13 +128,13 @@ def notices_of(found: Found, stored: Stored, form: Form, labels: Labels | None) 
         result += [_classes_line(labels), *labels.notices, *_imbalance(labels)]
     if failed:
         kinds = ", ".join(f"{count} {kind}" for kind, count in _counts(one.problem for one in failed).items())
-        result.append(f"skipped, since they cannot be read: {_named([one.name for one in failed])} ({kinds})")
+        result.append(f"skipped, since they cannot be read: {named([one.name for one in failed])} ({kinds})")
     result += oddities(found, stored, form)
     same = copies([one for one in stored.facts if not one.problem])
     if same:
         more = f"; and {len(same) - 1} more groups" if len(same) > 1 else ""
         surplus = sum(map(len, same)) - len(same)
-        result.append(f"{surplus} images are copies of others, byte by byte: {_named(same[0])}{more}")
+        result.append(f"{surplus} images are copies of others, byte by byte: {named(same[0])}{more}")
     if stored.refusal:
         result.append(f"the decoded images are not kept ({stored.refusal}), so each start decodes them again")
     return result
@@ -150,7 +150,7 @@ def oddities(found: Found, stored: Stored, form: Form) -> list[str]:
     for name, says in _TREATMENT.items():
         names = [one.name for one in readable if ODDITIES[name](form, one)]
         if names:
-            result.append(f"{len(names)} of {len(readable)} images {says(form)}: {_named(names)}")
+            result.append(f"{len(names)} of {len(readable)} images {says(form)}: {named(names)}")
     return result
 
 
@@ -220,8 +220,3 @@ def _first(lines: list[str]) -> list[str]:
     """As many lines as a reader takes in."""
     more = [f"  and {len(lines) - _MOST_LINES} more, which --json lists"] if len(lines) > _MOST_LINES else []
     return lines[:_MOST_LINES] + more
-
-
-def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{', '.join(map(shown, names[:_SHOWN]))}{more}"

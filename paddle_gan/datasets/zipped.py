@@ -50,9 +50,9 @@ def find_in_zip(path: Path) -> Found:
         raise DataError(f"{path}: the zip file holds more than {_MOST_FILES:,} files; unpack it")
     left_out, images = LeftOut(), dict[str, zipfile.ZipInfo]()
     names, searched = [_name(member) for member in members], list[str]()
-    outputs, left_out.runs = _outputs([PurePosixPath(name).parts for name in names])
-    for member, name in zip(members, names, strict=True):
-        parts = PurePosixPath(name).parts
+    paths = [PurePosixPath(name).parts for name in names]
+    outputs, left_out.runs = _outputs(paths)
+    for member, name, parts in zip(members, names, paths, strict=True):
         if _is_hidden(parts) or name.endswith(NEIGHBOURS) or _lies_in(parts, outputs):
             continue
         searched += [] if _leads_out(parts) else [name]

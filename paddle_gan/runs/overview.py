@@ -120,15 +120,15 @@ def _best(run: Summary) -> str:
 
 def _unusual(runs: list[Summary]) -> list[list[str]]:
     """For each run, `name=value` of the options that it does not share with more than half of its task and data."""
-    shown = []
-    for run in runs:
-        alike = [other for other in runs if _job(other) == _job(run)]
-        mine = []
-        for name, values in differing(alike).items():
-            value, count = Counter(map(repr, values)).most_common(1)[0]
-            if name not in _SAID and not (repr(run.options.get(name)) == value and 2 * count > len(alike)):
-                mine.append(f"{name}={_short(run.options.get(name))}")
-        shown.append(mine)
+    jobs = [_job(run) for run in runs]
+    shown: list[list[str]] = [[] for _ in runs]
+    for job in set(jobs):
+        places = [place for place, own in enumerate(jobs) if own == job]
+        for name, values in differing([runs[place] for place in places]).items():
+            usual, count = Counter(map(repr, values)).most_common(1)[0]
+            for place, value in zip(places, values, strict=True):
+                if name not in _SAID and not (repr(value) == usual and 2 * count > len(places)):
+                    shown[place].append(f"{name}={_short(value)}")
     return shown
 
 
