@@ -32,7 +32,7 @@ def against_targets(config: TranslationOptions, pair: Pair) -> Measure:
     if config.scale:
         return partial(enlarged_figures, **shared, scale=config.scale)
     if config.mask:
-        return partial(hole_figures, **shared, holes=pair.inputs.numpy()[:, CHANNELS] > 0)
+        return partial(hole_figures, **shared, holes=_holes(pair))
     return partial(pair_figures, **shared)
 
 
@@ -44,11 +44,15 @@ def floors_of_pairs(config: TranslationOptions, pair: Pair, trained_on: Pair) ->
         filled = smooth_fill(pair.inputs[:, :CHANNELS], (1 - pair.inputs[:, CHANNELS:]) / 2, _SWEEPS)
         columns = {"harmonic": pixels(filled.numpy())}
         if has_biharmonic():
-            holes = pair.inputs.numpy()[:, CHANNELS] > 0
-            columns["biharmonic"] = biharmonic_fill(pixels(pair.inputs[:, :CHANNELS].numpy()), holes)
+            columns["biharmonic"] = biharmonic_fill(pixels(pair.inputs[:, :CHANNELS].numpy()), _holes(pair))
         return columns
     own, wanted = (pixels(side.numpy()) for side in trained_on)
     return floors(pixels(pair.inputs.numpy()), own, wanted)
+
+
+def _holes(pair: Pair) -> np.ndarray:
+    """Where the inputs of in-painting have holes: bool [N, H, W]."""
+    return pair.inputs.numpy()[:, CHANNELS] > 0
 
 
 def has_biharmonic() -> bool:

@@ -156,8 +156,9 @@ def _measured(
         inputs = held_out_images(data, 0, config.num).numpy()
         partners = _partners(data, config.num)
         targets = pixels(held_out_images(data, 1, config.num).numpy()) if partners is None else partners
-        maps = random_convolutions(CHANNELS).maps
-        measure = None if partners is None else partial(pair_figures, targets=partners, maps=maps)
+        measure = None
+        if partners is not None:
+            measure = partial(pair_figures, targets=partners, maps=random_convolutions(CHANNELS).maps)
         own, wanted = (_trained_on(data, side, len(targets), config.seed).transpose(0, 2, 3, 1) for side in range(2))
         beside = floors(pixels(inputs), own, wanted)
     made = translate_batch(translator.network, inputs)
