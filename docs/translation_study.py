@@ -15,7 +15,7 @@ from paddle_gan.config.results import EvaluateConfig
 from paddle_gan.config.translate import TranslateConfig
 from paddle_gan.evaluation.records import FIGURES, FLOORS, PAIR_FIGURES, mean_and_error
 from paddle_gan.runs.translation import run_translation
-from paddle_gan.runs.translation_scoring import evaluate_translator
+from paddle_gan.runs.translation_scoring import score_translation
 
 SHOWN = PAIR_FIGURES | {name: FIGURES[name] for name in ("frechet_distance", "diversity")}
 
@@ -42,7 +42,7 @@ def main() -> None:
             folder = Path(out) / f"{name.replace(', ', '-').replace(' ', '-')}-{seed}"
             common = {"steps": steps, "seed": seed, "image_size": size, "width": width, "out": str(folder)}
             run_translation(TranslateConfig(**common, **options))
-            record, _ = evaluate_translator(folder, EvaluateConfig(seed=seed), print)
+            record = score_translation(folder, EvaluateConfig(seed=seed)).record
             for figure in SHOWN.keys() & record["figures"].keys():
                 for column, value in record["figures"][figure].items():
                     heading = name if column == "samples" else FLOORS[column]

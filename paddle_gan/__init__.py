@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from paddle_gan.runs.run import Run, load
     from paddle_gan.runs.scoring import score as evaluate
     from paddle_gan.runs.translation import run_translation as train_translation
+    from paddle_gan.runs.translation_scoring import TranslationEvaluation
+    from paddle_gan.runs.translation_scoring import score_translation as evaluate_translation
     from paddle_gan.runs.translators import Translator, load_translator
     from paddle_gan.studies.report import Report, compare
 
@@ -41,10 +43,12 @@ __all__ = [
     "Run",
     "TrainConfig",
     "TranslateConfig",
+    "TranslationEvaluation",
     "Translator",
     "__version__",
     "compare",
     "evaluate",
+    "evaluate_translation",
     "load",
     "load_translator",
     "resume",
@@ -89,13 +93,15 @@ def _of_paddle(name: str) -> Any:
             from paddle_gan.studies import report
         return getattr(report, name)
     from paddle_gan.evaluation import score
-    from paddle_gan.runs import experiment, run, scoring, translation, translators
+    from paddle_gan.runs import experiment, run, scoring, translation, translation_scoring, translators
 
     return {
         "Evaluation": score.Evaluation,
         "Run": run.Run,
+        "TranslationEvaluation": translation_scoring.TranslationEvaluation,
         "Translator": translators.Translator,
         "evaluate": scoring.score,
+        "evaluate_translation": translation_scoring.score_translation,
         "load": run.load,
         "load_translator": translators.load_translator,
         "resume": experiment.resume,

@@ -253,15 +253,21 @@ def test_the_page_draws_what_is_chosen_and_asks_nobody_else(page, run, browser):
     np.testing.assert_array_equal(picture(browser), samples(run, 3, 1, 0, 1, -1))
     change(browser, "document.querySelectorAll('input[type=radio]')[3].click()")
     np.testing.assert_array_equal(picture(browser), samples(run, 3, 1, 0, 1, 2))
-    change(
-        browser,
-        "(() => { const s = document.querySelector('input[type=range]'); s.focus(); s.value = 0.5;"
-        " s.dispatchEvent(new Event('input', {bubbles: true})); })()",
-    )
+    change(browser, slid(0, 0.5))
     np.testing.assert_array_equal(picture(browser), samples(run, 3, 1, 0.5, 1, 2))
+    change(browser, slid(1, 0.3))
+    np.testing.assert_array_equal(picture(browser), samples(run, 3, 1, 0.5, 0.3, 2))
     requests = browser.requests[first:]
     assert len(requests) > 10 and not [one for one in requests if not one.startswith((page, "data:", "blob:"))]
     assert browser.problems == [] and missing(browser, "en") == []
+
+
+def slid(number: int, value: float) -> str:
+    """JavaScript that moves a slider."""
+    return (
+        f"(() => {{ const s = document.querySelectorAll('input[type=range]')[{number}]; s.focus(); s.value = {value};"
+        " s.dispatchEvent(new Event('input', {bubbles: true})); })()"
+    )
 
 
 @needs_browser
@@ -299,8 +305,28 @@ def test_a_picture_is_uploaded_and_translated_and_a_bad_file_is_a_sentence(enlar
     assert "Traceback" not in "".join(capfd.readouterr()) and browser.problems[problems:] == []
 
 
+@needs_browser
+def test_a_hole_is_filled_on_the_page_and_what_is_missing_is_said_in_its_language(filling_run, browser, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 20, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    hole = np.zeros((20, 20), np.uint8)
+    hole[4:12, 6:14] = 255
+    Image.fromarray(hole).save(tmp_path / "hole.png")
+    _, filled = translations(load_translator(filling_run), str(tmp_path / "a.png"), str(tmp_path / "hole.png"))
+    with opened(filling_run, ANY_PORT, print) as address:
+        browser.open(address, "zh-CN,zh")
+        browser.wait_for("document.querySelectorAll('input[type=file]').length == 2")
+        upload(browser, tmp_path / "a.png")
+        browser.wait_for("document.body.innerText.includes('a.png: 没有可填补的透明像素')")
+        browser.wait_for("document.querySelectorAll('input[type=file]').length == 1")  # that of the mask
+        upload(browser, tmp_path / "hole.png")
+        browser.wait_for("document.querySelectorAll('img').length == 2")
+        np.testing.assert_array_equal(picture(browser, 1), np.asarray(filled))
+    assert (np.asarray(filled) != pixels).any(axis=-1).sum() > 32
+
+
 def upload(browser: Browser, path: Path) -> None:
-    """Choose a file as a user does."""
+    """Choose a file as a user does, in the first place on the page that has none."""
     root = browser.do("DOM.getDocument")["root"]["nodeId"]
     node = browser.do("DOM.querySelector", nodeId=root, selector="input[type=file]")["nodeId"]
     browser.do("DOM.setFileInputFiles", nodeId=node, files=[str(path)])

@@ -503,14 +503,15 @@ def test_the_command_line_applies_and_measures(run, images, tmp_path, monkeypatc
 
 def test_the_floor_is_the_input_itself(images, tmp_path):
     """Inputs that are the targets: the identity is perfect."""
+    from paddle_gan import evaluate_translation
     from paddle_gan.config.results import EvaluateConfig
-    from paddle_gan.runs.translation_scoring import evaluate_translator
 
     same = {**options(images, "pairs"), "pairs": (str(images / "a"), str(tmp_path / "copy"))}
     shutil.copytree(images / "a", tmp_path / "copy")
     folder = run_translation(TranslateConfig(**same, steps=1, out=str(tmp_path / "run")), lambda line: None)
-    record, _ = evaluate_translator(folder, EvaluateConfig(), print)
-    figures = record["figures"]
+    result = evaluate_translation(str(folder), EvaluateConfig())
+    assert result.sheet.ndim == 3
+    figures = result.record["figures"]
     assert figures["l1"]["identity"] == 0 and figures["psnr"]["identity"] == 100
     assert figures["ssim"]["identity"] == pytest.approx(1) and figures["ssim"]["samples"] < 1
     assert figures["l1"]["matched"] == 0 and figures["frechet_distance"]["identity"] == pytest.approx(0, abs=1e-3)

@@ -27,7 +27,8 @@ def run(parsed: Parsed[EvaluateConfig]) -> None:
     select_device(config.device)
     other = records.read_record(Path(config.against)) if config.against else None
     if (source / "config.json").exists() and task_of(source) != NOISE_TO_IMAGE:
-        record, sheet = translation_scoring.evaluate_translator(source, config, tell)
+        translated = translation_scoring.score_translation(source, config, tell)
+        record, sheet = translated.record, translated.sheet
         shown, picture = "inputs, translations, targets", out.with_suffix(".sheet.png")
     else:
         result = scoring.score(source, config, tell)

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
+from paddle_gan.config.language import chinese
 from paddle_gan.config.results import DemoConfig
 from paddle_gan.config.translate import ApplyConfig
 from paddle_gan.datasets.holes import read_mask
@@ -196,17 +197,22 @@ class _Policy:
 
 
 def _one_at_a_time(draw: Callable[..., Result]) -> Callable[..., Result]:
-    """`draw`, which may be called from many threads; an error for the user becomes a sentence on the page."""
-    lock = threading.Lock()
+    """`draw`, which may be called from many threads; an error for the user becomes a sentence on the page.
 
-    def drawn(*chosen: Any) -> Result:
-        gradio = _gradio()
+    The first argument of the result is the browser's request, which Gradio gives because of its type.
+    """
+    lock, gradio = threading.Lock(), _gradio()
+
+    def drawn(request: Any, *chosen: Any) -> Result:
         try:
             with lock:
                 return draw(*chosen)
         except GanError as error:
-            raise gradio.Error(str(error), print_exception=False) from error
+            wants_chinese = request.headers.get("accept-language", "").lower().startswith("zh")
+            message = chinese(str(error)) if wants_chinese else str(error)
+            raise gradio.Error(message, print_exception=False) from error
 
+    drawn.__annotations__["request"] = gradio.Request
     return drawn
 
 

@@ -1,11 +1,14 @@
 """The evaluation of a translation run, from its folder to the record; as `scoring` for samples."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from paddle_gan.config.language import tell
 from paddle_gan.config.results import EvaluateConfig
 from paddle_gan.datasets.derived import reduced
 from paddle_gan.datasets.folder import find
@@ -25,7 +28,6 @@ from paddle_gan.evaluation.translations import (
 from paddle_gan.features.maps import random_convolutions
 from paddle_gan.inference.images import side_by_side
 from paddle_gan.inference.translation import translate_batch
-from paddle_gan.runs.execution import Say
 from paddle_gan.runs.translation_data import (
     TranslationData,
     as_tensor,
@@ -43,7 +45,22 @@ _TILE, _LEAST_SIDE, _SHOWN_SIDE = 512, 24, 256
 _ACROSS, _MOST_SHOWN = 3, 48
 
 
-def evaluate_translator(folder: Path, config: EvaluateConfig, say: Say) -> tuple[dict[str, Any], np.ndarray]:
+@dataclass(frozen=True)
+class TranslationEvaluation:
+    """The result of an evaluation of translations.
+
+    Attributes:
+        record: for JSON, see `records`.
+        sheet: uint8 [height, width, 3]: inputs, translations and targets side by side.
+    """
+
+    record: dict[str, Any]
+    sheet: np.ndarray
+
+
+def score_translation(
+    folder: Path | str, config: EvaluateConfig, say: Callable[[str], None] = tell
+) -> TranslationEvaluation:
     """Measure the translations of held-out images.
 
     Args:
@@ -51,13 +68,11 @@ def evaluate_translator(folder: Path, config: EvaluateConfig, say: Say) -> tuple
         config: how.
         say: for notices.
 
-    Returns:
-        The record, and a sheet of inputs, translations and targets, uint8 [height, width, 3].
-
     Raises:
         UsageError: options that do not go with a translation. DataError: too few images.
         CheckpointError: no checkpoint that fits.
     """
+    folder = Path(folder).expanduser()
     if config.data_dir or config.download:
         raise UsageError("--data-dir and --download are for samples; a translation is measured on its data")
     translator = load_translator(folder, say, raw=config.raw, best=config.best)
@@ -87,12 +102,12 @@ def evaluate_translator(folder: Path, config: EvaluateConfig, say: Say) -> tuple
     }
     extractor = extractor_for("", images.targets.shape[1], CHANNELS, config.inception)
     record = evaluate_translations(images, extractor, protocol, subject)
-    return record, side_by_side([side[:_MOST_SHOWN] for side in shown], _ACROSS)
+    return TranslationEvaluation(record, side_by_side([side[:_MOST_SHOWN] for side in shown], _ACROSS))
 
 
 def evaluate_pictures(
     translator: Translator, folder: Path, protocol: dict[str, Any], subject: dict[str, Any]
-) -> tuple[dict[str, Any], np.ndarray]:
+) -> TranslationEvaluation:
     """Measure super-resolution on whole pictures, as on Set5: each is reduced, enlarged again and compared.
 
     Args:
@@ -101,7 +116,7 @@ def evaluate_pictures(
         protocol, subject: see `evaluate_translations`.
 
     Returns:
-        The record, whose figures are means over the pictures, and a sheet of the middles of the pictures.
+        A record whose figures are means over the pictures, and a sheet of the middles of the pictures.
 
     Raises:
         DataError: a picture cannot be read, or is too small to be measured.
@@ -129,7 +144,8 @@ def evaluate_pictures(
         )
     means = {name: {key: float(np.mean(each)) for key, each in line.items()} for name, line in values.items()}
     record = record_of(means, {**protocol, "dataset": folder.resolve().name, "samples": len(names)}, subject)
-    return record, side_by_side([np.stack(side) for side in zip(*middles[:_MOST_SHOWN], strict=True)], 1)
+    sheet = side_by_side([np.stack(side) for side in zip(*middles[:_MOST_SHOWN], strict=True)], 1)
+    return TranslationEvaluation(record, sheet)
 
 
 def _middle(image: np.ndarray) -> np.ndarray:
