@@ -142,12 +142,12 @@ def read_options(
     task = options.get("task", NOISE_TO_IMAGE)
     if task not in tasks:
         # A run of noise to images names no task.
-        tool, functions = "train", "load, evaluate"
+        tool, functions = "train", ("load", "evaluate")
         if "task" in options:
-            tool, functions = "translate", "load_translator, evaluate_translation"
+            tool, functions = "translate", ("load_translator", "evaluate_translation")
         raise UsageError(
             f"{folder}: a run of the task {legible(task)}, and this command is for {', '.join(sorted(tasks))}; "
-            f"tools/{tool}.py made it, and in Python {functions} are for it"
+            f"tools/{tool}.py made it, and in Python {' and '.join(functions)} are for it"
         )
     try:
         options.pop(ORIGIN, None)
