@@ -370,7 +370,7 @@ def test_batch_norm_with_first_and_second_gradients(shape, parts, slope, order):
 
     def ours(x, scale, shift):
         y, statistics = kernels.batch_norm(order(x), scale, shift, 1e-3, parts, slope)
-        for (mean, variance), part in zip(statistics, paddle.chunk(x, parts), strict=True):
+        for (mean, variance), part in zip(zip(*statistics, strict=True), paddle.chunk(x, parts), strict=True):
             exact, terms = part.numpy().astype("float64"), part.size // part.shape[1]
             np.testing.assert_allclose(mean.numpy(), exact.mean((0, 2, 3)), rtol=0, atol=rounding(terms))
             np.testing.assert_allclose(variance.numpy(), exact.var((0, 2, 3)), rtol=rounding(terms, operations=2))

@@ -42,10 +42,10 @@ def batch_norm(
     computation: Computation,
 ) -> Normalised:
     """`kernels.batch_norm` of x [N, C, H, W]."""
-    statistics: list[Statistics] = []
+    found: list[Statistics] = []
     given = {Role.IMAGES: x, Role.SCALE: scale, Role.SHIFT: shift}
-    outputs = apply(_BatchNorm, given, epsilon, parts, slope, statistics, computation)
-    return Normalised(outputs, statistics)
+    outputs = apply(_BatchNorm, given, epsilon, parts, slope, found, computation)
+    return Normalised(outputs, found[0])
 
 
 class _LeakyReLU(PyLayer):
@@ -102,15 +102,16 @@ class _Flatten(PyLayer):
 
 class _BatchNorm(PyLayer):
     @staticmethod
-    def forward(ctx, tensors, roles, epsilon, parts, slope, statistics, computation):
+    def forward(ctx, tensors, roles, epsilon, parts, slope, found, computation):
         given = dict(zip(roles, tensors, strict=True))
         x, scale = given[Role.IMAGES], given[Role.SCALE]
-        y, found = norm.normalise(x, scale, given[Role.SHIFT], epsilon, parts)
+        y, statistics = norm.normalise(x, scale, given[Role.SHIFT], epsilon, parts)
         if slope is not None:
             onednn.leaky_relu(y, slope, into=(y,))
-        statistics += found
+        found.append(statistics)
         ctx.save_for_backward(x, scale, y.detach())  # y itself would keep its own graph alive for ever
-        ctx.roles, ctx.epsilon, ctx.slope, ctx.statistics, ctx.computation = roles, epsilon, slope, found, computation
+        ctx.roles, ctx.epsilon, ctx.slope, ctx.statistics = roles, epsilon, slope, statistics
+        ctx.computation = computation
         ctx.needed = [not tensor.stop_gradient for tensor in tensors]
         return y
 
@@ -120,7 +121,7 @@ class _BatchNorm(PyLayer):
         if ctx.slope is not None:  # y is positive exactly where it was positive before the leaky ReLU
             gradient = _LeakyReLUGradient.apply(gradient, y, ctx.slope)
         if paddle.is_grad_enabled():  # this gradient will be differentiated itself
-            made = _differentiable_norm_gradients(gradient, x, scale, ctx.epsilon, len(ctx.statistics))
+            made = _differentiable_norm_gradients(gradient, x, scale, ctx.epsilon, ctx.statistics.mean.shape[0])
         else:
             made = norm.norm_gradients(gradient, x, ctx.statistics, scale, ctx.epsilon)
         gradients = {Role.IMAGES: made.images, Role.SCALE: made.scale, Role.SHIFT: made.shift}

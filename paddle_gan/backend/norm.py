@@ -3,10 +3,8 @@
 For each channel y = scale · (x - mean) / √(variance + epsilon) + shift (Ioffe and Szegedy 2015, algorithm 1).
 """
 
-from collections.abc import Sequence
 from ctypes import c_float, c_void_p
-from functools import cache, reduce
-from operator import add
+from functools import cache
 from typing import NamedTuple
 
 from paddle import Tensor
@@ -21,7 +19,10 @@ _GLOBAL_STATISTICS, _SCALE_AND_SHIFT = 1, 2 | 4
 
 
 class Statistics(NamedTuple):
-    """Mean and biased variance of each channel over a batch: [C] each, without gradients."""
+    """Mean and biased variance of each channel over a batch, [C], or over each of its parts, [parts, C].
+
+    They have no gradients.
+    """
 
     mean: Tensor
     variance: Tensor
@@ -31,7 +32,7 @@ class Normalised(NamedTuple):
     """A batch after its normalisation, [N, C] or [N, C, H, W], and the statistics of each of its parts."""
 
     outputs: Tensor
-    statistics: list[Statistics]
+    statistics: Statistics
 
 
 class NormGradients(NamedTuple):
@@ -51,11 +52,10 @@ def normalise(x: Tensor, scale: Tensor, shift: Tensor, epsilon: float, parts: in
         epsilon: added to the variance.
         parts: a divisor of N.
     """
-    y, statistics = empty(channels_last(tuple(x.shape))), []
-    for x_part, y_part in zip(_split(x, parts), _split(y, parts), strict=True):
-        _, mean, variance = _norm(layout_of(x_part), epsilon)(x_part, scale, shift, into=(y_part,))
-        statistics.append(Statistics(mean, variance))
-    return Normalised(y, statistics)
+    y = empty(channels_last(tuple(x.shape)))
+    mean, variance = (empty(contiguous((parts, x.shape[1]))) for _ in range(2))
+    _norm(layout_of(x), epsilon, parts)(x, scale, shift, into=(y, mean, variance))
+    return Normalised(y, Statistics(mean, variance))
 
 
 def normalise_as(x: Tensor, known: Statistics, scale: Tensor, shift: Tensor, epsilon: float) -> Tensor:
@@ -64,7 +64,7 @@ def normalise_as(x: Tensor, known: Statistics, scale: Tensor, shift: Tensor, eps
 
 
 def norm_gradients(
-    output_gradients: Tensor, x: Tensor, statistics: Sequence[Statistics], scale: Tensor, epsilon: float
+    output_gradients: Tensor, x: Tensor, statistics: Statistics, scale: Tensor, epsilon: float
 ) -> NormGradients:
     """The gradients of `normalise`.
 
@@ -73,38 +73,34 @@ def norm_gradients(
         x, scale, epsilon: as given to `normalise`.
         statistics: that it returned.
     """
-    gradients, parts = empty(layout_of(x)), len(statistics)
-    pieces = zip(_split(output_gradients, parts), _split(x, parts), _split(gradients, parts), statistics, strict=True)
-    in_scale, in_shift = [], []
-    for outputs_part, x_part, gradients_part, known in pieces:
-        function = _norm_gradients(layout_of(outputs_part), layout_of(x_part), epsilon)
-        made = function(outputs_part, x_part, known.mean, known.variance, scale, into=(gradients_part,))
-        _, scale_part, shift_part = made
-        in_scale.append(scale_part)
-        in_shift.append(shift_part)
-    return NormGradients(gradients, reduce(add, in_scale), reduce(add, in_shift))
+    x_layout, (parts, channels) = layout_of(x), statistics.mean.shape
+    in_images, in_scale, in_shift = empty(x_layout), *(empty(contiguous((parts, channels))) for _ in range(2))
+    function = _norm_gradients(layout_of(output_gradients), x_layout, epsilon, parts)
+    function(output_gradients, x, *statistics, scale, into=(in_images, in_scale, in_shift))
+    return NormGradients(in_images, in_scale.sum(0), in_shift.sum(0))
 
 
-def _split(x: Tensor, parts: int) -> list[Tensor]:
-    """Equal parts of a batch, as views."""
-    size = x.shape[0] // parts
-    return [x] if parts == 1 else [x[i * size : (i + 1) * size] for i in range(parts)]
+def _part(layout: Layout, parts: int) -> tuple[Layout, int]:
+    """The layout of each of the equal parts of a batch, and the values from one part to the next."""
+    size = layout.shape[0] // parts
+    return Layout((size, *layout.shape[1:]), layout.strides), size * layout.strides[0]
 
 
 @cache
-def _norm(x: Layout, epsilon: float) -> Function:
-    images, parameters = channels_last(x.shape), contiguous(x.shape[1:2])
+def _norm(whole: Layout, epsilon: float, parts: int) -> Function:
+    (x, x_step), (images, step) = _part(whole, parts), _part(channels_last(whole.shape), parts)
+    parameters = contiguous(x.shape[1:2])
     inputs = [
-        Operand(Argument.SOURCE, x, memory_descriptor(images)),
+        Operand(Argument.SOURCE, x, memory_descriptor(images), x_step),
         as_it_is(Argument.SCALE, parameters),
         as_it_is(Argument.SHIFT, parameters),
     ]
     results = [
-        as_it_is(Argument.DESTINATION, images),
-        as_it_is(Argument.MEAN, parameters),
-        as_it_is(Argument.VARIANCE, parameters),
+        as_it_is(Argument.DESTINATION, images, step),
+        as_it_is(Argument.MEAN, parameters, x.shape[1]),
+        as_it_is(Argument.VARIANCE, parameters, x.shape[1]),
     ]
-    return primitive_function(_forward(images, epsilon), inputs, results)
+    return primitive_function(_forward(images, epsilon), inputs, results, parts)
 
 
 @cache
@@ -122,9 +118,10 @@ def _fixed_norm(x: Layout, epsilon: float) -> Function:
 
 
 @cache
-def _norm_gradients(output_gradients: Layout, x: Layout, epsilon: float) -> Function:
-    images, parameters = channels_last(x.shape), contiguous(x.shape[1:2])
-    descriptor = memory_descriptor(images)
+def _norm_gradients(output_gradients: Layout, x: Layout, epsilon: float, parts: int) -> Function:
+    images, _ = _part(channels_last(x.shape), parts)
+    (outputs_part, outputs_step), (x_part, x_step) = _part(output_gradients, parts), _part(x, parts)
+    descriptor, parameters, channels = memory_descriptor(images), contiguous(x.shape[1:2]), x.shape[1]
     planned = make(
         "batch_normalization_backward_primitive_desc_create",
         engine(),
@@ -138,18 +135,18 @@ def _norm_gradients(output_gradients: Layout, x: Layout, epsilon: float) -> Func
         attributes(),
     )
     inputs = [
-        Operand(Argument.DIFF_DESTINATION, output_gradients, descriptor),
-        Operand(Argument.SOURCE, x, descriptor),
-        as_it_is(Argument.MEAN, parameters),
-        as_it_is(Argument.VARIANCE, parameters),
+        Operand(Argument.DIFF_DESTINATION, outputs_part, descriptor, outputs_step),
+        Operand(Argument.SOURCE, x_part, descriptor, x_step),
+        as_it_is(Argument.MEAN, parameters, channels),
+        as_it_is(Argument.VARIANCE, parameters, channels),
         as_it_is(Argument.SCALE, parameters),
     ]
     results = [
-        Operand(Argument.DIFF_SOURCE, x, descriptor),
-        as_it_is(Argument.DIFF_SCALE, parameters),
-        as_it_is(Argument.DIFF_SHIFT, parameters),
+        Operand(Argument.DIFF_SOURCE, x_part, descriptor, x_step),
+        as_it_is(Argument.DIFF_SCALE, parameters, channels),
+        as_it_is(Argument.DIFF_SHIFT, parameters, channels),
     ]
-    return primitive_function(planned, inputs, results)
+    return primitive_function(planned, inputs, results, parts)
 
 
 def _forward(images: Layout, epsilon: float, kind: int = _TRAINING, flags: int = _SCALE_AND_SHIFT) -> c_void_p:

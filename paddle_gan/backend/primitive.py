@@ -7,7 +7,7 @@ import ctypes
 import math
 import threading
 from collections.abc import Callable
-from ctypes import c_int, c_void_p
+from ctypes import c_float, c_int, c_void_p, sizeof
 from functools import cache
 from itertools import accumulate
 from typing import NamedTuple
@@ -49,16 +49,19 @@ class Operand(NamedTuple):
         argument: its role.
         layout: of the tensor.
         required: memory descriptor that the primitive requires; values are reordered if `layout` is another.
+        step: values from one part of the tensor to the next, where the primitive runs once for each part of a batch;
+            0 if all parts have the tensor in common.
     """
 
     argument: Argument
     layout: Layout
     required: c_void_p
+    step: int = 0
 
 
-def as_it_is(argument: Argument, layout: Layout) -> Operand:
+def as_it_is(argument: Argument, layout: Layout, step: int = 0) -> Operand:
     """An operand that the primitive takes in its own layout."""
-    return Operand(argument, layout, memory_descriptor(layout))
+    return Operand(argument, layout, memory_descriptor(layout), step)
 
 
 class _Scratch(NamedTuple):
@@ -87,6 +90,13 @@ class _OperandMemory(NamedTuple):
     tensor: c_void_p
     required: _Scratch | None = None
     reorder: _Execution | None = None
+
+
+class _Address(NamedTuple):
+    """A memory object whose address is that of a tensor, and the bytes from one part of the tensor to the next."""
+
+    memory: c_void_p
+    step: int = 0
 
 
 class _Described(NamedTuple):
@@ -138,11 +148,14 @@ def _operand_memory(operand: Operand, is_result: bool) -> _OperandMemory:
     return _OperandMemory(tensor.memory, _Scratch(required.memory, _size(operand.required)), reorder)
 
 
-def primitive_function(primitive_descriptor: c_void_p, inputs: list[Operand], results: list[Operand]) -> Function:
+def primitive_function(
+    primitive_descriptor: c_void_p, inputs: list[Operand], results: list[Operand], parts: int = 1
+) -> Function:
     """A primitive as a function: it takes tensors of the layouts of `inputs` and returns those of `results`.
 
     The function writes its first results to the tensors in the keyword argument `into`, if there are any, and makes
-    tensors for the others.
+    tensors for the others. With several parts, the layouts are those of one part, and the tensors, which must then all
+    be given, have all parts.
     """
     read = [_operand_memory(operand, is_result=False) for operand in inputs]
     written = [_operand_memory(operand, is_result=True) for operand in results]
@@ -157,7 +170,11 @@ def primitive_function(primitive_descriptor: c_void_p, inputs: list[Operand], re
         *(memory.reorder for memory in written if memory.reorder),
     ]
     scratches = [memory.required for memory in memories if memory.required]
-    return _function(executions, [memory.tensor for memory in memories], scratches, [made.layout for made in results])
+    tensors = [
+        _Address(memory.tensor, operand.step * sizeof(c_float))
+        for operand, memory in zip([*inputs, *results], memories, strict=True)
+    ]
+    return _function(executions, tensors, scratches, [made.layout for made in results], parts)
 
 
 @cache
@@ -172,7 +189,7 @@ def reorder_function(source: Layout, destination: Layout, result: Layout) -> Fun
     source_descriptor, destination_descriptor = memory_descriptor(source), memory_descriptor(destination)
     read = _Described(source_descriptor, _memory(source_descriptor))
     written = _Described(destination_descriptor, _memory(destination_descriptor))
-    return _function([_reorder(read, written)], [read.memory, written.memory], [], [result])
+    return _function([_reorder(read, written)], [_Address(read.memory), _Address(written.memory)], [], [result])
 
 
 # One buffer, as large as the largest call so far needed. The lock makes it belong to one call at a time.
@@ -186,15 +203,20 @@ def _buffer_address(size: int) -> int:
 
 
 def _function(
-    executions: list[_Execution], tensor_memories: list[c_void_p], scratches: list[_Scratch], results: list[Layout]
+    executions: list[_Execution],
+    addresses: list[_Address],
+    scratches: list[_Scratch],
+    results: list[Layout],
+    parts: int = 1,
 ) -> Function:
     """The function that runs `executions` one after the other.
 
     Args:
         executions: primitives, ready to run.
-        tensor_memories: memory objects of the function's arguments and results.
+        addresses: of the function's arguments and results.
         scratches: further memory objects, for values between the executions.
         results: layouts of the results.
+        parts: how often all of it runs.
     """
     set_address, wait, queue = library().dnnl_memory_set_data_handle, library().dnnl_stream_wait, stream()
     runs = [execution.run for execution in executions]
@@ -206,14 +228,16 @@ def _function(
         made = [*into, *(empty(layout) for layout in results[len(into) :])]
         with _lock:
             use_threads()
-            for memory, tensor in zip(tensor_memories, (*tensors, *made), strict=True):
-                set_address(memory, tensor.data_ptr())
             if scratch_offsets:
                 start = _buffer_address(size)
                 for memory, offset in scratch_offsets:
                     set_address(memory, start + offset)
-            for execute in runs:
-                execute()
+            starts = [tensor.data_ptr() for tensor in (*tensors, *made)]
+            for part in range(parts):
+                for (memory, step), start in zip(addresses, starts, strict=True):
+                    set_address(memory, start + part * step)
+                for execute in runs:
+                    execute()
             check("stream_wait", wait(queue))
         return made
 

@@ -246,9 +246,9 @@ class BatchNorm(nn.BatchNorm):
         if self._momentum < 1:
             with paddle.no_grad():
                 share = paddle.full([], 1 - self._momentum)
-                for part in made.statistics:
-                    self._mean.lerp_(part.mean, share)
-                    self._variance.lerp_(part.variance, share)
+                for part in range(self.parts):
+                    self._mean.lerp_(made.statistics.mean[part], share)
+                    self._variance.lerp_(made.statistics.variance[part], share)
         return made.outputs
 
     def _by_running_statistics(self, x: Tensor, slope: float | None) -> Tensor | None:
