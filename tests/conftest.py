@@ -17,6 +17,7 @@ from PIL import Image
 os.environ.setdefault("MKL_NUM_THREADS", "1")
 
 import paddle_gan  # noqa: F401  (before Paddle: it sets the threads)
+from paddle_gan.errors import DataError, UsageError  # noqa: E402
 
 # Decoded images of tests are not kept among those of the user.
 _CACHE = tempfile.TemporaryDirectory()
@@ -49,6 +50,14 @@ def command_here(tool: str, *arguments: object) -> None:
     from paddle_gan.commands import COMMANDS
 
     COMMANDS[tool].run(COMMANDS[tool].parse([str(argument) for argument in arguments]))
+
+
+def refused_here(tool: str, *arguments: object) -> str:
+    """The one line that a command ends with, run in this process: an error of status 2."""
+    with pytest.raises((UsageError, DataError)) as error:
+        command_here(tool, *arguments)
+    assert "\n" not in str(error.value)
+    return str(error.value)
 
 
 def train(out: Path, *arguments: object, expect: int = 0) -> subprocess.CompletedProcess:
