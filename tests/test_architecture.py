@@ -16,8 +16,9 @@ ROOMS = {
     "notebook",
     "config": "language names paths sizes options shared train translate results check studies bench selfcheck pack "
     "completion command_line",
-    "datasets": "decode depth fitting found zipped survey duplicates store labels report image_set resize idx "
-    "download batches feed folder check grey_sets mixtures pictures pairs bicubic derived pair_feed holes",
+    "datasets": "unreadable deep_pixels decode depth fitting found zipped survey duplicates store labels report "
+    "image_set resize idx download batches feed folder check grey_sets mixtures pictures pairs bicubic derived "
+    "pair_feed holes",
     "metrics": "arrays classes frechet kernel neighbours sliced pairs significance",
     "backend": "values layout dnnl primitive onednn norm borders winograd "
     "computation contraction differentiable kernels compiled precision environment",

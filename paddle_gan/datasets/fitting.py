@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from PIL import Image, ImageOps
 
-from paddle_gan.datasets.decode import Picture, over_white, unreadable
+from paddle_gan.datasets.decode import Picture, over_white
 from paddle_gan.datasets.depth import Range, kind_of
+from paddle_gan.datasets.unreadable import unreadable
 
 # Height and width in pixels.
 Sides = tuple[int, int]

@@ -16,7 +16,7 @@ import numpy as np
 
 from paddle_gan.config.sizes import ImageSize, sides
 from paddle_gan.datasets import decode
-from paddle_gan.datasets.decode import GREY_MODES, Unreadable, unreadable
+from paddle_gan.datasets.decode import GREY_MODES
 from paddle_gan.datasets.fitting import Sides, to_pixels
 from paddle_gan.datasets.found import EXTENSIONS, Found, find_in_folder, not_a_folder
 from paddle_gan.datasets.image_set import DiskImages, ImageSet, all_failures, in_memory
@@ -24,6 +24,7 @@ from paddle_gan.datasets.labels import Labels, as_array, labels_from_file, label
 from paddle_gan.datasets.report import KEEP_ALPHA, notices_of
 from paddle_gan.datasets.store import Form, Stored, known
 from paddle_gan.datasets.survey import Facts, ranges_of
+from paddle_gan.datasets.unreadable import Unreadable, unreadable
 from paddle_gan.datasets.zipped import find_in_zip
 from paddle_gan.errors import DataError
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from paddle_gan.datasets.decode import Unreadable, reads_heif
+from paddle_gan.datasets.decode import reads_heif
+from paddle_gan.datasets.unreadable import Unreadable
 from paddle_gan.errors import DataError
 
 # Pillow opens more, such as .h5, .mpg or .eps, but such a file is rarely meant as a training image.

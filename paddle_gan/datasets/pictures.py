@@ -10,10 +10,11 @@ import numpy as np
 from PIL import Image
 
 from paddle_gan.datasets import decode
-from paddle_gan.datasets.decode import Unreadable, over_white, unreadable
+from paddle_gan.datasets.decode import over_white
 from paddle_gan.datasets.depth import kind_of, range_of
 from paddle_gan.datasets.fitting import Sides, eight_bits, to_pixels
 from paddle_gan.datasets.found import EXTENSIONS
+from paddle_gan.datasets.unreadable import Unreadable, unreadable
 from paddle_gan.errors import DataError
 from paddle_gan.system.files import atomic_path
 

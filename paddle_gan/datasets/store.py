@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 import PIL
 
-from paddle_gan.datasets.decode import PASSING, Unreadable, reads_heif
+from paddle_gan.datasets.decode import reads_heif
 from paddle_gan.datasets.fitting import Sides, to_pixels
 from paddle_gan.datasets.found import Found
 from paddle_gan.datasets.survey import Facts, ranges_of, read_facts, write_pixels
+from paddle_gan.datasets.unreadable import PASSING, Unreadable
 from paddle_gan.errors import DiskError
 from paddle_gan.system.cache import cache_folder, has_room, one_writer, touch
 from paddle_gan.system.files import atomic_path

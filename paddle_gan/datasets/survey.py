@@ -17,9 +17,10 @@ from PIL import Image
 from tqdm import tqdm
 
 from paddle_gan.datasets import decode, depth
-from paddle_gan.datasets.decode import Picture, Unreadable, unreadable
+from paddle_gan.datasets.decode import Picture
 from paddle_gan.datasets.depth import Range
 from paddle_gan.datasets.found import Found
+from paddle_gan.datasets.unreadable import Unreadable, unreadable
 from paddle_gan.system.runtime import cpu_count
 
 # Files that are decoded before their pixels are handed on.
@@ -34,7 +35,7 @@ class Facts(NamedTuple):
 
     Attributes:
         name: of the file in its folder.
-        problem: kind of the fault of a file that cannot be used, see `decode.Unreadable`; empty for any other.
+        problem: kind of the fault of a file that cannot be used, see `unreadable.Unreadable`; empty for any other.
         reason: of the fault, in words.
         digest: SHA-256 of its content; empty if it was not read.
         format, mode, bits, rotated, frames: see `decode.Picture`.

@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from paddle_gan.datasets.decode import Unreadable, damaged
 from paddle_gan.datasets.found import (
     BEGIN_BYTES,
     MOST_BYTES,
@@ -27,6 +26,7 @@ from paddle_gan.datasets.found import (
     kind_not_read,
     shown,
 )
+from paddle_gan.datasets.unreadable import Unreadable, damaged
 from paddle_gan.errors import DataError
 
 _MOST_FILES = 5_000_000
