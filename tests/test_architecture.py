@@ -20,8 +20,8 @@ ROOMS = {
     "image_set resize idx download batches feed folder check grey_sets mixtures pictures pairs bicubic derived "
     "pair_feed holes",
     "metrics": "arrays classes frechet kernel neighbours sliced pairs significance",
-    "backend": "values layout dnnl primitive onednn norm borders winograd "
-    "computation contraction differentiable kernels compiled precision environment",
+    "backend": "values layout dnnl primitive pointwise onednn norm borders winograd "
+    "computation contraction differentiable kernels adam compiled precision environment",
     "networks": "sizes layers instance_norm spectral freezing packing blocks generators mixture style "
     "discriminators residual filling translation restoration",
     "features": "classifier maps inception extractors outlines clusters",

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paddle_gan.backend import contraction, dnnl, kernels, onednn, winograd
+from paddle_gan.backend.adam import Adam
 from paddle_gan.backend.computation import Role
 from paddle_gan.backend.kernels import Computation, conv2d, conv2d_transpose, flatten
 from paddle_gan.backend.precision import can_round
@@ -702,3 +703,54 @@ def test_without_onednn_paddles_own_kernels_do_the_work(tmp_path, monkeypatch):
     train(tmp_path / "other", "--steps", 2, "--log-every", 1)
     for mine, other in zip(native, read_metrics(tmp_path / "other" / "metrics.jsonl", 2), strict=True):
         assert mine["loss/discriminator"] == pytest.approx(other["loss/discriminator"], rel=1e-4)
+
+
+# --- Adam ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("beta1", "beta2"), [(0.0, 0.9), (0.5, 0.999)])
+def test_adam_is_that_of_the_paper_with_the_state_of_paddles(beta1, beta2):
+    """Algorithm 1 of Kingma and Ba 2015 in float64, for a large tensor and for one that is left to Paddle."""
+    random, rate, epsilon = np.random.default_rng(0), 1e-2, 1e-8
+    shapes = {"large": [64, 32, 8, 8], "small": [5, 3]}
+    values = {name: random.normal(size=shape).astype("float32") for name, shape in shapes.items()}
+    parameters = [paddle.create_parameter(shape, "float32") for shape in shapes.values()]
+    for parameter, value in zip(parameters, values.values(), strict=True):
+        parameter.set_value(value)
+    ours = Adam(rate, beta1, beta2, epsilon, parameters=parameters)
+    exact = {name: value.astype("float64") for name, value in values.items()}
+    moments = {name: (np.zeros(shape), np.zeros(shape)) for name, shape in shapes.items()}
+    sizes = {name: np.zeros(shape) for name, shape in shapes.items()}  # of the terms of m, which may cancel
+    for t in range(1, 5):
+        for parameter, (name, shape) in zip(parameters, shapes.items(), strict=True):
+            gradient = random.normal(size=shape).astype("float32") * 10.0 ** random.integers(-6, 3, shape)
+            parameter.grad = paddle.to_tensor(gradient.astype("float32"))
+            g, (m, v) = gradient.astype("float32").astype("float64"), moments[name]
+            m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g**2
+            exact[name] -= rate * (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + epsilon)
+            moments[name] = m, v
+            sizes[name] = beta1 * sizes[name] + (1 - beta1) * np.abs(g)
+        ours.step()
+    state = ours.state_dict()
+    for parameter, (name, (m, v)) in zip(parameters, moments.items(), strict=True):
+        np.testing.assert_allclose(parameter.numpy(), exact[name], rtol=2e-6, atol=2e-6)
+        assert (np.abs(state[f"{parameter.name}_moment1_0"].numpy() - m) <= 1e-6 * sizes[name] + 1e-12).all()
+        rounding = 5e-5  # Paddle rounds β2 to float32 before it takes 1 - β2
+        np.testing.assert_allclose(state[f"{parameter.name}_moment2_0"].numpy(), v, rtol=rounding, atol=1e-12)
+        for power, beta in (("beta1", beta1), ("beta2", beta2)):
+            assert state[f"{parameter.name}_{power}_pow_acc_0"].item() == pytest.approx(beta**5, rel=1e-6)
+    theirs = paddle.optimizer.Adam(rate, beta1, beta2, epsilon, parameters=parameters)
+    theirs.set_state_dict(state)  # nothing is missing, and nothing is left over
+    assert theirs.state_dict().keys() == state.keys()
+
+
+def test_adam_with_a_number_that_changes_is_paddles(monkeypatch):
+    """Each value of it would need operations of its own."""
+    parameter = paddle.create_parameter([2**16], "float32")
+    optimizer, made = Adam(1e-3, 0.5, 0.99, parameters=[parameter]), []
+    monkeypatch.setattr("paddle_gan.backend.adam._step", lambda *numbers: made.append(numbers))
+    parameter.grad = paddle.ones([2**16])
+    optimizer._beta2 = 0.98  # as `training.schedule` does
+    before = parameter.numpy()
+    optimizer.step()
+    assert not made and (parameter.numpy() != before).all()

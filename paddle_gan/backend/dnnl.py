@@ -49,6 +49,7 @@ class Argument(IntEnum):
     """The role of a tensor in a primitive, under oneDNN's names (DNNL_ARG_*)."""
 
     SOURCE = 1
+    SOURCE_1 = 2
     DESTINATION = 17
     WEIGHTS = 33
     BIAS = 41
@@ -182,13 +183,17 @@ def stream() -> c_void_p:
     return make("stream_create", engine(), _IN_ORDER)
 
 
-@_once
-def attributes() -> c_void_p:
-    """The attributes of each primitive: its scratchpad is memory that this module gives to it.
+def attributes(post_ops: c_void_p | None = None) -> c_void_p:
+    """The attributes of each primitive: its scratchpad is memory that `primitive` gives to it.
 
     oneDNN's own scratchpad belongs to the thread that plans a primitive; executing it in another thread crashes.
+
+    Args:
+        post_ops: oneDNN's object of what is done to each result before it is written; None for nothing.
     """
     made = make("primitive_attr_create")
+    if post_ops is not None:
+        check("primitive_attr_set_post_ops", library().dnnl_primitive_attr_set_post_ops(made, post_ops))
     check(
         "primitive_attr_set_scratchpad_mode", library().dnnl_primitive_attr_set_scratchpad_mode(made, _USER_SCRATCHPAD)
     )

@@ -60,7 +60,7 @@ def conv2d(
     Returns:
         [N, K, P, Q].
     """
-    if not _by_onednn(images):
+    if not by_onednn(images):
         top, left, bottom, right = padding
         return F.conv2d(images, filters, bias, stride, [top, bottom, left, right])
     given = {Role.IMAGES: images, Role.FILTERS: filters}
@@ -95,7 +95,7 @@ def conv2d_transpose(
         [N, C, (P - 1) stride + R - top - bottom + output_padding, (Q - 1) stride + S - left - right + output_padding].
     """
     top, left, bottom, right = padding
-    if not _by_onednn(inputs):
+    if not by_onednn(inputs):
         return F.conv2d_transpose(inputs, filters, bias, stride, [top, bottom, left, right], output_padding)
     n, _, p, q = inputs.shape
     _, c, r, s = filters.shape
@@ -110,7 +110,7 @@ def conv2d_transpose(
 
 def leaky_relu(x: Tensor, slope: float) -> Tensor:
     """x where it is positive, slope · x elsewhere; of any shape."""
-    if _by_onednn(x):
+    if by_onednn(x):
         return differentiable.leaky_relu(x, slope)
     # In an exported network Paddle's inference optimises a ReLU better than a leaky ReLU of slope 0.
     return F.leaky_relu(x, slope) if slope else F.relu(x)
@@ -118,12 +118,12 @@ def leaky_relu(x: Tensor, slope: float) -> Tensor:
 
 def pixel_shuffle(x: Tensor, factor: int) -> Tensor:
     """[N, factor² C, H, W] to [N, C, factor H, factor W] (Shi et al. 2016)."""
-    return differentiable.pixel_shuffle(x, factor) if _by_onednn(x) else F.pixel_shuffle(x, factor)
+    return differentiable.pixel_shuffle(x, factor) if by_onednn(x) else F.pixel_shuffle(x, factor)
 
 
 def flatten(x: Tensor) -> Tensor:
     """[N, C, H, W] to [N, C · H · W]."""
-    return differentiable.flatten(x) if _by_onednn(x) else x.reshape([x.shape[0], -1])
+    return differentiable.flatten(x) if by_onednn(x) else x.reshape([x.shape[0], -1])
 
 
 def batch_norm(
@@ -151,7 +151,7 @@ def batch_norm(
     Returns:
         Outputs of the shape of x, and the statistics of each part; None where Paddle's own kernels must compute it.
     """
-    if not _by_onednn(x):
+    if not by_onednn(x):
         return None
     made = differentiable.batch_norm(_as_images(x), scale, shift, epsilon, parts, slope, computation or Computation())
     return made if x.ndim > 2 else Normalised(made.outputs.reshape(x.shape), made.statistics)
@@ -170,7 +170,7 @@ def fixed_batch_norm(
 
     They must do so also while gradients are recorded.
     """
-    if not _by_onednn(x) or paddle.is_grad_enabled():
+    if not by_onednn(x) or paddle.is_grad_enabled():
         return None
     outputs = norm.normalise_as(_as_images(x), Statistics(mean, variance), scale, shift, epsilon)
     if slope is not None:
@@ -184,14 +184,14 @@ def elementwise(function: Callable[..., Tensor], *maps: Tensor) -> Tensor:
     Paddle's own operations make a contiguous result of maps whose channels are last in memory, which takes several
     times as long as the operation, and the next convolution reorders it again. Here the channels stay last.
     """
-    if not _by_onednn(maps[0]):
+    if not by_onednn(maps[0]):
         return function(*maps)
     return _channels_first(function(*map(_channels_last, maps)))
 
 
 def forked(x: Tensor) -> tuple[Tensor, Tensor]:
     """A feature map [N, C, H, W] for two uses, whose gradients are added as `elementwise` adds."""
-    if not _by_onednn(x):
+    if not by_onednn(x):
         return x, x
     pixels = _channels_last(x)
     return _channels_first(pixels), _channels_first(pixels)
@@ -199,14 +199,14 @@ def forked(x: Tensor) -> tuple[Tensor, Tensor]:
 
 def concat(maps: Sequence[Tensor]) -> Tensor:
     """Feature maps [N, C, H, W] of one size, channel by channel; the channels stay last in memory."""
-    if not _by_onednn(maps[0]):
+    if not by_onednn(maps[0]):
         return paddle.concat(list(maps), 1)
     return _channels_first(paddle.concat([_channels_last(one) for one in maps], 3))
 
 
 def reflected(x: Tensor, width: int) -> Tensor:
     """x [N, C, H, W] with so many rows and columns on each side, mirrored at the border pixels, as H + 2 width."""
-    if _by_onednn(x):
+    if by_onednn(x):
         return differentiable.reflected(x, width)
     for axis in (2, 3):
         before = paddle.slice(x, [axis], [1], [width + 1])
@@ -222,7 +222,7 @@ def move_towards(old: Tensor, new: Tensor, share: float) -> None:
 
     On a CPU this is done in pieces that stay in its cache: three passes over large tensors take twice as long.
     """
-    if not (_by_onednn(old) and old.is_contiguous() and new.is_contiguous()):
+    if not (by_onednn(old) and old.is_contiguous() and new.is_contiguous()):
         old.add_((new - old).scale_(share))  # half the time of Paddle's lerp_
         return
     olds, news = values_of(old).reshape(-1), values_of(new).reshape(-1)
@@ -248,5 +248,5 @@ def _as_images(x: Tensor) -> Tensor:
     return x.reshape([*x.shape, 1, 1]) if x.ndim == 2 else x
 
 
-def _by_onednn(x: Tensor) -> bool:
+def by_onednn(x: Tensor) -> bool:
     return paddle.in_dynamic_mode() and x.dtype == paddle.float32 and x.place.is_cpu_place() and available()

@@ -46,14 +46,14 @@ class Operand(NamedTuple):
     """A tensor that a primitive reads or writes.
 
     Attributes:
-        argument: its role.
+        argument: its role, see `Argument`.
         layout: of the tensor.
         required: memory descriptor that the primitive requires; values are reordered if `layout` is another.
         step: values from one part of the tensor to the next, where the primitive runs once for each part of a batch;
             0 if all parts have the tensor in common.
     """
 
-    argument: Argument
+    argument: int
     layout: Layout
     required: c_void_p
     step: int = 0
@@ -116,10 +116,10 @@ def _size(descriptor: c_void_p) -> int:
     return math.ceil(library().dnnl_memory_desc_get_size(descriptor) / _ALIGNMENT) * _ALIGNMENT
 
 
-def _execution(primitive_descriptor: c_void_p, memories: list[tuple[Argument, c_void_p]]) -> _Execution:
+def _execution(primitive_descriptor: c_void_p, memories: list[tuple[int, c_void_p]]) -> _Execution:
     descriptor = required_descriptor(primitive_descriptor, Argument.SCRATCHPAD)
     scratchpad = [_Scratch(_memory(descriptor), _size(descriptor))] if _size(descriptor) else []
-    memories = [*memories, *((Argument.SCRATCHPAD, scratch.memory) for scratch in scratchpad)]
+    memories = [*memories, *((int(Argument.SCRATCHPAD), scratch.memory) for scratch in scratchpad)]
     array = (_ArgumentMemory * len(memories))(*(_ArgumentMemory(argument, memory) for argument, memory in memories))
     primitive = make("primitive_create", primitive_descriptor)
     execute, queue, count = library().dnnl_primitive_execute, stream(), len(array)
@@ -135,7 +135,11 @@ def _reorder(source: _Described, destination: _Described) -> _Execution:
         engine(),
         attributes(),
     )
-    return _execution(planned, [(Argument.SOURCE, source.memory), (Argument.DESTINATION, destination.memory)])
+    memories: list[tuple[int, c_void_p]] = [
+        (Argument.SOURCE, source.memory),
+        (Argument.DESTINATION, destination.memory),
+    ]
+    return _execution(planned, memories)
 
 
 def _operand_memory(operand: Operand, is_result: bool) -> _OperandMemory:

@@ -6,6 +6,8 @@ import paddle
 from paddle import Tensor
 from paddle.nn import ClipGradByNorm as GradientClip
 
+from paddle_gan.backend import adam
+
 
 @dataclass(frozen=True)
 class Adam:
@@ -18,7 +20,8 @@ class Adam:
     def build(self, parameters: list[Tensor], gradient_clip: GradientClip | None = None) -> paddle.optimizer.Optimizer:
         # One call for all parameters spares a GPU the wait for the next; a CPU would gain a thousandth of a round.
         together = paddle.get_device().startswith("gpu")
-        return paddle.optimizer.Adam(
+        kind = paddle.optimizer.Adam if together else adam.Adam
+        return kind(
             *(self.learning_rate, self.beta1, self.beta2),
             parameters=parameters,
             grad_clip=gradient_clip,
