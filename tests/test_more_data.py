@@ -211,7 +211,7 @@ def test_what_is_finished_is_kept_and_what_is_missing_is_the_same_again(finished
 
 @pytest.mark.slow
 def test_a_killed_study_comes_to_the_same_results(tmp_path):
-    """SIGKILL while its GAN trains, and again while its classifiers do; the same command goes on."""
+    """SIGKILL while its GAN trains, SIGTERM (which saves it), SIGKILL while its classifiers train: it goes on."""
     make_classes(tmp_path / "set")
     options = {**dict(zip(TINY_STUDY[::2], TINY_STUDY[1::2], strict=True)), "--steps": 60, "--classifier-steps": 20}
     line = [str(part) for pair in options.items() for part in pair]
@@ -220,17 +220,21 @@ def test_a_killed_study_comes_to_the_same_results(tmp_path):
         command = [sys.executable, ROOT / "tools" / "augment.py", "--dataset", tmp_path / "set", *line, "--seeds", "1"]
         return subprocess.Popen([*map(str, command), "--out", str(out)], stdout=subprocess.PIPE, text=True)
 
-    def kill_when(out: Path, pattern: str) -> None:
-        process = start(out)
-        wait_for(lambda: next(out.glob(pattern), None), seconds=300)
-        process.send_signal(signal.SIGKILL)
+    def end_when(there_is: Path, how: signal.Signals) -> None:
+        process = start(killed)
+        wait_for(lambda: there_is.exists() and there_is.stat().st_size, seconds=300)
+        process.send_signal(how)
         process.wait()
 
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert start(whole).wait(600) == 0
-    kill_when(killed, "seed-0/gan/checkpoints/step-*")
-    assert newest_manifest(killed / "seed-0" / "gan")["step"] < 60
-    kill_when(killed, "seed-0/samples.safetensors")
+    log = killed / "seed-0" / "gan" / "metrics.jsonl"
+    end_when(log, signal.SIGKILL)
+    assert not list(log.parent.glob("checkpoints/step-*"))
+    log.unlink()
+    end_when(log, signal.SIGTERM)
+    assert 0 < newest_manifest(log.parent)["step"] < 60
+    end_when(killed / "seed-0" / "samples.safetensors", signal.SIGKILL)
     assert not (killed / "seed-0" / "both.safetensors").exists()
     assert "going on" not in start(killed).communicate()[0]  # the GAN was finished before
     assert contents(killed / "seed-0") == contents(whole / "seed-0")
