@@ -128,8 +128,8 @@ def test_sums_and_skips_keep_the_channels_last(monkeypatch):
             np.testing.assert_array_equal(our.numpy(), their.numpy())
 
 
-@pytest.mark.parametrize("count", [5, 2**15 + 7])
-def test_an_average_moves_in_pieces_as_it_does_in_one(count, monkeypatch):
+@pytest.mark.parametrize("count", [5, 2**16 + 7])
+def test_an_average_moves_as_by_paddle(count, monkeypatch):
     values = np.random.default_rng(0).normal(size=(2, count)).astype(np.float32)
     moved = []
     for move in (lambda function: function(), partial(by_paddle, monkeypatch)):

@@ -10,12 +10,9 @@ from typing import Any, NamedTuple
 import paddle
 
 from paddle_gan.backend import kernels
-from paddle_gan.backend.layout import Layout, values_of
-from paddle_gan.backend.pointwise import Added, Elementwise, Kind, With, pointwise
+from paddle_gan.backend.layout import values_of
+from paddle_gan.backend.pointwise import FEW, NUMBER, Added, Elementwise, Kind, With, pointwise, row
 from paddle_gan.backend.primitive import Function
-
-# With fewer values one call of Paddle's kernel is as quick as three of oneDNN.
-_FEW = 2**16
 
 
 class Adam(paddle.optimizer.Adam):
@@ -59,7 +56,7 @@ class Adam(paddle.optimizer.Adam):
 
         Numbers that change from step to step would need other operations each time.
         """
-        if isinstance(pair, dict) or math.prod(pair[0].shape) < _FEW or not all(map(kernels.by_onednn, pair)):
+        if isinstance(pair, dict) or math.prod(pair[0].shape) < FEW or not all(map(kernels.by_onednn, pair)):
             return False
         weights, gradients = pair
         fixed = all(self._default_dict[name] == getattr(self, f"_{name}") for name in ("beta1", "beta2"))
@@ -83,7 +80,7 @@ class _Step(NamedTuple):
 
 @cache
 def _step(size: int, beta1: float, beta2: float, epsilon: float) -> _Step:
-    values, number = Layout((1, size), (size, 1)), Layout((1, 1), (1, 1))
+    values = row(size)
     return _Step(
         # The larger one of two equal values is the value.
         pointwise(Kind.MAXIMUM, values, Elementwise(Kind.LINEAR, 1 - beta1), Added(beta1)),
@@ -91,12 +88,12 @@ def _step(size: int, beta1: float, beta2: float, epsilon: float) -> _Step:
         pointwise(
             Kind.MAXIMUM,
             values,
-            With(Kind.MULTIPLY, number),  # 1 / (1 - β2ᵗ)
+            With(Kind.MULTIPLY, NUMBER),  # 1 / (1 - β2ᵗ)
             Elementwise(Kind.SQUARE_ROOT),
             Elementwise(Kind.LINEAR, 1.0, epsilon),
             Elementwise(Kind.POWER, 1.0, -1.0),
             With(Kind.MULTIPLY, values),  # m
-            With(Kind.MULTIPLY, number),  # -rate / (1 - β1ᵗ)
+            With(Kind.MULTIPLY, NUMBER),  # -rate / (1 - β1ᵗ)
             Added(1.0),
         ),
     )
