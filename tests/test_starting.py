@@ -157,8 +157,9 @@ def test_what_does_not_fit_is_refused_or_said(source, tmp_path, pictures):
     assert "new: the whole generator" in said[0] and "of the discriminator" in said[0]
     _, said, _, _ = started(source, tmp_path, pictures, discriminator="residual")
     assert "new: the whole discriminator" in said[0] and "of the generator" in said[0]
-    with pytest.raises(UsageError, match="neither a run folder nor a file of weights"):
-        started(tmp_path / "nothing", tmp_path, pictures)
+    for name in ("nothing", "é" * 300):  # a file system allows 255 bytes
+        with pytest.raises(UsageError, match="neither a run folder nor a file of weights"):
+            started(tmp_path / name, tmp_path, pictures)
     with pytest.raises(UsageError, match="not a run folder"):
         started(pictures, tmp_path, pictures)
     with pytest.raises(UsageError, match=r"stages.0.conv.weight does not come from .* would never learn"):

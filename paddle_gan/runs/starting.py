@@ -5,6 +5,7 @@ checkpoint is saved, the source is not needed any more.
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,9 +51,9 @@ def completed(given: TrainConfig) -> TrainConfig:
     begun = Path(given.out) if given.out else None
     if begun and (begun / "config.json").exists():
         return _like(read_config(begun), given)  # without the source, which may be gone
-    if path.is_dir():
+    if os.path.isdir(path):
         return _like(read_config(path), given)
-    if not path.is_file():
+    if not os.path.isfile(path):  # also where the system refuses the name, for which pathlib raises OSError
         raise UsageError(f"--start-from {path}: is neither a run folder nor a file of weights")
     return given
 
