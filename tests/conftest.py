@@ -17,7 +17,7 @@ from PIL import Image
 os.environ.setdefault("MKL_NUM_THREADS", "1")
 
 import paddle_gan  # noqa: F401  (before Paddle: it sets the threads)
-from paddle_gan.errors import DataError, UsageError  # noqa: E402
+from paddle_gan.errors import GanError  # noqa: E402
 
 # Decoded images of tests are not kept among those of the user.
 _CACHE = tempfile.TemporaryDirectory()
@@ -54,9 +54,9 @@ def command_here(tool: str, *arguments: object) -> None:
 
 def refused_here(tool: str, *arguments: object) -> str:
     """The one line that a command ends with, run in this process: an error of status 2."""
-    with pytest.raises((UsageError, DataError)) as error:
+    with pytest.raises(GanError) as error:
         command_here(tool, *arguments)
-    assert "\n" not in str(error.value)
+    assert error.value.exit_status == 2 and "\n" not in str(error.value)
     return str(error.value)
 
 

@@ -614,8 +614,9 @@ def test_options_that_do_not_go_together_are_refused(arguments, message):
         ("--task pairs --image-size 40", "--image-size 40: must be a multiple of 16"),
     ],
 )
-def test_what_makes_no_sense_is_one_line_and_status_2(arguments, message):
+def test_what_makes_no_sense_is_one_line_and_status_2(arguments, message, capsys):
     assert message in refused_here("bench", *arguments.split())
+    assert capsys.readouterr().out == ""
 
 
 def test_pytorch_is_asked_for_where_it_is_missing(monkeypatch):

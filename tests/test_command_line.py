@@ -192,11 +192,12 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_input_is_one_line(name):
+def test_bad_input_is_one_line(name, capsys):
     arguments, expected = BAD[name]
     if name == "no gpu here" and paddle.is_compiled_with_cuda():
         pytest.skip("there is a GPU build")
     assert expected in refused_here("train", *arguments)
+    assert capsys.readouterr().out == ""
 
 
 # One that is found while the options are read, and one that is found later, with Paddle there.

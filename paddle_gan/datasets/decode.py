@@ -90,12 +90,12 @@ def read_picture(content: bytes) -> Picture:
             "mode": opened.mode,
             "frames": _frames(opened),
         }
-        deep_pixels.refuse_form(opened, content)
+        form = deep_pixels.raw_mode(opened)
+        deep_pixels.refuse_form(opened, form, content)
         if deep_pixels.is_wide_ppm(opened):
             values = deep_pixels.values_of_ppm(opened, content)
             return Picture(image=None, deep=values, alpha=None, bits=16, rotated=False, **facts)
-        form = deep_pixels.raw_mode(opened)
-        deep_pixels.keep_byte_order(opened)
+        deep_pixels.keep_byte_order(opened, form)
         opened.load()
         facts["rotated"] = opened.getexif().get(_ORIENTATION, 1) in range(2, 9)
         image = ImageOps.exif_transpose(opened)

@@ -59,13 +59,13 @@ def values_of_tiff(content: bytes) -> str:
     return f"{len(sizes)} x {sizes[0]} bits, {kinds.get(form, 'of another kind')}{white}"
 
 
-def refuse_form(opened: Any, content: bytes) -> None:
-    """Raise Unreadable for forms of pixels whose values Pillow would change without a word."""
+def refuse_form(opened: Any, form: str, content: bytes) -> None:
+    """Raise Unreadable for forms of pixels, see `raw_mode`, whose values Pillow would change without a word."""
     tags = getattr(opened, "tag_v2", {})
     sizes = tags.get(_BITS_PER_SAMPLE, (8,))
     if len(sizes) > 1 and max(sizes) > 8 and tags.get(_PLANAR) == _SEPARATE_PLANES:
         raise refused(f"a TIFF of more than 8 bits with its colours in separate planes is not read; {CONVERT}")
-    if raw_mode(opened).startswith("RGBa;16"):
+    if form.startswith("RGBa;16"):
         raise refused(f"a TIFF of 16 bits with premultiplied transparency is not read; {CONVERT}")
     if tags.get(_SAMPLE_FORMAT, (_UNSIGNED,))[0] == _SIGNED and max(sizes) <= 8:
         raise refused(f"a TIFF of signed values of 8 bits is not read; {CONVERT}")
@@ -100,9 +100,8 @@ def values_of_ppm(opened: Any, content: bytes) -> np.ndarray:
     return (values * (65535 / _most_of_ppm(opened))).round().clip(0, 65535).astype(np.uint16)
 
 
-def keep_byte_order(opened: Any) -> None:
+def keep_byte_order(opened: Any, form: str) -> None:
     """Let Pillow read the values in the byte order in which libtiff gives them. Before the image is loaded."""
-    form = raw_mode(opened)
     if form in _NATIVE and opened.tile[0][0] == "libtiff":
         _set_raw_mode(opened, _NATIVE[form])
 

@@ -1,6 +1,5 @@
 """The evaluation of a translation run, from its folder to the record; as `scoring` for samples."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +27,7 @@ from paddle_gan.evaluation.translations import (
 from paddle_gan.features.maps import random_convolutions
 from paddle_gan.inference.images import side_by_side
 from paddle_gan.inference.translation import translate_batch
+from paddle_gan.runs.execution import Say
 from paddle_gan.runs.translation_data import (
     TranslationData,
     as_tensor,
@@ -58,9 +58,7 @@ class TranslationEvaluation:
     sheet: np.ndarray
 
 
-def score_translation(
-    folder: Path | str, config: EvaluateConfig, say: Callable[[str], None] = tell
-) -> TranslationEvaluation:
+def score_translation(folder: Path | str, config: EvaluateConfig, say: Say = tell) -> TranslationEvaluation:
     """Measure the translations of held-out images.
 
     Args:
