@@ -65,18 +65,17 @@ def glyphs(given: argparse.Namespace) -> None:
 
 
 def earth(given: argparse.Namespace) -> None:
-    """Crops of two maps of the whole earth, in the same places: OUT/first and OUT/second, named by row and column."""
-    first, second = (Image.open(path).convert("RGB") for path in (given.first, given.second))
-    width = min(first.width, second.width)
-    maps = [np.asarray(one.resize((width, width // 2), Image.Resampling.LANCZOS)) for one in (first, second)]
-    for top in range(0, width // 2 - given.size + 1, given.size):
-        for left in range(0, width - given.size + 1, given.size):
-            crops = [pixels[top : top + given.size, left : left + given.size] for pixels in maps]
+    """Crops of maps of the whole earth, of the same places in all: OUT/first, OUT/second; named by row and column."""
+    maps = [Image.open(path).convert("RGB") for path in given.maps]
+    width, stride = min(one.width for one in maps), given.stride or given.size
+    planes = [np.asarray(one.resize((width, width // 2), Image.Resampling.LANCZOS)) for one in maps]
+    for top in range(0, width // 2 - given.size + 1, stride):
+        for left in range(0, width - given.size + 1, stride):
+            crops = [pixels[top : top + given.size, left : left + given.size] for pixels in planes]
             if min(crop.std((0, 1)).max() for crop in crops) < PLAIN:
                 continue
-            for side, crop in zip(("first", "second"), crops, strict=True):
-                name = f"{top // given.size:02}-{left // given.size:02}.png"
-                Image.fromarray(crop).save(folder(given.out, side) / name)
+            for side, crop in zip(("first", "second"), crops, strict=False):
+                Image.fromarray(crop).save(folder(given.out, side) / f"{top // stride:02}-{left // stride:02}.png")
 
 
 def photographs(given: argparse.Namespace) -> None:
@@ -105,9 +104,12 @@ def main(arguments: list[str] | None = None) -> None:
         command.set_defaults(made=made)
         if made is outlines:
             command.add_argument("package", type=Path, help="folder of the unpacked package openmoji")
-        if made in (glyphs, earth):
-            command.add_argument("first", type=Path, help="typeface or map of the inputs")
-            command.add_argument("second", type=Path, help="typeface or map of the targets")
+        if made is glyphs:
+            command.add_argument("first", type=Path, help="typeface of the inputs")
+            command.add_argument("second", type=Path, help="typeface of the targets")
+        if made is earth:
+            command.add_argument("maps", type=Path, nargs="+", help="map of the inputs, and map of the targets if any")
+            command.add_argument("--stride", type=int, help="pixels from one crop to the next (--size: no overlap)")
         command.add_argument("out", type=Path, help="folder for the images")
         if made is not photographs:
             default = {outlines: 72, glyphs: 64, earth: 128}[made]

@@ -50,6 +50,15 @@ def test_crops_of_both_maps_are_of_the_same_places(script, tmp_path):
         assert np.abs(crop.astype(int) - second[name]).mean() < 12
 
 
+def test_crops_of_one_map_may_overlap(script, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 64, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "map.png")
+    script.main(["earth", str(tmp_path / "map.png"), str(tmp_path / "out"), "--size", "16", "--stride", "8"])
+    crops = pixels_of(tmp_path / "out", "first")
+    assert len(crops) == 3 * 7 and not (tmp_path / "out" / "second").exists()
+    np.testing.assert_array_equal(crops["01-03.png"], pixels[8:24, 24:40])
+
+
 def test_a_drawing_that_cannot_be_made_is_left_out_on_both_sides(script, tmp_path, monkeypatch, capsys):
     def svg2png(url, output_width, **options):
         if "bad" in url:
