@@ -21,7 +21,7 @@ ROOMS = {
     "pair_feed holes",
     "metrics": "arrays classes frechet kernel neighbours sliced pairs significance",
     "backend": "values layout dnnl primitive pointwise onednn norm borders winograd "
-    "computation contraction differentiable kernels adam compiled precision environment",
+    "computation activation contraction differentiable kernels adam compiled precision environment",
     "networks": "sizes layers instance_norm spectral freezing packing blocks generators mixture style "
     "discriminators residual filling translation restoration",
     "features": "classifier maps inception extractors outlines clusters",

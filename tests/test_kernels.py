@@ -230,6 +230,28 @@ def test_leaky_relu_with_first_and_second_gradients(slope):
     agree(values(kernels.leaky_relu, *single), values(F.leaky_relu, *double), 10 * UNIT + rounding(15))
 
 
+@pytest.mark.parametrize("winograds", [False, True], ids=["direct", "winograd"])
+@pytest.mark.parametrize("biased", [False, True], ids=["no bias", "bias"])
+@pytest.mark.parametrize("slope", [0.0, 0.2])
+@pytest.mark.parametrize("geometry", [*GEOMETRIES, ((2, 32, 9, 9), (16, 32, 3, 3), 1, (1, 1, 1, 1))])
+def test_a_leaky_relu_within_a_convolution(geometry, slope, biased, winograds, monkeypatch):
+    """By each algorithm of the convolution, with first and second gradients, in all that it is given."""
+    images, filters, stride, padding = geometry
+    possible = {((3, 3), 1), ((5, 5), 1)} if winograds else set()
+    monkeypatch.setattr(winograd, "is_faster", lambda given: (given.filters[2:], given.stride) in possible)
+    single, double = tensors(np.random.default_rng(12), images, filters, (filters[0],))
+
+    def values(y, given):
+        gradient = paddle.grad(y.pow(3).sum(), given[0], create_graph=True)[0]
+        return [y, gradient, *paddle.grad(gradient.square().sum(), given[: 2 + biased])]
+
+    y = conv2d(*single[:2], single[2] if biased else None, stride, padding, slope)
+    other = F.leaky_relu(native(*double[:2], double[2] if biased else None, stride, padding), slope)
+    # As without it, and the third power. Winograd's method rounds about five times as much.
+    tolerance = rounding(longest_sum(images, filters, y.shape), operations=6) * (5 if winograds else 1)
+    agree(values(y, single), values(other, double), tolerance)
+
+
 @needs_onednn
 @pytest.mark.parametrize("slope", [0.0, 0.2])
 def test_gradient_of_leaky_relu_at_zero(slope):
@@ -439,6 +461,20 @@ def test_a_leaky_relu_does_not_keep_its_own_graph_alive_either():
     held = Held((1,))
     gone = weakref.ref(held)
     y = leaky_relu(x)
+    y.register_hook(lambda gradient, held=held: None)
+    del y, held
+    gc.collect()
+    assert gone() is None
+
+
+def test_nor_does_one_within_a_convolution():
+    class Held(np.ndarray):
+        pass
+
+    x, held = paddle.randn([2, 4, 3, 3]), Held((1,))
+    x.stop_gradient = False
+    gone = weakref.ref(held)
+    y = ConvBN(4, 5, 3, norm=None)(x)
     y.register_hook(lambda gradient, held=held: None)
     del y, held
     gc.collect()

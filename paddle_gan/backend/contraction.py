@@ -11,7 +11,8 @@ import paddle.nn.functional as F
 from paddle import Tensor
 from paddle.autograd import PyLayer
 
-from paddle_gan.backend import onednn, winograd
+from paddle_gan.backend import dnnl, onednn, winograd
+from paddle_gan.backend.activation import leaky_relu_gradient
 from paddle_gan.backend.computation import Computation, Given, Role, apply, gradients_wanted
 from paddle_gan.backend.layout import FEW_CHANNELS
 from paddle_gan.backend.onednn import Geometry
@@ -19,7 +20,7 @@ from paddle_gan.backend.onednn import Geometry
 _FACTORS = {Role.IMAGES, Role.FILTERS, Role.OUTPUTS}
 
 
-def contract(given: Given, geometry: Geometry, computation: Computation) -> Tensor:
+def contract(given: Given, geometry: Geometry, computation: Computation, slope: float | None = None) -> Tensor:
     """The gradient of ⟨conv(images, filters), outputs⟩ in the one of the three that is not given.
 
     Args:
@@ -27,21 +28,28 @@ def contract(given: Given, geometry: Geometry, computation: Computation) -> Tens
             bias of each channel of the result, [K] or [C], which is added to it.
         geometry: of the convolution.
         computation: of the layer.
+        slope: of a leaky ReLU of the result, or None.
     """
-    return apply(_Contraction, given, geometry, computation)
+    return apply(_Contraction, given, geometry, computation, slope)
 
 
 class _Contraction(PyLayer):
     @staticmethod
-    def forward(ctx, tensors, roles, geometry, computation):
-        ctx.save_for_backward(*tensors)
-        ctx.roles, ctx.geometry, ctx.computation = roles, geometry, computation
+    def forward(ctx, tensors, roles, geometry, computation, slope):
+        given = dict(zip(roles, tensors, strict=True))
+        result = contract_without_gradients(given, geometry, computation.factors, slope)
+        # What comes out of a leaky ReLU is positive exactly where what goes in is. The next layer keeps it in any case.
+        ctx.save_for_backward(*tensors, *([] if slope is None else [result.detach()]))
+        ctx.roles, ctx.geometry, ctx.computation, ctx.slope = roles, geometry, computation, slope
         ctx.needed = [not tensor.stop_gradient for tensor in tensors]
-        return contract_without_gradients(dict(zip(roles, tensors, strict=True)), geometry, computation.factors)
+        return result
 
     @staticmethod
     def backward(ctx, gradient):
-        given = dict(zip(ctx.roles, ctx.saved_tensor(), strict=True))
+        saved = ctx.saved_tensor()
+        if ctx.slope is not None:
+            gradient = leaky_relu_gradient(gradient, saved[-1].detach(), ctx.slope)
+        given = dict(zip(ctx.roles, saved, strict=False))
         given.pop(Role.BIAS, None)
         (result,) = _FACTORS - set(given)
 
@@ -55,31 +63,53 @@ class _Contraction(PyLayer):
         return (tuple(gradient_in(role) if want else None for role, want in zip(ctx.roles, wanted, strict=True)),)
 
 
-def contract_without_gradients(given: Given, geometry: Geometry, factors: str) -> Tensor:
+def contract_without_gradients(given: Given, geometry: Geometry, factors: str, slope: float | None = None) -> Tensor:
     """What `contract` computes, by the fastest algorithm for this geometry.
 
     Args:
         given, geometry: as for `contract`.
         factors: type to which the factors are rounded, "float32" or "bfloat16".
+        slope: as for `contract`.
     """
-    rows, columns = geometry.filters[2:]
-    few_outputs = geometry.filters[0] <= FEW_CHANNELS < geometry.filters[1]
-    if few_outputs and geometry.stride == 1 and max(geometry.padding) < min(rows, columns):
+    if slope is None or _is_convolution_by_onednn(given, geometry, factors):
+        return _contracted(given, geometry, factors, slope)
+    result = _contracted(given, geometry, factors)
+    return onednn.leaky_relu(result, slope, into=(result,))
+
+
+def _contracted(given: Given, geometry: Geometry, factors: str, slope: float | None = None) -> Tensor:
+    """`contract_without_gradients`; a slope only for a convolution that oneDNN computes."""
+    if _few_outputs(geometry):
         return _adjoint(given, geometry, factors)
     if Role.OUTPUTS not in given:
         images, filters, bias = given[Role.IMAGES], given[Role.FILTERS], given.get(Role.BIAS)
         if bias is None and _winograd_is_faster(geometry, factors):
             return winograd.convolve(images, filters, geometry)
-        return onednn.convolve(images, filters, bias, geometry, factors)
+        return onednn.convolve(images, filters, bias, geometry, factors, slope)
     if Role.FILTERS not in given:
         images, outputs = given[Role.IMAGES], given[Role.OUTPUTS]
         if _winograd_is_faster(geometry, factors):
             return winograd.filter_gradient(images, outputs, geometry)
+        # With AVX2 oneDNN has a vector algorithm for images of three channels, but none for those of one.
+        if geometry.images[1] == 1 and factors == "float32" and not dnnl.has_avx512():
+            return _filter_gradient_by_columns(images, outputs, geometry)
         return onednn.filter_gradient(images, outputs, geometry, factors)
     outputs, filters, bias = given[Role.OUTPUTS], given[Role.FILTERS], given.get(Role.BIAS)
     images = _image_gradient(outputs, filters, geometry, factors)
     # Paddle adds tensors of one shape much faster than it broadcasts.
     return images if bias is None else images + bias.reshape([1, -1, 1, 1]).expand(images.shape)
+
+
+def _few_outputs(geometry: Geometry) -> bool:
+    """Whether the contraction is computed as one from outputs to images, see `_adjoint`."""
+    few = geometry.filters[0] <= FEW_CHANNELS < geometry.filters[1]
+    return few and geometry.stride == 1 and max(geometry.padding) < min(geometry.filters[2:])
+
+
+def _is_convolution_by_onednn(given: Given, geometry: Geometry, factors: str) -> bool:
+    if Role.OUTPUTS in given or _few_outputs(geometry):
+        return False
+    return Role.BIAS in given or not _winograd_is_faster(geometry, factors)
 
 
 def _image_gradient(outputs: Tensor, filters: Tensor, geometry: Geometry, factors: str) -> Tensor:
@@ -103,9 +133,9 @@ def _adjoint(given: Given, geometry: Geometry, factors: str) -> Tensor:
     if Role.OUTPUTS in given:
         exchanged[Role.IMAGES] = given[Role.OUTPUTS]
     if Role.FILTERS not in given:
-        return _mirrored(contract_without_gradients(exchanged, geometry.adjoint, factors))
+        return _mirrored(_contracted(exchanged, geometry.adjoint, factors))
     exchanged[Role.FILTERS] = _mirrored(given[Role.FILTERS])
-    return contract_without_gradients(exchanged, geometry.adjoint, factors)
+    return _contracted(exchanged, geometry.adjoint, factors)
 
 
 def _winograd_is_faster(geometry: Geometry, factors: str) -> bool:
@@ -127,6 +157,15 @@ def _image_gradient_by_columns(outputs: Tensor, filters: Tensor, geometry: Geome
         return F.fold(columns, [height, width], kernel, strides, [top, left])
     padded = F.fold(columns, [height + top + bottom, width + left + right], kernel, strides)
     return padded[:, :, top : top + height, left : left + width].contiguous()
+
+
+def _filter_gradient_by_columns(images: Tensor, outputs: Tensor, geometry: Geometry) -> Tensor:
+    """`onednn.filter_gradient` for few channels: matrix products with the columns that im2col makes of the images."""
+    n, k, p, q = geometry.outputs
+    top, left, bottom, right = geometry.padding
+    columns = F.unfold(images, geometry.filters[2:], geometry.stride, [top, left, bottom, right])
+    pixels = outputs.transpose([0, 2, 3, 1]).reshape([n, p * q, k])
+    return paddle.matmul(columns, pixels).sum(0).transpose([1, 0]).reshape(geometry.filters)
 
 
 def _channel_sums(x: Tensor) -> Tensor:

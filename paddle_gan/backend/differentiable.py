@@ -1,4 +1,4 @@
-"""Leaky ReLU, pixel shuffle, flattening, borders and batch normalisation on the CPU, with gradients of any order.
+"""Pixel shuffle, flattening, borders and batch normalisation on the CPU, with gradients of any order.
 
 The values are computed by `onednn`, `norm` and `borders`. Each gradient is again an operation that has gradients.
 """
@@ -8,13 +8,9 @@ from paddle import Tensor
 from paddle.autograd import PyLayer
 
 from paddle_gan.backend import borders, norm, onednn
+from paddle_gan.backend.activation import leaky_relu_gradient
 from paddle_gan.backend.computation import Computation, Role, apply, gradients_wanted
 from paddle_gan.backend.norm import Normalised, NormGradients, Statistics
-
-
-def leaky_relu(x: Tensor, slope: float) -> Tensor:
-    """x where it is positive, slope · x elsewhere."""
-    return _LeakyReLU.apply(x, slope)
 
 
 def pixel_shuffle(x: Tensor, factor: int) -> Tensor:
@@ -46,34 +42,6 @@ def batch_norm(
     given = {Role.IMAGES: x, Role.SCALE: scale, Role.SHIFT: shift}
     outputs = apply(_BatchNorm, given, epsilon, parts, slope, found, computation)
     return Normalised(outputs, found[0])
-
-
-class _LeakyReLU(PyLayer):
-    @staticmethod
-    def forward(ctx, x, slope):
-        y = onednn.leaky_relu(x, slope)
-        # y is positive exactly where x is. The next layer keeps y in any case, so x need not be kept for the gradient.
-        ctx.save_for_backward(y.detach())  # y itself would keep its own graph alive for ever
-        ctx.slope = slope
-        return y
-
-    @staticmethod
-    def backward(ctx, gradient):
-        return _LeakyReLUGradient.apply(gradient, ctx.saved_tensor()[0].detach(), ctx.slope)
-
-
-class _LeakyReLUGradient(PyLayer):
-    """The gradient of a leaky ReLU, as a function of the gradient in its output. In x it is piecewise constant."""
-
-    @staticmethod
-    def forward(ctx, gradient, x, slope):
-        ctx.save_for_backward(x)
-        ctx.slope = slope
-        return onednn.leaky_relu_gradient(gradient, x, slope)
-
-    @staticmethod
-    def backward(ctx, gradient):
-        return _LeakyReLUGradient.apply(gradient, ctx.saved_tensor()[0], ctx.slope), None
 
 
 class _Linear(PyLayer):
@@ -119,7 +87,7 @@ class _BatchNorm(PyLayer):
     def backward(ctx, gradient):
         x, scale, y = ctx.saved_tensor()
         if ctx.slope is not None:  # y is positive exactly where it was positive before the leaky ReLU
-            gradient = _LeakyReLUGradient.apply(gradient, y, ctx.slope)
+            gradient = leaky_relu_gradient(gradient, y, ctx.slope)
         if paddle.is_grad_enabled():  # this gradient will be differentiated itself
             made = _differentiable_norm_gradients(gradient, x, scale, ctx.epsilon, ctx.statistics.mean.shape[0])
         else:

@@ -104,6 +104,12 @@ def instruction_set() -> str:
     return _INSTRUCTION_SETS.get(number, f"unknown ({number:#x})")
 
 
+@cache
+def has_avx512() -> bool:
+    """Whether the library may use AVX-512."""
+    return bool(library().dnnl_get_effective_cpu_isa() & 0x20)
+
+
 class _Version(ctypes.Structure):
     _fields_ = [("major", c_int), ("minor", c_int), ("patch", c_int)]
 

@@ -12,7 +12,7 @@ import paddle
 import paddle.nn.functional as F
 from paddle import Tensor
 
-from paddle_gan.backend import differentiable, dnnl, norm, onednn, pointwise
+from paddle_gan.backend import activation, differentiable, dnnl, norm, onednn, pointwise
 from paddle_gan.backend.computation import Computation, Role
 from paddle_gan.backend.contraction import contract
 from paddle_gan.backend.norm import Normalised, Statistics
@@ -39,6 +39,7 @@ def conv2d(
     bias: Tensor | None = None,
     stride: int = 1,
     padding: Padding = (0, 0, 0, 0),
+    slope: float | None = None,
     *,
     computation: Computation | None = None,
 ) -> Tensor:
@@ -50,6 +51,7 @@ def conv2d(
         bias: [K] or None.
         stride: along both axes.
         padding: of the images.
+        slope: of a leaky ReLU that follows, or None.
         computation: of the layer; by default a new `Computation()`.
 
     Returns:
@@ -57,12 +59,13 @@ def conv2d(
     """
     if not by_onednn(images):
         top, left, bottom, right = padding
-        return F.conv2d(images, filters, bias, stride, [top, bottom, left, right])
+        outputs = F.conv2d(images, filters, bias, stride, [top, bottom, left, right])
+        return outputs if slope is None else leaky_relu(outputs, slope)
     given = {Role.IMAGES: images, Role.FILTERS: filters}
     if bias is not None:
         given[Role.BIAS] = bias
     geometry = Geometry(tuple(images.shape), tuple(filters.shape), stride, padding)
-    return contract(given, geometry, computation or Computation())
+    return contract(given, geometry, computation or Computation(), slope)
 
 
 def conv2d_transpose(
@@ -106,7 +109,7 @@ def conv2d_transpose(
 def leaky_relu(x: Tensor, slope: float) -> Tensor:
     """x where it is positive, slope · x elsewhere; of any shape."""
     if by_onednn(x):
-        return differentiable.leaky_relu(x, slope)
+        return activation.leaky_relu(x, slope)
     # In an exported network Paddle's inference optimises a ReLU better than a leaky ReLU of slope 0.
     return F.leaky_relu(x, slope) if slope else F.relu(x)
 

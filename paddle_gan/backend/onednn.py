@@ -6,7 +6,7 @@ two of these operations. A gradient has the layout of the tensor that it is the 
 `norm`; `contraction` and `differentiable` add the gradients.
 """
 
-from ctypes import c_float, c_void_p
+from ctypes import c_float, c_int, c_void_p
 from functools import cache
 from typing import NamedTuple
 
@@ -16,8 +16,10 @@ from paddle_gan.backend.dnnl import (
     Argument,
     any_layout_descriptor,
     attributes,
+    check,
     engine,
     integers,
+    library,
     make,
     memory_descriptor,
     required_descriptor,
@@ -67,7 +69,14 @@ class Geometry(NamedTuple):
         return Geometry(self.outputs, (c, k, rows, columns), 1, complement)
 
 
-def convolve(images: Tensor, filters: Tensor, bias: Tensor | None, geometry: Geometry, factors: str) -> Tensor:
+def convolve(
+    images: Tensor,
+    filters: Tensor,
+    bias: Tensor | None,
+    geometry: Geometry,
+    factors: str,
+    slope: float | None = None,
+) -> Tensor:
     """Cross-correlation.
 
     Args:
@@ -77,14 +86,13 @@ def convolve(images: Tensor, filters: Tensor, bias: Tensor | None, geometry: Geo
         geometry: of the convolution.
         factors: type to which images and filters are rounded before they are multiplied, "float32" or "bfloat16".
             Sums and results are float32.
+        slope: of a leaky ReLU of each output, or None.
 
     Returns:
         [N, K, P, Q].
     """
-    if bias is None:
-        return _forward(geometry, factors, layout_of(images), layout_of(filters))(images, filters)[0]
-    function = _forward(geometry, factors, layout_of(images), layout_of(filters), layout_of(bias))
-    return function(images, filters, bias)[0]
+    given = (images, filters) if bias is None else (images, filters, bias)
+    return _forward(geometry, factors, slope, *map(layout_of, given))(*given)[0]
 
 
 def image_gradient(output_gradients: Tensor, filters: Tensor, geometry: Geometry, factors: str) -> Tensor:
@@ -162,7 +170,9 @@ class _Convolution(NamedTuple):
     forward: c_void_p
 
 
-def _convolution(geometry: Geometry, factors: str, bias: c_void_p | None = None) -> _Convolution:
+def _convolution(
+    geometry: Geometry, factors: str, bias: c_void_p | None = None, post_ops: c_void_p | None = None
+) -> _Convolution:
     source = any_layout_descriptor(geometry.images, factors)
     weights = any_layout_descriptor(geometry.filters, factors)
     destination = any_layout_descriptor(geometry.outputs, factors)
@@ -185,7 +195,7 @@ def _convolution(geometry: Geometry, factors: str, bias: c_void_p | None = None)
         dilations,
         before,
         after,
-        attributes(),
+        attributes(post_ops),
     )
     return _Convolution(source, weights, destination, strides, dilations, before, after, forward)
 
@@ -195,9 +205,18 @@ def _required(planned: c_void_p, argument: Argument, layout: Layout) -> Operand:
 
 
 @cache
-def _forward(geometry: Geometry, factors: str, images: Layout, filters: Layout, bias: Layout | None = None) -> Function:
+def _forward(
+    geometry: Geometry,
+    factors: str,
+    slope: float | None,
+    images: Layout,
+    filters: Layout,
+    bias: Layout | None = None,
+) -> Function:
     bias_operands = [] if bias is None else [as_it_is(Argument.BIAS, bias)]
-    planned = _convolution(geometry, factors, bias_operands[0].required if bias_operands else None).forward
+    bias_descriptor = bias_operands[0].required if bias_operands else None
+    post_ops = None if slope is None else _leaky_relu_of_results(slope)
+    planned = _convolution(geometry, factors, bias_descriptor, post_ops).forward
     inputs = [_required(planned, Argument.SOURCE, images), _required(planned, Argument.WEIGHTS, filters)]
     result = _required(planned, Argument.DESTINATION, channels_last(geometry.outputs))
     return primitive_function(planned, [*inputs, *bias_operands], [result])
@@ -278,6 +297,14 @@ def _leaky_relu_gradient(gradient: Layout, x: Layout, slope: float) -> Function:
     )
     inputs = [Operand(Argument.DIFF_DESTINATION, gradient, descriptor), Operand(Argument.SOURCE, x, descriptor)]
     return primitive_function(planned, inputs, [Operand(Argument.DIFF_SOURCE, x, descriptor)])
+
+
+def _leaky_relu_of_results(slope: float) -> c_void_p:
+    """What a primitive does to each result before it is written, see `attributes`."""
+    made = make("post_ops_create")
+    status = library().dnnl_post_ops_append_eltwise(made, c_int(_RELU), c_float(slope), c_float(0.0))
+    check("post_ops_append", status)
+    return made
 
 
 def _leaky_relu_forward(descriptor: c_void_p, slope: float) -> c_void_p:

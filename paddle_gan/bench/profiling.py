@@ -231,7 +231,7 @@ def _contractions(meter: Meter) -> dict[str, Callable]:
     }
 
 
-def _contraction(given: dict[Role, Any], geometry: Geometry, factors: str) -> _Described:
+def _contraction(given: dict[Role, Any], geometry: Geometry, *_: Any) -> _Described:
     (result,) = {Role.IMAGES, Role.FILTERS, Role.OUTPUTS} - set(given)
     return _Described(CONVOLUTION, f"{_CONTRACTIONS[result]} {shapes(geometry)}", operations_of(geometry))
 
@@ -251,7 +251,9 @@ def operations_of(geometry: Geometry) -> int:
 def _of_paddle(meter: Meter) -> dict[str, Callable]:
     """The operations of networks by Paddle's own kernels: their forward passes."""
 
-    def convolution(images: Any, filters: Any, bias: Any = None, stride: int = 1, padding: Any = (0,) * 4, **_: Any):
+    def convolution(
+        images: Any, filters: Any, bias: Any = None, stride: int = 1, padding: Any = (0,) * 4, *_: Any, **__: Any
+    ) -> _Described:
         geometry = Geometry(tuple(images.shape), tuple(filters.shape), stride, padding)
         return _contraction({Role.IMAGES: images, Role.FILTERS: filters}, geometry, "")
 

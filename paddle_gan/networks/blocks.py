@@ -46,11 +46,12 @@ class ConvBN(nn.Layer):
         self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.conv(x)
-        if self.BN is not None and getattr(self.BN, "takes_activation", False):
-            return self.BN(x, self.activation)
-        if self.BN is not None:
-            x = self.BN(x)
+        *before, last = (self.conv,) if self.BN is None else (self.conv, self.BN)
+        for layer in before:
+            x = layer(x)
+        if getattr(last, "takes_activation", False):
+            return last(x, self.activation)
+        x = last(x)
         return self.activation(x) if self.activation else x
 
 

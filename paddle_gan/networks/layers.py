@@ -35,12 +35,12 @@ def relu(x: Tensor) -> Tensor:
     return kernels.leaky_relu(x, 0.0)
 
 
-# Activations that `kernels` can fuse with a batch norm before them, with their slopes at negative values.
+# Activations that `kernels` can fuse with a convolution or a norm before them, with their slopes at negative values.
 _SLOPES: dict[Activation | None, float] = {leaky_relu: SLOPE, relu: 0.0}
 
 
 def activation_slope(activation: Activation | None) -> float | None:
-    """The slope at negative values of an activation that `kernels` can fuse with a norm before it; None for others."""
+    """The slope at negative values of an activation that `kernels` can fuse with what is before it; None for others."""
     return _SLOPES.get(activation)
 
 
@@ -139,6 +139,8 @@ class Conv2D(nn.Conv2D):
         spectral: normalises the weight, see `networks.spectral`; None for nothing.
     """
 
+    takes_activation = True
+
     def __init__(
         self,
         in_channels: int,
@@ -154,9 +156,11 @@ class Conv2D(nn.Conv2D):
         self.computation = Computation()
         self.spectral: nn.Layer | None = None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, activation: Activation | None = None) -> Tensor:
         weight = self.spectral(self.weight) if self.spectral else self.weight
-        return kernels.conv2d(x, weight, self.bias, self.stride, self.explicit_padding, computation=self.computation)
+        slope, padding = activation_slope(activation), self.explicit_padding
+        y = kernels.conv2d(x, weight, self.bias, self.stride, padding, slope, computation=self.computation)
+        return activation(y) if activation and slope is None else y
 
 
 def _explicit_padding(padding: Padding, rows: int, columns: int) -> kernels.Padding:
