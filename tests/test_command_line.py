@@ -209,6 +209,13 @@ def test_bad_input_ends_with_status_2_and_nothing_on_standard_output(name):
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and expected in done.stderr
 
 
+@pytest.mark.parametrize("arguments", [("evaluate",), ("train", "--steps", 1, "--out")])
+def test_a_name_too_long_for_the_system_is_bad_input(arguments):
+    done = command_line(*arguments, "x" * 300)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "longer than this system allows" in done.stderr
+
+
 @pytest.mark.parametrize("options", [{"loss": "foo"}, {"conditional": "false"}, {"generator": "x"}, {"resume": "x"}])
 def test_bad_options_in_a_notebook_are_the_same_error(options):
     with pytest.raises(UsageError, match=next(iter(options))):

@@ -3,6 +3,7 @@
 Not about what the commands do: each has a module beside this one. See `errors` for the statuses.
 """
 
+import errno
 import os
 import signal
 import sys
@@ -167,6 +168,8 @@ def outcome(error: BaseException) -> tuple[int, str]:
         return 130, "interrupted"
     if isinstance(error, GanError):
         return error.exit_status, str(error) if error.exit_status >= 128 else f"error: {error}"
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return 2, f"error: {error.filename}: longer than this system allows a name to be"
     if isinstance(error, OSError):
         return 5, f"error: {error}"
     return 1, f"error: {type(error).__name__}: {error}; this is a fault of the program, --debug shows where"
