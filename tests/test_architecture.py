@@ -22,7 +22,7 @@ ROOMS = {
     "metrics": "arrays classes frechet kernel neighbours sliced pairs significance",
     "backend": "values layout dnnl primitive pointwise onednn norm borders winograd "
     "computation activation contraction differentiable kernels adam compiled precision environment",
-    "networks": "sizes layers instance_norm spectral freezing packing blocks generators mixture style "
+    "networks": "sizes activations norms layers spectral freezing packing blocks generators mixture style "
     "discriminators residual filling translation restoration",
     "features": "classifier maps inception extractors outlines clusters",
     "objectives": "losses optimizers penalties path_length objective reconstruction contrastive",

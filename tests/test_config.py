@@ -19,7 +19,7 @@ def test_names_are_the_keys_of_the_tables():
     from paddle_gan.bench.cases import _PEERS
     from paddle_gan.networks import DISCRIMINATORS, GENERATORS
     from paddle_gan.networks.blocks import INITIALISERS
-    from paddle_gan.networks.layers import NORMS
+    from paddle_gan.networks.norms import NORMS
     from paddle_gan.objectives import OBJECTIVES
     from paddle_gan.objectives.optimizers import OPTIMIZERS
     from paddle_gan.runs.presets import PRESETS

@@ -20,17 +20,10 @@ from paddle_gan.backend.adam import Adam
 from paddle_gan.backend.computation import Role
 from paddle_gan.backend.kernels import Computation, conv2d, conv2d_transpose, flatten
 from paddle_gan.backend.precision import can_round
+from paddle_gan.networks.activations import leaky_relu
 from paddle_gan.networks.blocks import ConvBN
-from paddle_gan.networks.layers import (
-    BatchNorm,
-    Conv2D,
-    Conv2DTranspose,
-    PixelShuffle,
-    apart,
-    images_only,
-    leaky_relu,
-    round_factors,
-)
+from paddle_gan.networks.layers import Conv2D, Conv2DTranspose, PixelShuffle, images_only, round_factors
+from paddle_gan.networks.norms import BatchNorm, apart
 from paddle_gan.training.log import read_metrics
 
 pytestmark = pytest.mark.skipif(not dnnl.available(), reason="this build of Paddle contains no oneDNN")

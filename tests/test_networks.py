@@ -12,8 +12,9 @@ from paddle_gan.config.sizes import sides
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.inference.sampling import generate
 from paddle_gan.networks import DISCRIMINATORS, GENERATORS, PARTNERS
+from paddle_gan.networks.activations import mish
 from paddle_gan.networks.blocks import INITIALISERS, ConvBN
-from paddle_gan.networks.layers import LayerNorm, mish
+from paddle_gan.networks.norms import LayerNorm
 from paddle_gan.runs.building import build
 from paddle_gan.runs.resolve import resolve
 

@@ -13,7 +13,7 @@ import pytest
 
 from paddle_gan.networks import DISCRIMINATORS
 from paddle_gan.networks.blocks import ConvBN
-from paddle_gan.networks.layers import LayerNorm
+from paddle_gan.networks.norms import LayerNorm
 from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.objectives.losses.gan import gan_discriminator_loss
 from paddle_gan.objectives.objective import with_penalty_weight

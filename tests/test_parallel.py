@@ -17,7 +17,7 @@ from conftest import ROOT, TINY, newest_manifest, train, train_here, wait_for
 from safetensors.numpy import load_file
 
 from paddle_gan.networks.blocks import ConvBN
-from paddle_gan.networks.layers import synchronise_norms
+from paddle_gan.networks.norms import synchronise_norms
 from paddle_gan.system import parallel
 from paddle_gan.training.log import read_metrics
 

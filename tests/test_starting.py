@@ -15,7 +15,7 @@ from paddle_gan.config.train import TrainConfig
 from paddle_gan.errors import UsageError
 from paddle_gan.networks import DISCRIMINATORS
 from paddle_gan.networks.freezing import freeze_first_blocks
-from paddle_gan.networks.layers import BatchNorm
+from paddle_gan.networks.norms import BatchNorm
 from paddle_gan.networks.packing import Packed
 from paddle_gan.runs import experiment
 from paddle_gan.runs.building import build, new_generator

@@ -11,7 +11,7 @@ import pytest
 from paddle_gan.backend.precision import Precision
 from paddle_gan.errors import NumericalError
 from paddle_gan.networks import DISCRIMINATORS, GENERATORS
-from paddle_gan.networks.layers import BatchNorm, LayerNorm
+from paddle_gan.networks.norms import BatchNorm, LayerNorm
 from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.objectives.objective import with_penalty_weight
 from paddle_gan.objectives.optimizers import Adam

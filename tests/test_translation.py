@@ -27,8 +27,8 @@ from paddle_gan.datasets.pair_feed import Pair
 from paddle_gan.errors import DataError, UsageError
 from paddle_gan.inference.images import side_by_side
 from paddle_gan.inference.translation import translate_batch, translate_picture
-from paddle_gan.networks.instance_norm import InstanceNorm
-from paddle_gan.networks.layers import relu
+from paddle_gan.networks.activations import relu
+from paddle_gan.networks.norms import InstanceNorm
 from paddle_gan.networks.translation import (
     ColourGenerator,
     PatchDiscriminator,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from paddle_gan.networks.activations import mish
 from paddle_gan.networks.blocks import ConvBN
-from paddle_gan.networks.layers import mish
 
 __all__ = ["ConvBN", "mish"]

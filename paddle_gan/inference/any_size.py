@@ -16,8 +16,8 @@ from paddle import Tensor
 from paddle_gan.datasets.bicubic import enlarged_of_any_size
 from paddle_gan.datasets.holes import with_holes
 from paddle_gan.inference.translation import LEAST_SIDE
+from paddle_gan.networks.activations import SLOPE, leaky_relu
 from paddle_gan.networks.filling import smooth_fill_of_any_size
-from paddle_gan.networks.layers import SLOPE, leaky_relu
 from paddle_gan.networks.restoration import FillingGenerator, SubpixelGenerator
 
 

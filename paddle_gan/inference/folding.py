@@ -16,9 +16,9 @@ import numpy as np
 import paddle.nn as nn
 from paddle import Tensor
 
+from paddle_gan.networks.activations import leaky_relu
 from paddle_gan.networks.blocks import ConvBN
 from paddle_gan.networks.generators import MLPGenerator, Projection
-from paddle_gan.networks.layers import leaky_relu
 from paddle_gan.networks.sizes import doubled
 
 

@@ -23,7 +23,7 @@ from paddle_gan.networks.generators import (
     transposed_stage,
     upsample_stage,
 )
-from paddle_gan.networks.layers import BatchNorm
+from paddle_gan.networks.norms import BatchNorm
 from paddle_gan.networks.residual import ResidualDiscriminator, ResidualGenerator
 from paddle_gan.networks.style import StyleGenerator
 

@@ -9,7 +9,9 @@ import paddle.nn.functional as F
 from paddle import Tensor
 
 from paddle_gan.backend.kernels import elementwise, forked
-from paddle_gan.networks.layers import Activation, BatchNorm, Conv2D, Norm, Padding, leaky_relu
+from paddle_gan.networks.activations import Activation, leaky_relu
+from paddle_gan.networks.layers import Conv2D, Padding
+from paddle_gan.networks.norms import BatchNorm, Norm
 
 
 class ConvBN(nn.Layer):

@@ -19,17 +19,10 @@ from paddle import Tensor
 
 from paddle_gan.backend.kernels import flatten
 from paddle_gan.config.sizes import ImageSize, sides
+from paddle_gan.networks.activations import Activation, leaky_relu
 from paddle_gan.networks.blocks import ConvBN
-from paddle_gan.networks.layers import (
-    Activation,
-    BatchNorm,
-    Conv2D,
-    Embedding,
-    Linear,
-    Norm,
-    leaky_relu,
-    minibatch_deviation,
-)
+from paddle_gan.networks.layers import Conv2D, Embedding, Linear, minibatch_deviation
+from paddle_gan.networks.norms import BatchNorm, Norm
 from paddle_gan.networks.sizes import doublings
 
 

@@ -16,8 +16,10 @@ import paddle.nn.functional as F
 from paddle import Tensor
 
 from paddle_gan.config.sizes import ImageSize, Sides, sides
+from paddle_gan.networks.activations import leaky_relu, relu
 from paddle_gan.networks.blocks import ConvBN
-from paddle_gan.networks.layers import BatchNorm, Conv2D, Conv2DTranspose, PixelShuffle, leaky_relu, relu
+from paddle_gan.networks.layers import Conv2D, Conv2DTranspose, PixelShuffle
+from paddle_gan.networks.norms import BatchNorm
 from paddle_gan.networks.sizes import cropped, doublings
 
 TANH_RANGE = (-1.0, 1.0)

@@ -20,7 +20,8 @@ from paddle_gan.config.sizes import ImageSize
 from paddle_gan.networks.blocks import ConvBN, he
 from paddle_gan.networks.discriminators import project
 from paddle_gan.networks.generators import TANH_RANGE, with_labels
-from paddle_gan.networks.layers import Conv2D, Embedding, Linear, Norm, minibatch_deviation
+from paddle_gan.networks.layers import Conv2D, Embedding, Linear, minibatch_deviation
+from paddle_gan.networks.norms import Norm
 from paddle_gan.networks.sizes import cropped, doubled, doublings
 
 _ROOT_HALF = 0.5**0.5

@@ -16,7 +16,8 @@ import paddle.nn.functional as F
 from paddle import Tensor
 
 from paddle_gan.config.sizes import ImageSize, Sides
-from paddle_gan.networks.layers import Conv2D, leaky_relu
+from paddle_gan.networks.activations import leaky_relu
+from paddle_gan.networks.layers import Conv2D
 from paddle_gan.networks.sizes import cropped, doubled, doublings
 
 # The mapping learns at this share of the rate of the other layers (Karras et al. 2019, appendix C).

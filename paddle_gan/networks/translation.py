@@ -11,9 +11,10 @@ import paddle.nn as nn
 from paddle import Tensor
 
 from paddle_gan.backend.kernels import concat, elementwise, forked, reflected
+from paddle_gan.networks.activations import leaky_relu, relu
 from paddle_gan.networks.blocks import ConvBN, GatedConv, dcgan
-from paddle_gan.networks.instance_norm import InstanceNorm
-from paddle_gan.networks.layers import Conv2D, Conv2DTranspose, Linear, Norm, leaky_relu, relu
+from paddle_gan.networks.layers import Conv2D, Conv2DTranspose, Linear
+from paddle_gan.networks.norms import InstanceNorm, Norm
 
 _MOST_GROWTH = 8
 # Stages of the U-Net with dropout, from the bottom (Isola et al. 2017, section 6.1.1).

@@ -19,7 +19,7 @@ from paddle_gan.errors import UsageError
 from paddle_gan.networks import DISCRIMINATORS, GENERATORS
 from paddle_gan.networks.blocks import INITIALISERS
 from paddle_gan.networks.freezing import freeze_first_blocks
-from paddle_gan.networks.layers import NORMS
+from paddle_gan.networks.norms import NORMS
 from paddle_gan.networks.packing import Packed
 from paddle_gan.networks.spectral import normalise_spectrally
 from paddle_gan.objectives import OBJECTIVES, r1_penalty

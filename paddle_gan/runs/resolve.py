@@ -14,7 +14,7 @@ from paddle_gan.config.train import TrainConfig
 from paddle_gan.datasets import DATASETS, default_size
 from paddle_gan.errors import UsageError
 from paddle_gan.networks import DISCRIMINATORS, GENERATORS, PARTNERS
-from paddle_gan.networks.layers import NORMS
+from paddle_gan.networks.norms import NORMS
 from paddle_gan.objectives import OBJECTIVES, r1_penalty
 from paddle_gan.objectives.optimizers import OPTIMIZERS, Adam, RMSProp
 from paddle_gan.objectives.penalties import Role

@@ -18,7 +18,7 @@ from paddle import Tensor
 
 from paddle_gan.datasets.mixtures import Mixture, count_modes, draw
 from paddle_gan.inference.images import save_gif
-from paddle_gan.networks.layers import leaky_relu
+from paddle_gan.networks.activations import leaky_relu
 from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.objectives.objective import with_penalty_weight
 from paddle_gan.objectives.optimizers import Adam

@@ -10,7 +10,7 @@ import paddle.nn as nn
 from paddle import Tensor
 
 from paddle_gan.backend.precision import Precision
-from paddle_gan.networks.layers import apart
+from paddle_gan.networks.norms import apart
 from paddle_gan.objectives.objective import Objective
 from paddle_gan.objectives.penalties import Role, StepBatch, penalty_value
 from paddle_gan.system import parallel
@@ -52,7 +52,7 @@ def logits_of(
 
     Args:
         discriminator: has a true attribute `samples_apart` if nothing but norms mixes samples. With BatchNorms other
-            than those of `networks.layers`, which know of several batches in one, it gets one batch at a time too.
+            than those of `networks.norms`, which know of several batches in one, it gets one batch at a time too.
         batches: each [N, C, H, W].
         labels: int64 [N], those of every batch.
         precision: of the forward pass.

@@ -15,7 +15,8 @@ from paddle.amp import GradScaler
 from paddle.optimizer import Optimizer
 
 from paddle_gan.backend.precision import Precision, unscaled
-from paddle_gan.networks.layers import round_factors, synchronise_norms
+from paddle_gan.networks.layers import round_factors
+from paddle_gan.networks.norms import synchronise_norms
 from paddle_gan.system import parallel
 from paddle_gan.system.device import on_gpu
 
