@@ -150,7 +150,8 @@ def test_the_program_lists_its_commands_and_its_version():
         assert (ROOT / "tools" / f"{name}.py").exists()
     assert len(COMMANDS) == len(list((ROOT / "tools").glob("*.py")))
     assert program("--version").stdout == f"paddle-gan {__version__}\n"
-    assert program("train", "--version").stdout == f"paddle_gan {__version__}\n"
+    for command in (["train"], ["translate"], ["translate", "train"]):
+        assert program(*command, "--version").stdout == f"paddle_gan {__version__}\n"
     done = program("trian")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: 'trian' is not a command; paddle-gan --help lists them\n"
@@ -167,6 +168,7 @@ def test_a_command_of_the_program_is_the_tool():
 
 BAD = {
     "unknown option": (["--nope"], "unrecognized arguments: --nope"),
+    "shortened option": (["--los", "gan"], "unrecognized arguments: --los gan"),
     "not a number": (["--width", "abc"], "--width abc: must be a whole number"),
     "endless": (["--epochs", "inf"], "--epochs inf: must be a finite number"),
     "batch of one": (["--batch-size", "1"], "at least two samples"),

@@ -59,6 +59,17 @@ def test_a_walk_is_an_animation_in_a_notebook(conditional_run):
     np.testing.assert_array_equal(np.asarray(shown.convert("L")), np.asarray(frames[4]).repeat(5, 0).repeat(5, 1))
 
 
+def test_a_walk_is_saved_by_the_name_of_the_file(conditional_run, tmp_path):
+    frames = load(conditional_run).walk([0, 3], frames=3)
+    frames.save(tmp_path / "walk.apng", fps=10)
+    saved = Image.open(tmp_path / "walk.apng")
+    assert (saved.n_frames, saved.info["duration"]) == (6, 100)
+    saved.seek(4)
+    np.testing.assert_array_equal(np.asarray(saved.convert("L")), np.asarray(frames[4]))
+    with pytest.raises(UsageError, match="ends with one of"):
+        frames.save(tmp_path / "walk.jpg")
+
+
 def test_truncated_samples_are_those_of_the_command(conditional_run, tmp_path):
     command_here("sample", conditional_run, "--num", 6, "--truncation", 0.5, "--npz", tmp_path / "s.npz")
     run = load(conditional_run)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, NoReturn
 
-from paddle_gan.config.command_line import Parsed, parse
+from paddle_gan.config.command_line import VERSION, Parsed, parse
 from paddle_gan.config.language import in_users_language, tell
 from paddle_gan.errors import DiskError, GanError
 from paddle_gan.system.installation import check_paddle
@@ -134,6 +134,9 @@ def _execute_one(group: Group, argv: Sequence[str], program: str) -> NoReturn:
     verb, *rest = argv or ["--help"]
     if verb in ("-h", "--help"):
         print(group.overview(program))
+        sys.exit(0)
+    if verb == "--version":
+        print(VERSION)
         sys.exit(0)
     if verb not in group.commands:
         known = ", ".join(group.commands)

@@ -23,6 +23,8 @@ Config = TypeVar("Config")
 # One line for each option, however many choices it has.
 _HELP = partial(argparse.HelpFormatter, max_help_position=40, width=1000)
 _FIRST = "needed most often"
+# What --version prints.
+VERSION = f"paddle_gan {__version__}"
 _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _METAVARS = {int: "N", float: "X", str: "TEXT"}
 
@@ -132,6 +134,7 @@ def _parser(
         formatter_class=_HELP,
         argument_default=argparse.SUPPRESS,
         add_help=False,
+        allow_abbrev=False,  # a shortened name may come to mean another option, or none
     )
     arguments = parser.add_argument_group(in_users_language("arguments"))
     for name, meaning in positional.items():
@@ -157,8 +160,7 @@ def _add_general(group: Any) -> None:
     group.add_argument("-h", "--help", action="help", help=in_users_language("show this help"))
     group.add_argument("--config", action="append", metavar="FILE", help=in_users_language(about))
     group.add_argument("--debug", action="store_true", help=in_users_language("show the traceback of an error"))
-    version = f"paddle_gan {__version__}"
-    group.add_argument("--version", action="version", version=version, help=in_users_language("show the version"))
+    group.add_argument("--version", action="version", version=VERSION, help=in_users_language("show the version"))
 
 
 def _add_option(group: Any, field: Field) -> None:

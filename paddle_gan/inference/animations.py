@@ -14,8 +14,8 @@ from paddle_gan.system.files import atomic_path
 
 # A video has sides of even length.
 _EVEN = 2
-# In a notebook: frames in a second, and the least width in pixels.
-_SHOWN_FPS, _SHOWN_WIDTH = 12, 128
+# Frames in a second, and the least width in pixels in a notebook.
+_FPS, _SHOWN_WIDTH = 12, 128
 
 
 class Animation(tuple[Image.Image, ...]):
@@ -23,6 +23,10 @@ class Animation(tuple[Image.Image, ...]):
 
     def __repr__(self) -> str:
         return f"Animation of {len(self)} pictures"
+
+    def save(self, path: Path | str, fps: int = _FPS) -> None:
+        """Write an endless animation; arguments and errors as for `save_animation`."""
+        save_animation(Path(path).expanduser(), (np.asarray(picture.convert("RGB")) for picture in self), fps)
 
     def _repr_png_(self) -> bytes:
         """An animated PNG; small pictures are enlarged."""
@@ -32,7 +36,7 @@ class Animation(tuple[Image.Image, ...]):
             for picture in self
         ]
         file = io.BytesIO()
-        _animate(file, "PNG", pictures, _SHOWN_FPS)
+        _animate(file, "PNG", pictures, _FPS)
         return file.getvalue()
 
 
