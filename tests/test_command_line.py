@@ -331,9 +331,15 @@ def test_nan_ends_with_status_4_and_keeps_the_last_good_checkpoint(tmp_path):
 
 
 def test_output_that_cannot_be_written_is_status_5(tmp_path):
+    done = train(Path("/proc/none/run"), "--steps", 2, expect=5)
+    assert "/proc/none" in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("below", ["", "run"])
+def test_a_file_in_the_place_of_the_run_folder_is_refused_before_the_data_is_read(tmp_path, below):
     (tmp_path / "file").write_text("")
-    done = train(tmp_path / "file" / "run", "--steps", 2, expect=5)
-    assert str(tmp_path / "file") in done.stderr and done.stderr.count("\n") == 1
+    with pytest.raises(UsageError, match="file is a file; name a folder"):
+        run(TrainConfig(dataset=str(tmp_path / "none"), out=str(tmp_path / "file" / below), device="cpu"))
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

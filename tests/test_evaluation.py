@@ -292,7 +292,7 @@ def test_files_of_samples_are_not_trusted(tmp_path):
     np.savez(path, images=np.zeros((20, 32, 16, 2), np.uint8))
     with pytest.raises(DataError, match="grey or colour"):
         npz_files.read_npz(path)
-    np.savez(path, other=np.zeros(3))
+    np.savez(path, other=np.zeros(3), more=np.zeros(3))
     with pytest.raises(DataError, match="not an .npz file with an array `images`"):
         npz_files.read_npz(path)
     with zipfile.ZipFile(path, "w") as archive, archive.open("images.npy", "w") as file:
@@ -377,10 +377,13 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (6, 5, 5, 3)).astype(np.uint8
         (PIXELS.astype(np.int64), "images"),
         (PIXELS.astype(np.uint16) * 257, "images"),
         (PIXELS.astype(">u2") * 257, "images"),
+        (PIXELS / 255 - 1e-6, "images"),
+        ((PIXELS / 127.5 - 1) * 1.0001, "images"),
+        (PIXELS, "samples"),
     ],
     ids=[
         *("arr_0", "Fortran order", "NCHW", "floats to 1", "floats from -1", "floats to 255", "float16", "int64"),
-        *("uint16", "big-endian"),
+        *("uint16", "big-endian", "rounded below 0", "rounded beyond 1", "another name"),
     ],
 )
 def test_common_forms_of_npz_are_read(tmp_path, stored, name):
@@ -420,6 +423,22 @@ def test_forms_that_are_ambiguous_are_refused(tmp_path, stored, words):
     np.savez(tmp_path / "s.npz", images=stored)
     with pytest.raises(DataError, match=words):
         npz_files.read_npz(tmp_path / "s.npz")
+
+
+def test_images_beside_labels_without_names_and_a_file_of_one_array_are_read(tmp_path):
+    np.savez(tmp_path / "labelled.npz", PIXELS, np.arange(len(PIXELS)))
+    np.save(tmp_path / "one.npy", PIXELS)
+    for name in ("labelled.npz", "one.npy"):
+        np.testing.assert_array_equal(npz_files.read_npz(tmp_path / name), PIXELS)
+
+
+def test_how_numbers_were_read_is_said(tmp_path):
+    said = []
+    for number, stored in enumerate((PIXELS / 255, (PIXELS > 127).astype(np.uint8), PIXELS)):
+        np.savez(tmp_path / f"{number}.npz", stored)
+        npz_files.read_npz(tmp_path / f"{number}.npz", said.append)
+    floats, mask = said
+    assert "0 is black and 1 is white" in floats and "no value is above 1" in mask
 
 
 def test_two_arrays_without_a_name_are_refused(tmp_path):

@@ -324,7 +324,8 @@ def test_images_with_names_of_other_things_are_counted(tmp_path):
         "a.download": ftyp + b"heic",
         "a.part": ftyp + b"avif\0\0\0\0",
     }
-    known = {name: b"x" for name in ("a.apng", "a.pcx", "a.hif", "a.j2k", "a.dib", "a.fits")}
+    known = {name: b"x" for name in ("a.apng", "a.pcx", "a.hif", "a.j2k", "a.dib", "a.fits", "a.flv")}
+    known["a.camera"] = b"II*\0 as TIFF begins, and so do the files of many cameras"
     others = {"a.mp3": ftyp + b"isom", "BMW.log2": b"BMW was here, and nothing else", "a.txt": FILES["photos/0.jpg"]}
     data = tmp_path / "data"
     data.mkdir()
@@ -335,7 +336,7 @@ def test_images_with_names_of_other_things_are_counted(tmp_path):
     assert packed.left_out.not_read == expected == find_in_folder(data).left_out.not_read
     with pytest.raises(DataError) as caught:
         open_folder(data, 8, 3)
-    assert "1 .apng, 1 .dib, 1 .fits, 1 .hif, 1 .j2k, 1 .pcx; convert them" in str(caught.value)
+    assert "1 .apng, 1 .camera, 1 .dib, 1 .fits, 1 .flv, 1 .hif, 1 .j2k, 1 .pcx; convert them" in str(caught.value)
     assert "names do not say that they are images: 9 with another extension; rename them" in str(caught.value)
 
 
@@ -533,6 +534,22 @@ def test_the_range_is_that_of_the_whole_set(tmp_path):
     data = load_folder(tmp_path, 8, 1)
     assert data.images[:, 0, 0, 0].tolist() == [255, 255, 64, 64, 100]
     assert "2 images of more than 8 bits hold integers from 1024 to 4095: 0 is black and 4095 is white" in data.notices
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (65535, "odd.png alone has values from 65535 to 65535; without it 0 would be black and 4095 white"),
+        (4000, None),
+    ],
+)
+def test_one_file_that_makes_all_others_pale_is_named(tmp_path, value, said):
+    for number in range(4):
+        Image.fromarray(np.full((8, 8), 4095 - number, np.uint16)).save(tmp_path / f"{number}.png")
+    Image.fromarray(np.full((8, 8), value, np.uint16)).save(tmp_path / "odd.png")
+    assert [one for one in load_folder(tmp_path, 8, 1).notices if "alone has" in one] == (
+        [f"{said}, so all other images come out with little contrast"] if said else []
+    )
 
 
 @pytest.mark.parametrize("channels", [3, 4])
@@ -800,8 +817,9 @@ def test_files_that_are_not_listed_and_listed_files_that_are_missing_are_said(tm
         ("x.png,cat\ny.png,dog\n000.png,cat;dog;cat\n", "000.png has the labels cat and dog and cat"),
         ("\ufeff000.png,a\n".encode("utf-16-le"), "is in UTF-16 .*; save it in UTF-8"),
         ("000.png,a\n".encode("utf-16-le"), "is in UTF-16"),
-        ("000.png,a,b\n", "row 1 has 3 cells and not two"),
-        ("file,label\nx.png,a\n", "lists none of the images .*it lists x.png; there are 000.png"),
+        ("x.png,cat|dog\ny.png,dog|bird\n000.png,cat|bird\n", "x.png has the labels cat and dog"),
+        ("000.png,a,b\n", "row 1 has 3 cells and not two: a file and its one class"),
+        ("file,label\nx.png,a\n", "lists none of .*, relative to which .*it lists x.png; there are 000.png"),
         ("", "lists none of the images"),
         ("000.png, \n", "000.png has an empty label"),
         ('"000.png,a\n', "is no CSV file"),
@@ -811,6 +829,12 @@ def test_a_file_of_labels_that_cannot_be_used_is_refused_in_words(tmp_path, text
     many(tmp_path / "data", 1, 0)
     with pytest.raises(DataError, match=said):
         open_folder(tmp_path / "data", 8, 3, labelled=True, options=csv(tmp_path, text))
+
+
+def test_labels_with_commas_that_share_a_part_only_are_classes(tmp_path):
+    many(tmp_path / "data", 2, 0)
+    labels = csv(tmp_path, '000.png,"red, matte"\n001.png,"red, glossy"\n')
+    assert open_folder(tmp_path / "data", 8, 3, labelled=True, options=labels).classes == ("red, glossy", "red, matte")
 
 
 def test_labels_need_a_file_and_networks_that_take_them(tmp_path):

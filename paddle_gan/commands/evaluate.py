@@ -1,13 +1,18 @@
 """Measure the samples of a run or of a file."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from paddle_gan.commands.command import Command
 from paddle_gan.commands.outputs import output_file
 from paddle_gan.config.command_line import Parsed
 from paddle_gan.config.language import tell
 from paddle_gan.config.results import EvaluateConfig
+
+# The Fréchet distance grows by much when fewer samples are taken (Chong and Forsyth 2020).
+_FEW = 1000
 
 
 def run(parsed: Parsed[EvaluateConfig]) -> None:
@@ -26,6 +31,7 @@ def run(parsed: Parsed[EvaluateConfig]) -> None:
     out = output_file("--out", Path(config.out) if config.out else default, ".json")
     select_device(config.device)
     other = records.read_record(Path(config.against)) if config.against else None
+    translated = None
     if (source / "config.json").exists() and task_of(source) != NOISE_TO_IMAGE:
         translated = translation_scoring.score_translation(source, config, tell)
         record, sheet = translated.record, translated.sheet
@@ -35,6 +41,8 @@ def run(parsed: Parsed[EvaluateConfig]) -> None:
         record, sheet = result.record, grid(result.neighbours, columns=12)
         shown, picture = "samples nearest to a training image, each beside it", out.with_suffix(".neighbours.png")
     print(records.table([record]))
+    if not translated:
+        _say_what_was_measured(record["protocol"])
     for name, counts in (record["class_counts"] or {}).items():
         tell(f"classes of {name}: {' '.join(map(str, counts))}")
     # After the figures are shown: a disk that is full, or a run of somebody else, does not cost them.
@@ -44,6 +52,13 @@ def run(parsed: Parsed[EvaluateConfig]) -> None:
     tell(f"{shown}: {picture}")
     if other:
         print(records.table([record, other]))
+
+
+def _say_what_was_measured(protocol: Mapping[str, Any]) -> None:
+    tell(f"{protocol['samples']} samples, {protocol['reference']} images of {protocol['dataset']}; {protocol['split']}")
+    if protocol["samples"] < _FEW:
+        uncertain = "the figures are uncertain, and the Fréchet distance is too large"
+        tell(f"notice: with fewer than {_FEW:,} samples {uncertain}")
 
 
 def _beside(source: Path) -> Path:

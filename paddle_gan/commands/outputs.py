@@ -26,6 +26,19 @@ def output_file(option: str, path: Path, suffix: str) -> Path:
     return path
 
 
+def refuse_in_data(option: str, path: Path, dataset: str) -> None:
+    """Raise a UsageError if what is written there would lie among the images that a run was trained on.
+
+    Args:
+        option: that names the place, for messages.
+        path: the place.
+        dataset: of the run: a folder, or something else.
+    """
+    data = Path(dataset)
+    if data.is_dir() and path.resolve().is_relative_to(data.resolve()):
+        raise UsageError(f"{option} {path}: lies in {data}, whose images the run was trained on; name another place")
+
+
 def output_folder(option: str, path: Path) -> Path:
     """A folder to fill, which is a new one or an empty one: files of two origins in it could not be told apart.
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paddle_gan.commands.command import Command
-from paddle_gan.commands.outputs import output_file, output_folder
+from paddle_gan.commands.outputs import output_file, output_folder, refuse_in_data
 from paddle_gan.config.command_line import Parsed
 from paddle_gan.config.language import tell
 from paddle_gan.config.results import SampleConfig, layer_range
@@ -27,6 +27,7 @@ def run(parsed: Parsed[SampleConfig]) -> None:
     png_dir = output_folder("--png-dir", Path(config.png_dir)) if config.png_dir else None
     sheet = output_file("--grid", Path(config.grid), ".png") if config.grid else None
     from paddle_gan.inference import export, images, npz_files, sampling
+    from paddle_gan.runs.folder import read_config
     from paddle_gan.runs.generators import check_label, chosen_generator
     from paddle_gan.system.device import select_device
 
@@ -36,6 +37,10 @@ def run(parsed: Parsed[SampleConfig]) -> None:
         generator = export.Exported(folder)
         classes = generator.class_names
     else:
+        dataset = read_config(folder).dataset
+        for option, place in (("--png-dir", png_dir), ("--grid", sheet)):
+            if place:
+                refuse_in_data(option, place, dataset)
         trained = chosen_generator(folder, config.weights, raw=config.raw, best=config.best, say=tell)
         generator, classes = _steered(trained.network, config), trained.classes
     if config.label is not None:

@@ -5,7 +5,7 @@ program floats in [0, 1] or in [0, 255]. So the least and the greatest value of 
 file alone would make a dark image as bright as the others.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,8 @@ import numpy as np
 _TOLERANCE = 0.05
 # Values below this are numbers of classes or a brightness without a unit, not a byte.
 _LEAST_OF_A_BYTE = 16
+# One file that makes the range so many times as wide is told, if there are more than so many files.
+_OUTLIER, _FEWEST_OTHERS = 4, 3
 
 
 class Range(NamedTuple):
@@ -53,6 +55,29 @@ def range_of(kind: str, extremes: Iterable[tuple[float, float]]) -> Range:
             return Range(-1.0, 1.0)
     low = min(low, 0) if low < 0 or low < high / 2 else low
     return Range(low, high if high > low else low + 1)
+
+
+def outlier(kind: str, extremes: Mapping[str, tuple[float, float]]) -> str:
+    """The sentence about one file that alone makes the range of all four times as wide or more; empty if none does.
+
+    Args:
+        kind: "float" or "integer".
+        extremes: the least and the greatest value of each file, by its name.
+    """
+    if len(extremes) <= _FEWEST_OTHERS:
+        return ""
+    chosen = range_of(kind, extremes.values())
+    lowest = min(extremes, key=lambda name: extremes[name][0])
+    highest = max(extremes, key=lambda name: extremes[name][1])
+    for name in (highest, lowest):
+        without = range_of(kind, [pair for other, pair in extremes.items() if other != name])
+        if chosen.white - chosen.black >= _OUTLIER * (without.white - without.black):
+            low, high = extremes[name]
+            return (
+                f"{name} alone has values from {low:g} to {high:g}; without it {without.black:g} would be black and "
+                f"{without.white:g} white, so all other images come out with little contrast"
+            )
+    return ""
 
 
 def described(kind: str, count: int, chosen: Range, extremes: list[tuple[float, float]]) -> str:

@@ -22,15 +22,17 @@ EXTENSIONS = set(
 _HEIF = {".heic", ".heif", ".hif"}
 # Pictures, videos, arrays and archives that are not read, though a user may expect it: they are counted in a notice.
 _NOT_READ = set(
-    ".7z .ai .apng .arw .avi .cr2 .cr3 .dcm .dds .dib .dng .eps .exr .fit .fits .fts .hdr .icns .j2c .j2k .jpc .jpf "
-    ".jpx .jxl .m4v .mkv .mov .mp4 .mpeg .mpg .nef .npy .npz .orf .pcx .pdf .pef .psd .raf .rar .ras .raw .rw2 .sgi "
-    ".svg .svgz .tar .tfrecord .webm .wmv .xbm .xcf .xpm .zip".split()
+    ".3fr .3gp .7z .ai .apng .arw .avi .cr2 .cr3 .dcm .dcr .dds .dib .dng .eps .erf .exr .fit .fits .flv .fts .gpr .h5 "
+    ".hdf5 .hdr .icns .iiq .j2c .j2k .jpc .jpf .jpx .jxl .kdc .m2ts .m4v .mat .mef .mkv .mov .mp4 .mpeg .mpg .mrw .mts "
+    ".nef .nii .npy .npz .nrw .ogv .orf .parquet .pcx .pdf .pef .psd .qoi .raf .rar .ras .raw .rw2 .rwl .sgi .sr2 .srf "
+    ".srw .svg .svgz .tar .tfrecord .vob .webm .wmv .x3f .xbm .xcf .xpm .zip".split()
 )
 # What lies beside images by the thousand, and is not opened to look for an image in it.
 _TEXTS = set(".cfg .csv .html .ini .json .jsonl .log .md .py .toml .tsv .txt .xml .yaml .yml".split())
 _ARCHIVES = {".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz"}
 # How image files begin, to tell those that have no extension, or another one.
-_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", *_TIFF)
 _SIGNATURES += (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")  # JPEG 2000
 # At other places: WebP after RIFF and a size, brands of HEIC and AVIF after ftyp, the size of a header in BMP.
 _BRANDS = {b"avif", b"avis", b"heic", b"heim", b"heis", b"heix", b"hevc", b"hevx", b"mif1", b"msf1"}
@@ -145,9 +147,13 @@ def kind_not_read(name: str, begin: Callable[[], bytes]) -> str | None:
     extension = os.path.splitext(name)[1].lower()
     if extension in _NOT_READ | _HEIF | _ARCHIVES:
         return extension
-    if extension not in _TEXTS and _begins_like_an_image(begin()):
-        return _OTHER_EXTENSION if extension else _NO_EXTENSION
-    return None
+    first = b"" if extension in _TEXTS else begin()
+    if not _begins_like_an_image(first):
+        return None
+    if not extension:
+        return _NO_EXTENSION
+    # What cameras write begins like a TIFF too, and another name would not make one of it.
+    return extension if first.startswith(_TIFF) else _OTHER_EXTENSION
 
 
 def _begins_like_an_image(begin: bytes) -> bool:
@@ -269,7 +275,7 @@ def _what(entry: os.DirEntry[str]) -> str:
 def _identity(path: Path) -> tuple[int, int] | None:
     try:
         status = os.stat(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return status.st_dev, status.st_ino
 

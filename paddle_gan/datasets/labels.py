@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -82,7 +83,8 @@ def labels_from_file(path: Path, found: Found, names: Sequence[str]) -> Labels:
     if not labels.of_name:
         example = f"it lists {named(missing)}; " if missing else ""
         raise DataError(
-            f"--labels {path}: lists none of the images in {found.path}; {example}there are {named(sorted(known))}"
+            f"--labels {path}: lists none of the images in {found.path}, relative to which it names files; "
+            f"{example}there are {named(sorted(known))}"
         )
     unlisted = [name for name in names if name not in listed]
     notices = []
@@ -97,12 +99,12 @@ def labels_from_file(path: Path, found: Found, names: Sequence[str]) -> Labels:
 
 
 def _refuse_lists(path: Path, listed: dict[str, str]) -> None:
-    """Raise a DataError for a label such as cat|dog whose parts are classes too."""
-    known = set(listed.values())
+    """Raise a DataError for a label such as cat|dog whose parts are classes too, or stand in other such labels."""
+    parts = {label: [part.strip() for part in re.split(r"[,;|]", label)] for label in listed.values()}
+    uses = Counter(part for each in parts.values() for part in set(each))
     for name, label in listed.items():
-        parts = [part.strip() for part in re.split(r"[,;|]", label)]
-        if len(parts) > 1 and known.issuperset(parts):
-            raise _several(path, name, parts)
+        if len(parts[label]) > 1 and all(part in parts or uses[part] > 1 for part in parts[label]):
+            raise _several(path, name, parts[label])
 
 
 def _several(path: Path, name: str, labels: Sequence[str]) -> DataError:
@@ -130,7 +132,7 @@ def _rows(path: Path) -> list[list[str]]:
         raise DataError(f"--labels {path}: is no CSV file ({error})") from error
     for number, row in enumerate(rows, 1):
         if len(row) != 2:
-            raise DataError(f"--labels {path}: row {number} has {len(row)} cells and not two, a file and its label")
+            raise DataError(f"--labels {path}: row {number} has {len(row)} cells and not two: a file and its one class")
     return rows
 
 

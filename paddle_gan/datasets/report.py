@@ -147,6 +147,9 @@ def oddities(found: Found, stored: Stored, form: Form) -> list[str]:
     extremes = extremes_of(readable)
     for kind, chosen in ranges_of(readable).items():
         result.append(depth.described(kind, len(extremes[kind]), chosen, extremes[kind]))
+        by_name = {shown(one.name): (one.low, one.high) for one in readable if one.kind == kind}
+        if alone := depth.outlier(kind, by_name):
+            result.append(alone)
     for name, says in _TREATMENT.items():
         names = [one.name for one in readable if ODDITIES[name](form, one)]
         if names:

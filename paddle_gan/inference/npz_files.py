@@ -3,11 +3,13 @@
 import math
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
+from paddle_gan.datasets.depth import Range, range_of
 from paddle_gan.errors import DataError, UsageError
 from paddle_gan.inference.sampling import Batches
 from paddle_gan.system.files import atomic_path
@@ -16,6 +18,8 @@ from paddle_gan.system.files import atomic_path
 _MOST_BYTES = 8 << 30
 _CHANNELS = (1, 3, 4)
 _BYTE, _WORD = 255, 65535
+# The ranges of floats that are usual.
+_FLOATS = (Range(0, 1), Range(-1, 1), Range(0, _BYTE))
 _DAMAGES = (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 
 
@@ -39,17 +43,21 @@ def write_npz(path: Path, count: int, batches: Batches) -> None:
                 np.lib.format.write_array(file, np.concatenate(labels).astype(np.int64))
 
 
-def read_npz(path: Path) -> np.ndarray:
-    """The images in an .npz file, whoever wrote it: nothing in it is executed.
+def read_npz(path: Path, say: Callable[[str], None] = lambda line: None) -> np.ndarray:
+    """The images in an .npz or .npy file, whoever wrote it: nothing in it is executed.
 
-    The array is called `images`, or it is the only one that numpy.savez was given, `arr_0`. Where it is unambiguous,
-    other forms than uint8 [N, H, W, C] are read too:
+    The array is called `images`, or it is the only one, or `arr_0` before one of labels, as numpy.savez names them.
+    Where it is unambiguous, other forms than uint8 [N, H, W, C] are read too:
 
     - [N, C, H, W], [N, H, W] and Fortran order;
-    - floats in [0, 1], [-1, 1] or [0, 255], booleans, whole numbers up to 255, and uint16 whose greatest value is in
-      the upper half of its range.
+    - floats in [0, 1], [-1, 1] or [0, 255], also up to 5 % outside, which is cut off; booleans; whole numbers up to
+      255; and uint16 whose greatest value is in the upper half of its range.
 
     A fourth channel is opacity, as in image files.
+
+    Args:
+        path: of the file.
+        say: is told how numbers that are not bytes were read.
 
     Returns:
         uint8 [N, H, W, C] with C 1, 3 or 4.
@@ -63,14 +71,18 @@ def read_npz(path: Path) -> np.ndarray:
     images = _channels_last(_read_array(path))
     if images is None:
         raise DataError(f"{path}: the images are not [N, H, W, C], grey or colour")
-    return np.ascontiguousarray(_as_bytes(images, path))
+    return np.ascontiguousarray(_as_bytes(images, path, say))
 
 
 def _read_array(path: Path) -> np.ndarray:
     """The array of numbers in a file, of any shape."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            shape, fortran_order, dtype, payload = _stored(archive, _member(archive))
+        if path.suffix.lower() == ".npy":
+            with open(path, "rb") as file:
+                shape, fortran_order, dtype, payload = _stored(file)
+        else:
+            with zipfile.ZipFile(path) as archive, archive.open(_member(archive)) as file:
+                shape, fortran_order, dtype, payload = _stored(file)
     except _DAMAGES as error:
         raise DataError(f"{path}: not an .npz file with an array `images` ({error})") from error
     if dtype.kind not in "biuf" or 0 in shape:
@@ -83,12 +95,11 @@ def _read_array(path: Path) -> np.ndarray:
     return np.frombuffer(payload, dtype).reshape(shape, order="F" if fortran_order else "C")
 
 
-def _stored(archive: zipfile.ZipFile, member: str) -> tuple[tuple[int, ...], bool, np.dtype, bytes]:
-    """Shape, whether in Fortran order, type and bytes of an array, of which at most _MOST_BYTES and one are read."""
-    with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        return *read_header[version](file), file.read(_MOST_BYTES + 1)
+def _stored(file: IO[bytes], most: int = _MOST_BYTES) -> tuple[tuple[int, ...], bool, np.dtype, bytes]:
+    """Shape, whether in Fortran order, type and bytes of an array, of which at most `most` and one are read."""
+    version = np.lib.format.read_magic(file)
+    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    return *read_header[version](file), file.read(most + 1)
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -109,7 +120,8 @@ def read_floats(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(path) as archive:
             for name in set(names) & {member.removesuffix(".npy") for member in archive.namelist()}:
-                shape, _, dtype, payload = _stored(archive, f"{name}.npy")
+                with archive.open(f"{name}.npy") as file:
+                    shape, _, dtype, payload = _stored(file)
                 if dtype != np.float32:
                     raise ValueError(f"{name} is {dtype}, not float32")
                 found[name] = np.frombuffer(payload, dtype).reshape(shape)
@@ -121,7 +133,18 @@ def read_floats(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def _member(archive: zipfile.ZipFile) -> str:
-    return "images.npy" if "images.npy" in archive.namelist() or "arr_1.npy" in archive.namelist() else "arr_0.npy"
+    names = archive.namelist()
+    if "images.npy" in names or len(names) != 1 and not _is_before_labels(archive, names):
+        return "images.npy"
+    return "arr_0.npy" if "arr_0.npy" in names else names[0]
+
+
+def _is_before_labels(archive: zipfile.ZipFile, names: list[str]) -> bool:
+    """Whether the file holds images and one label for each, without their names."""
+    if set(names) != {"arr_0.npy", "arr_1.npy"}:
+        return False
+    with archive.open("arr_0.npy") as images, archive.open("arr_1.npy") as labels:
+        return _stored(labels, most=0)[0] == _stored(images, most=0)[0][:1]
 
 
 def _channels_last(images: np.ndarray) -> np.ndarray | None:
@@ -135,21 +158,34 @@ def _channels_last(images: np.ndarray) -> np.ndarray | None:
     return images if images.shape[3] in _CHANNELS else None
 
 
-def _as_bytes(images: np.ndarray, path: Path) -> np.ndarray:
+def _as_bytes(images: np.ndarray, path: Path, say: Callable[[str], None]) -> np.ndarray:
     """Numbers as uint8; their range is told by the least and the greatest of all values."""
     kind = images.dtype.kind
-    if images.dtype == np.uint8:
-        return images
     if kind == "b":
         return images * np.uint8(_BYTE)
     if kind == "f" and not np.isfinite(images).all():
         raise DataError(f"{path}: the images hold NaN or infinity")
     least, greatest = float(images.min()), float(images.max())
-    ranges = [(0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)] if kind == "f" else [(0.0, 255.0)]
-    if images.dtype == np.uint16 and greatest > _WORD // 2:
-        ranges.append((0.0, float(_WORD)))
-    for low, high in ranges:
-        if low <= least and greatest <= high:
-            precise = images if images.dtype.itemsize >= 4 and kind == "f" else images.astype(np.float32)
-            return ((precise - low) * (_BYTE / (high - low))).round().astype(np.uint8)
-    raise DataError(f"{path}: the images have values from {least:.4g} to {greatest:.4g}; scale them to 0 ... 255")
+    if kind != "f" and least >= 0 and greatest == 1:
+        say(f"notice: {path}: no value is above 1, so the samples are black; scale them to 0 ... 255")
+    if images.dtype == np.uint8:
+        return images
+    chosen = _range(images.dtype, least, greatest)
+    if chosen is None:
+        raise DataError(f"{path}: the images have values from {least:.4g} to {greatest:.4g}; scale them to 0 ... 255")
+    black, white = chosen
+    if kind == "f" or white > _BYTE:
+        numbers = f"the samples are numbers from {least:g} to {greatest:g}"
+        say(f"notice: {numbers}: {black:g} is black and {white:g} is white")
+    precise = images if images.dtype.itemsize >= 4 and kind == "f" else images.astype(np.float32)
+    return ((precise - black) * (_BYTE / (white - black))).round().clip(0, _BYTE).astype(np.uint8)
+
+
+def _range(dtype: np.dtype, least: float, greatest: float) -> Range | None:
+    """The values of black and white; None if they cannot be told from the least and the greatest value."""
+    if dtype.kind == "f":
+        found = range_of("float", [(least, greatest)])
+        return found if found in _FLOATS else None
+    if 0 <= least and greatest <= _BYTE:
+        return Range(0, _BYTE)
+    return Range(0, _WORD) if dtype == np.uint16 and greatest > _WORD // 2 else None

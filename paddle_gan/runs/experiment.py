@@ -4,6 +4,7 @@ Options are filled in (`resolve`), data is loaded, the task is built (`building`
 trained in its folder (`session`). See `folder` for what a run folder holds.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import cache, partial
@@ -223,6 +224,10 @@ def check_before_data(config: RunOptions, device: str) -> None:
     check_batch_size(config.batch_size)
     chosen_logs(config.log)
     precision_of(config.precision, config.compile, device)
+    out = run_folder(config)
+    for place in (out, *out.parents):
+        if os.path.exists(place) and not place.is_dir():
+            raise UsageError(f"--out {out}: {place} is a file; name a folder")
 
 
 def _steps(config: RunOptions, count: int) -> int | None:

@@ -164,7 +164,7 @@ def _of_run(source: Path, config: EvaluateConfig, say: Callable[[str], None]) ->
 
 
 def _of_file(source: Path, config: EvaluateConfig, say: Callable[[str], None]) -> Samples:
-    images = read_npz(source)[: config.num]
+    images = read_npz(source, say)[: config.num]
     if config.dataset is None:
         if images.shape[1:] not in _LIKE_MNIST:
             size = shown(*images.shape[1:])
