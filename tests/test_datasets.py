@@ -22,6 +22,7 @@ from paddle_gan.datasets.grey_sets import FASHION_MNIST, MNIST, load_grey_set
 from paddle_gan.datasets.idx import read_idx
 from paddle_gan.datasets.image_set import all_alike
 from paddle_gan.errors import DataError, UsageError
+from paddle_gan.runs.data import data_notices
 
 
 def idx_bytes(array: np.ndarray) -> bytes:
@@ -346,6 +347,15 @@ def test_images_that_are_all_the_same_are_noticed(tmp_path):
     assert all_alike(load_folder(tmp_path, 8, 3)) and not all_alike(open_folder(tmp_path, 8, 3))
     Image.new("RGB", (9, 9)).save(tmp_path / "zzz.png")
     assert not all_alike(load_folder(tmp_path, 8, 3))
+
+
+def test_masks_of_small_numbers_are_said_to_be_nearly_black(tmp_path):
+    for number in range(3):
+        Image.fromarray(np.full((9, 9), number, np.uint8)).save(tmp_path / f"{number}.png")
+    data = load_folder(tmp_path, 8, 1)
+    assert [one for one in data_notices(data) if "nearly black, with values up to 2 of 255" in one]
+    Image.new("L", (9, 9), 90).save(tmp_path / "bright.png")
+    assert not [one for one in data_notices(load_folder(tmp_path, 8, 1)) if "black" in one]
 
 
 def test_pictures_of_a_run_inside_the_folder_are_no_data(tmp_path):

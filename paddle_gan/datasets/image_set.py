@@ -160,6 +160,13 @@ def all_alike(data: ImageSet) -> bool:
     return bool((images[:16] == images[0]).all() and (images == images[0]).all())
 
 
+def brightest(data: ImageSet, most: int = 1000) -> int | None:
+    """The greatest value of at most so many images in memory; None for images on the disk, which are not read."""
+    if isinstance(data.images, DiskImages):
+        return None
+    return int(data.images[:: -(-len(data) // most)].max())
+
+
 def size_in_bytes(data: ImageSet) -> int:
     """Bytes that all images of a set take in memory, or would take there."""
     count, channels, height, width = data.images.shape

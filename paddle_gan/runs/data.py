@@ -10,12 +10,15 @@ from paddle_gan.config.train import TrainConfig
 from paddle_gan.datasets import DATASETS, ImageSet
 from paddle_gan.datasets.folder import FolderOptions
 from paddle_gan.datasets.found import shown
-from paddle_gan.datasets.image_set import all_alike, in_class_order
+from paddle_gan.datasets.image_set import all_alike, brightest, in_class_order
 from paddle_gan.errors import CheckpointError
 from paddle_gan.runs.folder import read_config, run_folder
 from paddle_gan.runs.resolve import RunOptions
 from paddle_gan.system import parallel
 from paddle_gan.training import checkpoint
+
+# Images whose values are all below this show next to nothing.
+_LEAST_WHITE = 16
 
 
 def folder_options(config: TrainConfig) -> FolderOptions:
@@ -63,5 +66,13 @@ def with_classes_of_run(data: ImageSet, folder: Path, say: Callable[[str], None]
 
 def data_notices(data: ImageSet) -> list[str]:
     """What is to be said about the images before training."""
-    alike = [f"all {len(data)} images of {data.name} are the same"] if all_alike(data) else []
-    return [*data.notices, *alike]
+    notices = [*data.notices]
+    if all_alike(data):
+        notices.append(f"all {len(data)} images of {data.name} are the same")
+    white = brightest(data)
+    if white is not None and white < _LEAST_WHITE:
+        notices.append(
+            f"the images of {data.name} are nearly black, with values up to {white} of 255; spread numbers of classes, "
+            "as in masks, over this range"
+        )
+    return notices
