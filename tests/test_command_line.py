@@ -154,7 +154,8 @@ def test_the_program_lists_its_commands_and_its_version():
         assert program(*command, "--version").stdout == f"paddle_gan {__version__}\n"
     done = program("trian")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: 'trian' is not a command; paddle-gan --help lists them\n"
+    assert done.stderr == "error: 'trian' is not a command; did you mean train?\n"
+    assert program("xyz").stderr == "error: 'xyz' is not a command; paddle-gan --help lists them\n"
 
 
 def test_a_command_of_the_program_is_the_tool():
@@ -168,7 +169,7 @@ def test_a_command_of_the_program_is_the_tool():
 
 BAD = {
     "unknown option": (["--nope"], "unrecognized arguments: --nope"),
-    "shortened option": (["--los", "gan"], "unrecognized arguments: --los gan"),
+    "shortened option": (["--los", "gan"], "unrecognized arguments: --los gan; did you mean --loss?"),
     "not a number": (["--width", "abc"], "--width abc: must be a whole number"),
     "endless": (["--epochs", "inf"], "--epochs inf: must be a finite number"),
     "batch of one": (["--batch-size", "1"], "at least two samples"),

@@ -47,6 +47,7 @@ ELSEWHERE = {
     *("system/runtime.py", "system/web.py"),  # what Paddle warns of; what HTTP says
 }
 NOT_SHOWN = {
+    "unrecognized arguments: ",  # how a message of Python begins
     *("unexpected end", "end of file"),  # looked for in what Pillow says
     *("python tools/{}.py", "paddle_gan {}", "<frozen importlib._bootstrap>"),  # commands and names
     *("module {} has no attribute {}", "{} has no labels", "clusters in other features"),  # for programmers

@@ -29,6 +29,7 @@ from paddle_gan.commands.train import TRAIN
 from paddle_gan.commands.train_classifier import TRAIN_CLASSIFIER
 from paddle_gan.commands.translate import TRANSLATE
 from paddle_gan.commands.walk import WALK
+from paddle_gan.config.command_line import alike
 from paddle_gan.config.language import in_users_language, tell
 
 _ALL = (
@@ -73,7 +74,10 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         print(f"{PROGRAM} {__version__}")
         sys.exit(0)
     if name not in COMMANDS:
-        tell(f"error: {ascii(name)} is not a command; {PROGRAM} --help lists them", sys.stderr)
+        if meant := alike(name, COMMANDS):
+            tell(f"error: {ascii(name)} is not a command; did you mean {meant}?", sys.stderr)
+        else:
+            tell(f"error: {ascii(name)} is not a command; {PROGRAM} --help lists them", sys.stderr)
         sys.exit(2)
     execute(COMMANDS[name], rest, f"{PROGRAM} {name}")
 

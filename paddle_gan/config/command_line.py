@@ -7,7 +7,7 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -63,7 +63,22 @@ class _Parser(argparse.ArgumentParser):
             yield f"  {self.prog} {arguments}".rstrip() + f"\n      {in_users_language(meaning)}\n"
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{' '.join(message.split())} (--help lists the options)")
+        message = " ".join(message.split())
+        unknown = message.removeprefix("unrecognized arguments: ")
+        if unknown != message:
+            options = [word for word in unknown.split() if word.startswith("--")]
+            meant = alike(options[0], self._option_string_actions) if options else ""
+            if meant:
+                raise UsageError(f"unrecognized arguments: {unknown}; did you mean {meant}? (--help lists the options)")
+            raise UsageError(f"unrecognized arguments: {unknown} (--help lists the options)")
+        raise UsageError(f"{message} (--help lists the options)")
+
+
+def alike(name: str, known: Iterable[str]) -> str:
+    """The one of the known names that is most like `name`, which may be misspelt or shortened; empty if none is."""
+    from difflib import get_close_matches  # is needed after a mistake only
+
+    return next(iter(get_close_matches(name, list(known), 1)), "")
 
 
 def parse(
