@@ -146,8 +146,9 @@ def known_options() -> set[str]:
 OTHER_OPTIONS = {
     "--logdir",  # of TensorBoard
     *("--config", "--debug", "--help"),
-    # of Paddle's launcher, of pip
+    # of Paddle's launcher, of docs/translation_data.py, of pip
     *("--nproc_per_node", "--log_dir", "--devices", "--master", "--nnodes"),
+    "--stride",
     "--no-deps",
 }
 
