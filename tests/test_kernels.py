@@ -223,6 +223,14 @@ def test_leaky_relu_with_first_and_second_gradients(slope):
     agree(values(kernels.leaky_relu, *single), values(F.leaky_relu, *double), 10 * UNIT + rounding(15))
 
 
+@pytest.mark.parametrize("channels", [1, 3, 20])
+def test_a_gradient_in_filters_is_contiguous(channels):
+    """Paddle's scaler of losses would mix up the values of another one."""
+    x, w = paddle.randn([2, channels, 8, 8]), paddle.randn([16, channels, 3, 3])
+    w.stop_gradient = False
+    assert paddle.grad(conv2d(x, w, None, 2, (1, 1, 1, 1)).sum(), w)[0].is_contiguous()
+
+
 @pytest.mark.parametrize("winograds", [False, True], ids=["direct", "winograd"])
 @pytest.mark.parametrize("biased", [False, True], ids=["no bias", "bias"])
 @pytest.mark.parametrize("slope", [0.0, 0.2])

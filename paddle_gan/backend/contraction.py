@@ -165,7 +165,7 @@ def _filter_gradient_by_columns(images: Tensor, outputs: Tensor, geometry: Geome
     top, left, bottom, right = geometry.padding
     columns = F.unfold(images, geometry.filters[2:], geometry.stride, [top, left, bottom, right])
     pixels = outputs.transpose([0, 2, 3, 1]).reshape([n, p * q, k])
-    return paddle.matmul(columns, pixels).sum(0).transpose([1, 0]).reshape(geometry.filters)
+    return paddle.matmul(columns, pixels).sum(0).transpose([1, 0]).contiguous().reshape(geometry.filters)
 
 
 def _channel_sums(x: Tensor) -> Tensor:
