@@ -231,6 +231,7 @@ def test_a_gradient_in_filters_is_contiguous(channels):
     assert paddle.grad(conv2d(x, w, None, 2, (1, 1, 1, 1)).sum(), w)[0].is_contiguous()
 
 
+@needs_onednn
 @pytest.mark.parametrize("winograds", [False, True], ids=["direct", "winograd"])
 @pytest.mark.parametrize("biased", [False, True], ids=["no bias", "bias"])
 @pytest.mark.parametrize("slope", [0.0, 0.2])
@@ -248,8 +249,7 @@ def test_a_leaky_relu_within_a_convolution(geometry, slope, biased, winograds, m
 
     y = conv2d(*single[:2], single[2] if biased else None, stride, padding, slope)
     other = F.leaky_relu(native(*double[:2], double[2] if biased else None, stride, padding), slope)
-    # As without it; a third power makes a relative error three times as large. Winograd's method rounds about five times
-    # as much.
+    # As without it; a third power makes a relative error three times as large. Winograd's method rounds five times as much.
     tolerance = 3 * rounding(longest_sum(images, filters, y.shape), operations=6) * (5 if winograds else 1)
     agree(values(y, single), values(other, double), tolerance)
 
