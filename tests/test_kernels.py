@@ -249,7 +249,7 @@ def test_a_leaky_relu_within_a_convolution(geometry, slope, biased, winograds, m
 
     y = conv2d(*single[:2], single[2] if biased else None, stride, padding, slope)
     other = F.leaky_relu(native(*double[:2], double[2] if biased else None, stride, padding), slope)
-    # As without it; a third power makes a relative error three times as large. Winograd's method rounds five times as much.
+    # As without it; a third power makes a relative error three times as large, Winograd's method about five times.
     tolerance = 3 * rounding(longest_sum(images, filters, y.shape), operations=6) * (5 if winograds else 1)
     agree(values(y, single), values(other, double), tolerance)
 
