@@ -71,33 +71,21 @@ def contract_without_gradients(given: Given, geometry: Geometry, factors: str, s
         factors: type to which the factors are rounded, "float32" or "bfloat16".
         slope: as for `contract`.
     """
-    if slope is None or _is_convolution_by_onednn(given, geometry, factors):
-        return _contracted(given, geometry, factors, slope)
-    result = _contracted(given, geometry, factors)
-    return onednn.leaky_relu(result, slope, into=(result,))
-
-
-def _contracted(given: Given, geometry: Geometry, factors: str, slope: float | None = None) -> Tensor:
-    """`contract_without_gradients`; a slope only for a convolution that oneDNN computes."""
     if _few_outputs(geometry):
-        return _adjoint(given, geometry, factors)
-    if Role.OUTPUTS not in given:
+        result = _adjoint(given, geometry, factors)
+    elif Role.OUTPUTS not in given:
         images, filters, bias = given[Role.IMAGES], given[Role.FILTERS], given.get(Role.BIAS)
-        if bias is None and _winograd_is_faster(geometry, factors):
-            return winograd.convolve(images, filters, geometry)
-        return onednn.convolve(images, filters, bias, geometry, factors, slope)
-    if Role.FILTERS not in given:
-        images, outputs = given[Role.IMAGES], given[Role.OUTPUTS]
-        if _winograd_is_faster(geometry, factors):
-            return winograd.filter_gradient(images, outputs, geometry)
-        # With AVX2 oneDNN has a vector algorithm for images of three channels, but none for those of one.
-        if geometry.images[1] == 1 and factors == "float32" and not dnnl.has_avx512():
-            return _filter_gradient_by_columns(images, outputs, geometry)
-        return onednn.filter_gradient(images, outputs, geometry, factors)
-    outputs, filters, bias = given[Role.OUTPUTS], given[Role.FILTERS], given.get(Role.BIAS)
-    images = _image_gradient(outputs, filters, geometry, factors)
-    # Paddle adds tensors of one shape much faster than it broadcasts.
-    return images if bias is None else images + bias.reshape([1, -1, 1, 1]).expand(images.shape)
+        if bias is not None or not _winograd_is_faster(geometry, factors):
+            return onednn.convolve(images, filters, bias, geometry, factors, slope)
+        result = winograd.convolve(images, filters, geometry)
+    elif Role.FILTERS not in given:
+        result = _filter_gradient(given[Role.IMAGES], given[Role.OUTPUTS], geometry, factors)
+    else:
+        result = _image_gradient(given[Role.OUTPUTS], given[Role.FILTERS], geometry, factors)
+        if (bias := given.get(Role.BIAS)) is not None:
+            # Paddle adds tensors of one shape much faster than it broadcasts.
+            result = result + bias.reshape([1, -1, 1, 1]).expand(result.shape)
+    return result if slope is None else onednn.leaky_relu(result, slope, into=(result,))
 
 
 def _few_outputs(geometry: Geometry) -> bool:
@@ -106,10 +94,14 @@ def _few_outputs(geometry: Geometry) -> bool:
     return few and geometry.stride == 1 and max(geometry.padding) < min(geometry.filters[2:])
 
 
-def _is_convolution_by_onednn(given: Given, geometry: Geometry, factors: str) -> bool:
-    if Role.OUTPUTS in given or _few_outputs(geometry):
-        return False
-    return Role.BIAS in given or not _winograd_is_faster(geometry, factors)
+def _filter_gradient(images: Tensor, outputs: Tensor, geometry: Geometry, factors: str) -> Tensor:
+    """`onednn.filter_gradient`, by the fastest algorithm for this geometry."""
+    if _winograd_is_faster(geometry, factors):
+        return winograd.filter_gradient(images, outputs, geometry)
+    # With AVX2 oneDNN has a vector algorithm for images of three channels, but none for those of one.
+    if geometry.images[1] == 1 and factors == "float32" and not dnnl.has_avx512():
+        return _filter_gradient_by_columns(images, outputs, geometry)
+    return onednn.filter_gradient(images, outputs, geometry, factors)
 
 
 def _image_gradient(outputs: Tensor, filters: Tensor, geometry: Geometry, factors: str) -> Tensor:
@@ -133,9 +125,9 @@ def _adjoint(given: Given, geometry: Geometry, factors: str) -> Tensor:
     if Role.OUTPUTS in given:
         exchanged[Role.IMAGES] = given[Role.OUTPUTS]
     if Role.FILTERS not in given:
-        return _mirrored(_contracted(exchanged, geometry.adjoint, factors))
+        return _mirrored(contract_without_gradients(exchanged, geometry.adjoint, factors))
     exchanged[Role.FILTERS] = _mirrored(given[Role.FILTERS])
-    return _contracted(exchanged, geometry.adjoint, factors)
+    return contract_without_gradients(exchanged, geometry.adjoint, factors)
 
 
 def _winograd_is_faster(geometry: Geometry, factors: str) -> bool:
