@@ -31,6 +31,7 @@ from paddle_gan.config.command_line import parse
 from paddle_gan.config.sizes import sides
 from paddle_gan.config.train import TrainConfig
 from paddle_gan.errors import UsageError
+from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.runs.building import build
 from paddle_gan.runs.resolve import resolve
 from paddle_gan.training import noise_to_image
@@ -41,11 +42,12 @@ WORKERS = ROOT / "paddle_gan" / "bench" / "workers"
 TINY = ("--width", 4, "--discriminator-width", 4, "--batch-size", 4, "--device", "cpu", "--repeats", 2)
 
 
-def task_of(loss, generator, width=4, **options):
-    options = {"recipe": "paper", "width": width, "discriminator_width": width, "steps": 1} | options
+def task_of(loss, generator, width=4, classes=0, **options):
+    networks = {"width": width, "discriminator_width": width, "conditional": bool(classes)}
+    options = {"recipe": "paper", "steps": 1} | networks | options
     given = TrainConfig(loss=loss, generator=generator, **options)
     config = resolve(given, "cpu").config
-    task = build(config, classes=0)
+    task = build(config, classes)
     for player in task.players.values():
         player.network.train()
     return config, task
@@ -209,11 +211,17 @@ def test_the_table_of_a_profile():
 
 # ---- The twins in PyTorch.
 
-PAIRS = [
-    *(("gan", name) for name in ("pixelshuffle", "tutorial", "dcgan", "upsample", "mlp", "mlp-plain", "mlp-shallow")),
-    *((loss, "pixelshuffle") for loss in ("lsgan", "wgan", "wgan-gp", "gan-r1", "gan-r1-r2")),
-    ("wgan-gp", "tutorial"),
-    ("wgan-gp", "mlp"),
+CONVOLUTIONAL = ("pixelshuffle", "tutorial", "dcgan", "upsample", "residual", "style")
+GENERATORS = (*CONVOLUTIONAL, "mlp", "mlp-plain", "mlp-shallow")
+# Objective, generator, recipe, classes.
+TWINS = [
+    *(("gan", name, "paper", 0) for name in GENERATORS),
+    *(("lsgan", name, "paper", 3) for name in GENERATORS),
+    *((loss, "pixelshuffle", "paper", 0) for loss in OBJECTIVES if loss != "gan"),
+    *((loss, "pixelshuffle", "tuned", 0) for loss in OBJECTIVES),
+    *(("lsgan", name, "tuned", 3) for name in ("pixelshuffle", "residual", "style")),
+    *(("wgan-gp", name, "paper", 3) for name in ("tutorial", "residual", "mlp")),
+    ("rpgan-r1-r2", "residual", "tuned", 3),
 ]
 
 
@@ -229,23 +237,30 @@ def twin_of(config, task):
     """The twin, with the weights of the original."""
     import torch
 
-    twin = twins().build(vars(config))
+    twin = twins().build(vars(config), task.classes)
     for name in ("generator", "discriminator"):
-        ours, theirs = task.players[name].network, getattr(twin, name)
-        parameters = [parameter for parameter in ours.parameters() if parameter.trainable]
-        assert len(parameters) == len(list(theirs.parameters()))
+        values = arrays(task.players[name].network)
         with torch.no_grad():
-            for our, their in zip(parameters, theirs.parameters(), strict=True):
-                their.copy_(torch.from_numpy(our.numpy().T.copy() if our.ndim == 2 else our.numpy()))
+            for value, (their, transposed) in zip(values, parameters_of(getattr(twin, name)), strict=True):
+                their.copy_(torch.from_numpy(value.T.copy() if transposed else value))
     twin.average.load_state_dict(twin.generator.state_dict())
     return twin
+
+
+def parameters_of(network):
+    """The parameters of a twin, and whether each is the transposed one of the original: weights of linear maps."""
+    import torch
+
+    embeddings = {id(part.weight) for part in network.modules() if isinstance(part, torch.nn.Embedding)}
+    return [(p, p.ndim == 2 and id(p) not in embeddings) for p in network.parameters()]
 
 
 def arrays(network):
     """Trainable parameters, linear maps as Paddle has them."""
     if isinstance(network, paddle.nn.Layer):
         return [parameter.numpy() for parameter in network.parameters() if parameter.trainable]
-    return [p.detach().numpy().T if p.ndim == 2 else p.detach().numpy() for p in network.parameters()]
+    values = ((their.detach().numpy(), transposed) for their, transposed in parameters_of(network))
+    return [value.T if transposed else value for value, transposed in values]
 
 
 def statistics_of(network):
@@ -261,19 +276,14 @@ def images_and_latents(config):
     return real, random.standard_normal((BATCH, config.latent_dim)).astype(np.float32)
 
 
-@pytest.mark.parametrize(
-    ("loss", "generator", "recipe"),
-    [
-        *((*pair, "paper") for pair in PAIRS),
-        *((loss, "pixelshuffle", "tuned") for loss in ("gan", "lsgan", "wgan", "wgan-gp", "gan-r1")),
-    ],
-)
-def test_a_twin_takes_the_same_steps(loss, generator, recipe, monkeypatch):
+@pytest.mark.parametrize(("loss", "generator", "recipe", "classes"), TWINS)
+def test_a_twin_takes_the_same_steps(loss, generator, recipe, classes, monkeypatch):
     """The losses and, by gradient descent of rate 1, the gradients of both steps; the average and statistics too."""
     module = twins()
     import torch
 
-    config, task = task_of(loss, generator, recipe=recipe, image_size="30x20" if recipe == "tuned" else None)
+    image_size = "30x20" if recipe == "tuned" else None
+    config, task = task_of(loss, generator, classes=classes, recipe=recipe, image_size=image_size)
     twin = twin_of(config, task)
     for name in ("generator", "discriminator"):
         ours, theirs = task.players[name], getattr(twin, name)
@@ -281,28 +291,41 @@ def test_a_twin_takes_the_same_steps(loss, generator, recipe, monkeypatch):
         ours.optimizer = paddle.optimizer.SGD(1.0, parameters=trained)
         setattr(twin, f"{name}_optimizer", torch.optim.SGD(theirs.parameters(), 1.0))
     real, latents = images_and_latents(config)
-    t = np.random.default_rng(2).random((BATCH, *[1] * (real.ndim - 1)), np.float32)
-    monkeypatch.setattr(paddle, "rand", lambda shape, dtype: paddle.to_tensor(t))
-    monkeypatch.setattr(torch, "rand", lambda shape, device: torch.from_numpy(t))
+    labels = np.arange(BATCH) % classes if classes else None
+    draw_the_same(monkeypatch)
 
     before = arrays(task.discriminator.network)
-    scalars = discriminator_step(task, paddle.to_tensor(real), None, paddle.to_tensor(latents))
+    batch = [None if values is None else paddle.to_tensor(values) for values in (real, labels, latents)]
+    theirs_batch = [None if values is None else torch.from_numpy(values) for values in (real, labels, latents)]
+    scalars = discriminator_step(task, *batch)
     penalty = scalars["loss/penalty"].item() if "loss/penalty" in scalars else 0.0
     ours = scalars["loss/discriminator"].item() + config.penalty_every * penalty
-    theirs = module.discriminator_step(twin, torch.from_numpy(real), torch.from_numpy(latents)).item()
+    theirs = module.discriminator_step(twin, *theirs_batch).item()
     assert theirs == pytest.approx(ours, rel=1e-5, abs=1e-6)
     assert_same_steps(before, arrays(task.discriminator.network), arrays(twin.discriminator))
     assert all(np.isin(values, (0.0, 1.0)).all() for values in statistics_of(twin.generator))
 
     before = arrays(task.generator.network)
-    ours = generator_step(task, None, paddle.to_tensor(latents))["loss/generator"].item()
-    theirs = module.generator_step(twin, torch.from_numpy(latents)).item()
+    ours = generator_step(task, batch[1], batch[2], batch[0])["loss/generator"].item()
+    theirs = module.generator_step(twin, *theirs_batch).item()
     assert theirs == pytest.approx(ours, rel=1e-5, abs=1e-6)
     assert_same_steps(before, arrays(task.generator.network), arrays(twin.generator))
     assert_same_steps(before, arrays(task.sampler), arrays(twin.average))
     for our, their in zip(statistics_of(task.generator.network), statistics_of(twin.generator), strict=True):
         # Paddle's running variance is the biased one.
         np.testing.assert_allclose(their, our, rtol=0.05, atol=1e-6)
+
+
+def draw_the_same(monkeypatch):
+    """What both libraries draw while networks run depends on its shape only."""
+    import torch
+
+    def drawn(kind, shape):
+        return getattr(np.random.default_rng(2), kind)(tuple(shape), np.float32)
+
+    for name, kind in (("rand", "random"), ("randn", "standard_normal")):
+        monkeypatch.setattr(paddle, name, lambda shape, dtype=None, kind=kind: paddle.to_tensor(drawn(kind, shape)))
+        monkeypatch.setattr(torch, name, lambda shape, device, kind=kind: torch.from_numpy(drawn(kind, shape)))
 
 
 def assert_same_steps(before, ours, theirs):
@@ -365,13 +388,14 @@ def pytorch_counts(action):
 
 
 @pytest.mark.parametrize(
-    ("loss", "generator"),
+    ("loss", "generator", "classes"),
     [
-        *(("gan", name) for name in ("pixelshuffle", "tutorial", "dcgan", "upsample", "mlp", "mlp-shallow")),
-        *((loss, "mlp") for loss in ("wgan-gp", "gan-r1", "gan-r1-r2")),
+        *(("gan", name, 0) for name in (*CONVOLUTIONAL[:-1], "mlp", "mlp-shallow")),
+        *(("gan", name, 3) for name in ("pixelshuffle", "residual", "mlp")),
+        *((loss, "mlp", 0) for loss in ("wgan-gp", "gan-r1", "gan-r1-r2", "rpgan-r1-r2")),
     ],
 )
-def test_operations_are_those_that_pytorch_counts_in_its_steps(loss, generator, monkeypatch):
+def test_operations_are_those_that_pytorch_counts_in_its_steps(loss, generator, classes, monkeypatch):
     """With penalties on linear maps only: of strided convolutions, PyTorch computes more than the gradient needs."""
     module = twins()
     import torch
@@ -382,16 +406,18 @@ def test_operations_are_those_that_pytorch_counts_in_its_steps(loss, generator, 
         def forward(self, x):
             return x * torch.where(x > 0, 1.0, 0.2).detach()
 
-    from paddle_gan.bench.workers.twins import networks
+    from paddle_gan.bench.workers.twins import discriminators, generators, networks
 
-    monkeypatch.setattr(networks, "leaky_relu", LeakyReLU)
+    for module_of in (generators, discriminators):
+        monkeypatch.setattr(module_of, "leaky_relu", LeakyReLU)
     monkeypatch.setitem(networks.DISCRIMINATORS, "mlp", partial(networks.mlp_discriminator, (1, 2), LeakyReLU))
-    config, task = task_of(loss, generator)
+    config, task = task_of(loss, generator, classes=classes)
     twin = twin_of(config, task)
     counts = operations(task, BATCH, (config.channels, config.image_size, config.image_size))
     real, latents = (torch.from_numpy(values) for values in images_and_latents(config))
-    assert pytorch_counts(lambda: module.discriminator_step(twin, real, latents)) == counts["discriminator step"]
-    assert pytorch_counts(lambda: module.generator_step(twin, latents)) == counts["generator step"]
+    batch = real, torch.arange(BATCH) % classes if classes else None, latents
+    assert pytorch_counts(lambda: module.discriminator_step(twin, *batch)) == counts["discriminator step"]
+    assert pytorch_counts(lambda: module.generator_step(twin, *batch)) == counts["generator step"]
 
 
 # ---- Timing.
@@ -483,6 +509,7 @@ def test_a_case_in_bfloat16_says_so_and_rounds_in_single_steps_too(tmp_path):
         "task": "noise",
         "options": {"precision": "bfloat16", "batch_size": 4, "width": 4},
         "images": 8,
+        "classes": 0,
         "samples": 2,
     }
     script = f"""
@@ -498,6 +525,14 @@ work.actions["discriminator step"](), work.actions["generator step"]()
 print(asked)
 """
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "{'bfloat16'}\n"
+
+
+def test_labels_reach_every_action(tmp_path):
+    result, done = measured(tmp_path, "--generator", "residual", "--classes", 5, "--loss", "hinge")
+    (case,) = result["cases"]
+    assert list(case["seconds"]) == list(cases.ACTIONS)
+    assert case["about"]["options"]["conditional"] and case["about"]["classes"] == 5
+    assert "1 + 1 steps a round, 5 labels\n" in done.stdout
 
 
 def test_growth_has_a_point_for_each_size_and_the_powers(tmp_path):
@@ -592,6 +627,10 @@ def test_ratios_are_of_pairs_with_the_better_one(tmp_path, peer, names):
         ("--task sketches", "--task sketches: one of noise"),
         ("--task pairs --generator dcgan", "--generator with --task pairs: it is for --task noise"),
         ("--task noise cut --channels 1", "--channels with --task cut: it is for --task noise"),
+        ("--classes 1", "--classes 1: must be at least 2"),
+        ("--classes 5 --dataset mnist", "--classes with --dataset"),
+        ("--classes 5 --against tutorial", "--classes with --against tutorial"),
+        ("--task pairs --classes 5", "--classes with --task pairs"),
         ("--task pairs --recipe paper", "--recipe with --task pairs"),
         ("--task pairs --grow batch", "--grow with --task pairs"),
         ("--task pairs --dataset mnist", "--dataset with --task pairs"),

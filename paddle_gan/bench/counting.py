@@ -32,9 +32,10 @@ def operations(task: NoiseToImage, batch_size: int, image_shape: tuple[int, int,
         image_shape: (channels, height, width).
     """
     latents = paddle.zeros([batch_size, task.generator.network.latent_dim])
+    labels = paddle.zeros([batch_size], "int64") if task.classes else None
     images = paddle.zeros([batch_size, *image_shape])
-    generator = forward(task.generator.network, latents)
-    discriminator = forward(task.discriminator.network, images)
+    generator = forward(task.generator.network, latents, labels)
+    discriminator = forward(task.discriminator.network, images, labels)
     forward_generator, forward_discriminator = sum(generator), sum(discriminator)
     # Fakes without a graph. Then, for real images and for fakes, the forward pass and both gradients of each map, but
     # no gradient with respect to the images.
@@ -46,6 +47,8 @@ def operations(task: NoiseToImage, batch_size: int, image_shape: tuple[int, int,
     discriminator_step += round(penalised_calls(task.objective) * penalty)
     # Forward through both networks, back through the discriminator with frozen weights, and through the generator.
     generator_step = 2 * forward_discriminator + 3 * forward_generator - generator[0]
+    if task.objective.relativistic:
+        generator_step += forward_discriminator
     return {
         "round": task.objective.discriminator_steps * discriminator_step + generator_step,
         "discriminator step": discriminator_step,
@@ -54,7 +57,7 @@ def operations(task: NoiseToImage, batch_size: int, image_shape: tuple[int, int,
     }
 
 
-def forward(network: nn.Layer, inputs: paddle.Tensor) -> list[int]:
+def forward(network: nn.Layer, inputs: paddle.Tensor, labels: paddle.Tensor | None = None) -> list[int]:
     """The operations of each convolution and linear map of a forward pass, in the order of the calls."""
     counts: list[int] = []
 
@@ -77,7 +80,7 @@ def forward(network: nn.Layer, inputs: paddle.Tensor) -> list[int]:
             hooks.append(layer.register_forward_post_hook(convolution))  # type: ignore[arg-type]
     try:
         with paddle.no_grad():
-            network(inputs)
+            network(inputs, labels)
     finally:
         for hook in hooks:
             hook.remove()

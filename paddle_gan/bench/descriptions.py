@@ -58,6 +58,7 @@ def _from_noise(config: BenchConfig) -> list[Result]:
         "device": config.device,
         "precision": config.precision,
         "compile": config.compile,
+        "conditional": bool(config.classes),
         "steps": 1,
     }
     cases = []
@@ -66,7 +67,8 @@ def _from_noise(config: BenchConfig) -> list[Result]:
             options = {"loss": loss, "generator": generator, **shared}
             TrainConfig(**options)  # refuses what cannot be trained
             images = None if config.dataset else _NOISE_IMAGES
-            cases.append({"task": names.FROM_NOISE, "options": options, "images": images, "samples": SAMPLES})
+            case = {"task": names.FROM_NOISE, "options": options, "images": images, "samples": SAMPLES}
+            cases.append(case | {"classes": config.classes or 0})
     return cases
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -54,21 +54,28 @@ FromNoise = Rounds[RunOptions, ImageSet, NoiseToImage]
 
 
 @contextmanager
-def rounds_of(given: TrainConfig, device: str, noise_images: int | None = None) -> Iterator[FromNoise]:
-    """The task of a training run, unconditional, with its batches.
+def rounds_of(
+    given: TrainConfig, device: str, noise_images: int | None = None, classes: int = 0
+) -> Iterator[FromNoise]:
+    """The task of a training run, without clusters, with its batches.
 
     Args:
         given: its options.
         device: the chosen one, which recipes depend on.
         noise_images: number of images of noise that take the place of the data set; None for the data set.
+        classes: number of labels, drawn at random for the images of noise, if `given` is conditional.
     """
     config = resolve(given, device).config
     if noise_images:
         shape = (noise_images, config.channels, *sides(config.image_size))
-        data = ImageSet("noise", np.random.default_rng(0).integers(0, 256, shape, np.uint8))
+        random = np.random.default_rng(0)
+        data = ImageSet("noise", random.integers(0, 256, shape, np.uint8))
+        if classes:
+            labels = random.integers(0, classes, noise_images)
+            data = replace(data, labels=labels, classes=tuple(map(str, range(classes))))
     else:
         data = load_dataset(config.dataset, config.image_size, config.channels)
-    task = build(config, classes=0)
+    task = build(config, classes)
     for player in task.players.values():
         player.network.train()
     with batch_feed(config, data, task) as batches:

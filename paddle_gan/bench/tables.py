@@ -92,6 +92,8 @@ def _title(about: Result) -> list[str]:
         f"batch {options['batch_size']}",
         f"{options['discriminator_steps']} + 1 steps a round" if from_noise else about["task"],
     ]
+    if about["classes"]:
+        parts.append(f"{about['classes']} labels")
     if options["precision"] != "float32":
         parts.append(options["precision"])
     if options.get("compile"):

@@ -47,6 +47,9 @@ class BenchConfig:
     )
     channels: int | None = shared.channels("sizes", unset="1")
     dataset: str | None = option(None, "sizes", "mnist, or a folder of images", unset="2,048 images of noise")
+    classes: int | None = option(
+        None, "sizes", "labels for both networks, as of --conditional and --clusters", unset="none", at_least=2
+    )
 
     device: str = shared.device("run")
     precision: str = shared.precision("run", "type in which the networks multiply")
@@ -69,6 +72,8 @@ class BenchConfig:
             raise UsageError(
                 "--against with --precision or --compile: the others are measured in float32, without compilation"
             )
+        if self.classes and self.dataset:
+            raise UsageError("--classes with --dataset: the labels are of images of noise; leave one of them out")
         if self.grow == "image-size" and self.image_size:
             raise UsageError("--image-size with --grow image-size: that measures all sizes; leave it out")
         if self.against == "tutorial":
@@ -80,7 +85,7 @@ class BenchConfig:
         task = next((task for task in self.task if task != names.FROM_NOISE), None)
         if task is None:
             return
-        for name in ("generator", "recipe", "channels", "dataset", "grow", "compile"):
+        for name in ("generator", "recipe", "channels", "dataset", "classes", "grow", "compile"):
             if getattr(self, name):
                 raise UsageError(f"{flag(name)} with --task {task}: it is for --task {names.FROM_NOISE}; leave it out")
         if self.against == "tutorial":
@@ -89,7 +94,7 @@ class BenchConfig:
     def _refuse_another_than_the_tutorials(self) -> None:
         """The tutorial's step exists for one objective, one generator and one size."""
         only = {"loss": ("gan",), "generator": ("tutorial",), "image_size": 32, "channels": 1}
-        for name in (*only, "width", "discriminator_width"):
+        for name in (*only, "width", "discriminator_width", "classes"):
             given = getattr(self, name)
             if given and given != only.get(name):
                 raise UsageError(f"{flag(name)} with --against tutorial: that is one GAN of one size; leave it out")

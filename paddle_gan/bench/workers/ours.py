@@ -48,8 +48,9 @@ def prepare(case: dict[str, Any]) -> Work:
 
     Args:
         case: "task", see `names.MEASURED_TASKS`; "options" of a TrainConfig or a TranslateConfig; "images", the number
-            of images of noise, which are used instead of a data set, or None for the data set; "samples", the number of
-            samples that the action "sampling" generates, for images from noise.
+            of images of noise, which are used instead of a data set, or None for the data set; for images from noise
+            also "classes", the number of labels or 0, and "samples", the number of samples that the action "sampling"
+            generates.
     """
     import numpy as np
     import paddle
@@ -83,6 +84,7 @@ def prepare(case: dict[str, Any]) -> Work:
     about = {
         "task": case["task"],
         "options": {"channels": CHANNELS, **asdict(rounds.config)},
+        "classes": case.get("classes", 0),
         "data": rounds.data.name,
         "device": device,
         "device_name": paddle.device.cuda.get_device_name() if device != "cpu" else None,
@@ -108,14 +110,15 @@ def _from_noise(case: dict[str, Any], device: str) -> Prepared:
     from paddle_gan.inference.sampling import generate
     from paddle_gan.training.noise_to_image import discriminator_step, generator_step
 
-    rounds = _open_feeds.enter_context(rounds_of(TrainConfig(**case["options"]), device, case["images"]))
+    given, classes = TrainConfig(**case["options"]), case["classes"]
+    rounds = _open_feeds.enter_context(rounds_of(given, device, case["images"], classes))
     config, task = rounds.config, rounds.task
-    real = rounds.batches(0).images
+    real, labels = rounds.batches(0)
     latents = paddle.randn([config.batch_size, task.generator.network.latent_dim])
     actions = {
-        "discriminator step": lambda: discriminator_step(task, real, None, latents),
-        "generator step": lambda: generator_step(task, None, latents, real),
-        "sampling": lambda: list(generate(task.sampler, case["samples"], config.seed)),
+        "discriminator step": lambda: discriminator_step(task, real, labels, latents),
+        "generator step": lambda: generator_step(task, labels, latents, real),
+        "sampling": lambda: list(generate(task.sampler, case["samples"], config.seed, classes)),
     }
     counts = operations(task, config.batch_size, tuple(real.shape[1:]))
     return Prepared(rounds, actions, counts, config.penalty_every)

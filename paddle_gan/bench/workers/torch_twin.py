@@ -18,15 +18,17 @@ def prepare(case: dict[str, Any]) -> Work:
 
     Args:
         case: "task", see `names.MEASURED_TASKS`; "options", filled in; "images", the number of images of noise;
-            "threads", the number of them; maybe "only", the one action that is prepared.
+            "classes", that of their labels or 0, for images from noise; "threads", the number of them; maybe "only",
+            the one action that is prepared.
     """
     torch.set_num_threads(case["threads"])
     torch.backends.cudnn.benchmark = True
     device = case["options"]["device"].replace("gpu", "cuda")
-    rounds_of = noise_to_image.rounds_of if case["task"] == "noise" else translation.rounds_of
 
     def rounds(memory_format: torch.memory_format) -> Callable[[], object]:
-        return rounds_of(case["options"], case["images"], device, memory_format)
+        if case["task"] == "noise":
+            return noise_to_image.rounds_of(case["options"], case["classes"], case["images"], device, memory_format)
+        return translation.rounds_of(case["options"], case["images"], device, memory_format)
 
     only = case.get("only")
     actions = {name: rounds(layout) for name, layout in _LAYOUTS.items() if only in (None, name)}
