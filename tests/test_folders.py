@@ -1031,7 +1031,7 @@ def test_a_change_of_an_image_is_seen(tmp_path, own_cache):
 
 def test_a_cache_that_was_cut_or_spoiled_is_made_anew(tmp_path, own_cache, counted):
     folder = many(tmp_path / "data", 5, 0)
-    expected = load_dataset(str(folder), 8, 3).images
+    expected = load_dataset(str(folder), 8, 3).images.copy()  # it is mapped, and the file is spoiled in place
     (pixels,), (facts,) = own_cache.glob("*.pixels"), own_cache.glob("*.facts")
     pixels.write_bytes(pixels.read_bytes()[:-1])
     np.testing.assert_array_equal(load_dataset(str(folder), 8, 3).images, expected)

@@ -27,7 +27,7 @@ from paddle_gan.config.train import TrainConfig
 from paddle_gan.datasets import decode, load_dataset
 from paddle_gan.datasets.batches import batch_indices
 from paddle_gan.datasets.feed import BatchFeed, fits_on_gpu, on_disk_notice, thread_count
-from paddle_gan.datasets.folder import load_folder, open_folder
+from paddle_gan.datasets.folder import FolderOptions, load_folder, open_folder
 from paddle_gan.datasets.image_set import DiskImages, ImageSet, fingerprint, in_memory
 from paddle_gan.errors import DataError, UsageError
 from paddle_gan.evaluation import score as evaluation
@@ -183,6 +183,17 @@ def test_what_takes_more_than_a_quarter_of_the_free_memory_stays_on_the_disk(pic
         in line
         for line in run(tmp_path / "run", pictures)
     )
+
+
+def test_kept_images_are_mapped_and_not_copied(pictures):
+    whole = load_dataset(str(pictures), 28, 1)
+    assert isinstance(whole.images, np.ndarray) and isinstance(whole.images.base, np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        whole.images[0] = 0
+    part = load_dataset(str(pictures), 28, 1, folder=FolderOptions(val_fraction=0.5, seed=1))
+    assert 6 <= len(part) < len(whole)
+    rows = [whole.names.index(name) for name in part.names]
+    np.testing.assert_array_equal(part.images, whole.images[rows])
 
 
 def test_images_stay_on_a_gpu_if_they_are_in_memory_and_take_at_most_a_quarter_of_its_memory(pictures):

@@ -280,7 +280,8 @@ def images_of(opened: Opened, names: Sequence[str], rows: np.ndarray | None = No
     shape = (len(names), opened.stored.channels, *opened.form.size)
     pixels = opened.stored.pixels
     if pixels is not None and rows is not None:
-        return DiskImages(shape, lambda index: pixels[rows[index]], lambda indices: pixels[rows[indices]])
+        mapped = pixels if np.array_equal(rows, np.arange(len(pixels))) else None
+        return DiskImages(shape, lambda index: pixels[rows[index]], lambda indices: pixels[rows[indices]], mapped)
     form, ranges = opened.form, ranges_of(opened.stored.facts)
     change = partial(to_pixels, size=form.size, channels=opened.stored.channels, fit=form.fit, ranges=ranges)
     return DiskImages(shape, partial(_read, opened.found, names, change))

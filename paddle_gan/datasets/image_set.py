@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from threading import Thread
 
 import numpy as np
 
@@ -27,11 +28,13 @@ class DiskImages:
         shape: (N, C, H, W) of that array.
         read: takes the index of an image and returns uint8 [C, H, W]; several threads call it at the same time.
         read_many: takes indices, int64 [n], and returns uint8 [n, C, H, W], where that is quicker; else None.
+        mapped: all of them as one array whose file is mapped into memory; None if they lie otherwise.
     """
 
     shape: tuple[int, int, int, int]
     read: Callable[[int], np.ndarray]
     read_many: Callable[[np.ndarray], np.ndarray] | None = None
+    mapped: np.ndarray | None = None
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -125,8 +128,20 @@ def fingerprint(data: ImageSet) -> str:
 
 
 def in_memory(data: ImageSet) -> ImageSet:
-    """The same set with all images read into memory. Raises DataError if an image cannot be read."""
-    return replace(data, images=data.images[:])
+    """The same set with all images in memory. Raises DataError if an image cannot be read.
+
+    Images that are mapped are not copied: a thread reads their file while other things begin.
+    """
+    images = data.images
+    if isinstance(images, DiskImages) and images.mapped is not None:
+        Thread(target=_read_through, args=(images.mapped,), daemon=True).start()
+        return replace(data, images=images.mapped)
+    return replace(data, images=images[:])
+
+
+def _read_through(mapped: np.ndarray) -> None:
+    for start in range(0, len(mapped), 64 * _PIECE):
+        mapped[start : start + 64 * _PIECE].max()
 
 
 def subset(data: ImageSet, indices: np.ndarray) -> ImageSet:
