@@ -117,14 +117,22 @@ def test_bad_options(arguments, words):
     assert done.returncode == 2 and words in done.stderr and len(done.stderr.splitlines()) == 1
 
 
-def test_minutes_become_steps(tmp_path):
-    done = command_line(
-        "compare", "--loss", "lsgan", "--seeds", 1, "--minutes", 0.05, "--num", 40, *SMALL, "--out", tmp_path
-    )
+def test_minutes_become_steps_once_for_each_objective(tmp_path):
+    """Also where the first run finds clusters, which takes longer than all steps."""
+    options = ("--loss", "lsgan", "wgan", "--minutes", 0.05, "--num", 40, *SMALL, "--clusters", 8, "--out", tmp_path)
+    done = command_line("compare", *options, "--seeds", 1)
     assert done.returncode == 0, done.stderr
-    each, steps = map(int, re.search(r"lsgan: (\d+) ms a step, so (\d+) steps", done.stdout).groups())
-    assert steps * each == pytest.approx(3000, rel=0.1, abs=each)
-    assert f"step {steps}/{steps}" in done.stdout
+    costs = re.findall(r"\] (\w+), seed 0: cost: .* for (\d+) steps of ([\d.]+) ms", done.stdout)
+    assert [loss for loss, _, _ in costs] == ["lsgan", "wgan"]
+    plan = json.loads((tmp_path / "comparison.json").read_text())["steps"]
+    for loss, steps, each in costs:
+        assert plan[loss] == int(steps)
+        assert int(steps) * float(each) == pytest.approx(3000, rel=0.1, abs=float(each))
+        assert f"] {loss}, seed 0: step {steps}/{steps}" in done.stdout
+    done = command_line("compare", *options, "--seeds", 2)
+    assert done.returncode == 0, done.stderr
+    assert "seed 0: step" not in done.stdout
+    assert all(f"] {loss}, seed 1: step {steps}/{steps}" in done.stdout for loss, steps, _ in costs)
 
 
 def results(**values: list[float]) -> dict[str, list[Result]]:

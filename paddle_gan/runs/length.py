@@ -3,6 +3,7 @@
 The cost comes from a trial: a few rounds of a task that is thrown away. The run itself begins with its own weights.
 """
 
+import statistics
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -19,8 +20,10 @@ from paddle_gan.training import checkpoint
 from paddle_gan.training.task import BatchSource, Task
 
 # Rounds of a trial. The first one makes kernels, so it is not timed; penalties that are left out in three of four
-# rounds are computed in one of the others.
+# rounds are computed in one of the others, of which the trial has so many once or several times.
 _WARM_UP, _TIMED = 1, 4
+# Where the trial decides the length of the run, it takes this share of it, at most so many seconds.
+_TRIAL_SHARE, _LONGEST_TRIAL = 0.02, 3.0
 # In a shorter run the trial would take a part of the time that is worth mentioning.
 _LEAST_STEPS = 200
 
@@ -76,7 +79,8 @@ def length_of(
         assert steps is not None, "one of them is given"
         if steps < _LEAST_STEPS or parallel.world_size() > 1:
             return Length(steps)
-    cost = measure_cost(*trial(), seed)
+    least = 0 if minutes is None else min(_TRIAL_SHARE * 60 * minutes, _LONGEST_TRIAL)
+    cost = measure_cost(*trial(), seed, least)
     if minutes is not None:
         own = max(1, round(60 * minutes / cost.seconds))
         steps = int(parallel.broadcast_text(str(own)))
@@ -84,20 +88,22 @@ def length_of(
     return Length(steps, cost.of(steps))
 
 
-def measure_cost(task: Task, feed: AbstractContextManager[BatchSource], seed: int) -> Cost:
-    """What a round of `task`, which is changed, takes with batches of `feed`."""
+def measure_cost(task: Task, feed: AbstractContextManager[BatchSource], seed: int, least: float = 0.0) -> Cost:
+    """What a round of `task`, which is changed, takes with batches of `feed`: the median over `least` seconds."""
     for player in task.players.values():
         player.network.train()
     with feed as batches:
         for _ in range(_WARM_UP):
             task.round(batches, seed)
         wait_for_device()
-        start = time.perf_counter()
-        for _ in range(_TIMED):
-            task.round(batches, seed)
-        wait_for_device()
-        seconds = (time.perf_counter() - start) / _TIMED
-    return Cost(seconds, paddle.device.cuda.max_memory_allocated() if on_gpu() else peak_memory())
+        seconds = []
+        while not seconds or sum(seconds) * _TIMED < least:
+            start = time.perf_counter()
+            for _ in range(_TIMED):
+                task.round(batches, seed)
+            wait_for_device()
+            seconds.append((time.perf_counter() - start) / _TIMED)
+    return Cost(statistics.median(seconds), paddle.device.cuda.max_memory_allocated() if on_gpu() else peak_memory())
 
 
 def _time(seconds: float) -> str:

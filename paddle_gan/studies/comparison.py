@@ -6,8 +6,6 @@ shown: see `report`.
 """
 
 import json
-import math
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -27,8 +25,7 @@ from paddle_gan.system.files import locked, make_folder, write_text
 from paddle_gan.training.log import read_metrics
 
 COMPARISONS = RUNS.parent / "comparisons"
-# The time of a round is the difference of two runs with these numbers of rounds, so that their start does not count.
-_TRIAL_STEPS = (5, 25)
+_PLAN = "comparison.json"
 # Options that may differ when a comparison goes on.
 _FREE = ("device", "out", "data_dir", "download", "seeds", "loss")
 
@@ -95,14 +92,19 @@ def compare(config: CompareConfig, say: Say = tell) -> Comparison:
     folder = Path(config.out) if config.out else COMPARISONS / _name(config)
     make_folder(folder)
     with locked(folder):
-        steps = _plan(config, folder, device, say)
+        steps = _plan(config, folder, device)
         baselines: scoring.Baselines = {}
         results = {}
         runs = [(loss, seed) for seed in range(config.seeds) for loss in config.loss]
         for number, (loss, seed) in enumerate(runs, 1):
-            training = replace(_training(config, loss), seed=seed, steps=steps[loss])
+            length = {"steps": steps[loss]} if loss in steps else {"minutes": config.minutes}
+            training = replace(_training(config, loss), seed=seed, **length)
             heading = f"[{number}/{len(runs)}] {loss}, seed {seed}: "
-            results[loss, seed] = _result(config, training, folder, baselines, _with_heading(heading, say))
+            result = _result(config, training, folder, baselines, _with_heading(heading, say))
+            results[loss, seed] = result
+            if loss not in steps:
+                steps[loss] = result.steps
+                _write_plan(config, folder, steps)
         return Comparison(folder, [results[loss, seed] for loss in config.loss for seed in range(config.seeds)])
 
 
@@ -142,25 +144,32 @@ def _training(config: CompareConfig, loss: str) -> TrainConfig:
     return TrainConfig(**options)
 
 
-def _plan(config: CompareConfig, folder: Path, device: str, say: Say) -> dict[str, int]:
-    """The steps of each objective, as comparison.json has them; objectives that are not in it get theirs by the budget.
+def _plan(config: CompareConfig, folder: Path, device: str) -> dict[str, int]:
+    """The steps of each objective, as comparison.json has them, or by the budget.
+
+    Where the budget are minutes, those of an objective are known after its first run: all its seeds have its length.
 
     Raises:
         UsageError: the folder is of another comparison.
     """
-    path = folder / "comparison.json"
-    identity = {name: value for name, value in asdict(config).items() if name not in _FREE}
-    steps = _read_plan(path, identity)
-    for loss in config.loss:
-        if loss not in steps:
-            if config.minutes:
-                steps[loss] = _steps_in_minutes(config, loss, config.minutes, folder, say)
-            else:
+    steps = _read_plan(folder / _PLAN, _identity(config))
+    if not config.minutes:
+        for loss in config.loss:
+            if loss not in steps:
                 filled = resolve(replace(_training(config, loss), steps=config.steps), device).config
                 assert filled.steps is not None
                 steps[loss] = filled.steps
-    write_text(path, json.dumps({"options": identity, "steps": steps}, indent=2) + "\n")
+    _write_plan(config, folder, steps)
     return steps
+
+
+def _write_plan(config: CompareConfig, folder: Path, steps: dict[str, int]) -> None:
+    write_text(folder / _PLAN, json.dumps({"options": _identity(config), "steps": steps}, indent=2) + "\n")
+
+
+def _identity(config: CompareConfig) -> dict[str, Any]:
+    """The options that may not differ when a comparison goes on."""
+    return {name: value for name, value in asdict(config).items() if name not in _FREE}
 
 
 def _read_plan(path: Path, identity: dict[str, Any]) -> dict[str, int]:
@@ -182,20 +191,6 @@ def _read_plan(path: Path, identity: dict[str, Any]) -> dict[str, int]:
             f"{path.parent} holds a comparison with other options ({', '.join(different)}); "
             "name another folder with --out"
         )
-    return steps
-
-
-def _steps_in_minutes(config: CompareConfig, loss: str, minutes: float, folder: Path, say: Say) -> int:
-    """Steps that fit into the minutes, measured by two short runs."""
-    seconds = []
-    for steps in _TRIAL_STEPS:
-        begin = time.perf_counter()
-        trial = replace(_training(config, loss), steps=steps, out=str(folder / "trials" / f"{loss}-{steps}"))
-        experiment.run(trial, lambda line: None)
-        seconds.append(time.perf_counter() - begin)
-    each = (seconds[1] - seconds[0]) / (_TRIAL_STEPS[1] - _TRIAL_STEPS[0])
-    steps = max(1, math.floor(minutes * 60 / each))
-    say(f"{loss}: {each * 1000:.0f} ms a step, so {steps} steps in {minutes:g} minutes")
     return steps
 
 
