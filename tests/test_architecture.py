@@ -24,7 +24,7 @@ ROOMS = {
     "computation activation contraction differentiable kernels adam compiled precision environment",
     "networks": "sizes activations norms layers spectral freezing packing blocks generators mixture style "
     "discriminators residual filling translation restoration",
-    "features": "classifier maps inception extractors outlines clusters",
+    "features": "classifier maps inception outlines extractors clusters",
     "objectives": "losses optimizers penalties path_length objective reconstruction contrastive",
     "inference": "images animations contact_sheet sampling npz_files translation truncation steering walks "
     "latents projection folding programs export onnx_graph onnx_operations onnx_file any_size "

@@ -26,12 +26,14 @@ from paddle_gan.features.classifier import Extracted
 from paddle_gan.features.extractors import (
     Extractor,
     classifier_extractor,
+    general_extractor,
     over_white,
     random_extractor,
     to_grey_28,
 )
+from paddle_gan.features.outlines import outlines
 from paddle_gan.inference import npz_files
-from paddle_gan.metrics import near_copies
+from paddle_gan.metrics import Moments, frechet_distance, near_copies
 
 COUNT = 1500
 
@@ -142,7 +144,7 @@ def test_halves_of_a_set_without_test_images():
     together = np.concatenate([real.reference.transpose(0, 3, 1, 2), images.images[real.others]])
     assert sorted(map(bytes, together)) == sorted(map(bytes, images.images))  # a division, nothing twice
     np.testing.assert_array_equal(reference_images(images, None, 10_000, seed=1).images, real.reference)
-    found = evaluation.baseline(real, random_extractor(3)).figures
+    found = evaluation.baseline(real, general_extractor(3)).figures
     assert found["frechet_distance"] > 0 and found["near_copies"] == 0
     with pytest.raises(DataError, match="too few"):
         real_images(ImageSet("tiny", images.images[:11]), None, 100, 0)
@@ -174,6 +176,50 @@ def test_random_features_are_fixed():
     np.testing.assert_allclose(features[250:], extractor(images[250:])[0], rtol=1e-5, atol=1e-5)
 
 
+def drawn_shapes(count, seed):
+    """Squares and discs of random colours and places on white: uint8 [count, 32, 32, 3]."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[:32, :32]
+    images = np.full((count, 32, 32, 3), 255, np.uint8)
+    for image in images:
+        size, colour = random.integers(5, 10), random.integers(0, 160, 3)
+        down, across = abs(y - random.integers(10, 22)), abs(x - random.integers(10, 22))
+        image[(np.maximum(down, across) if random.random() < 0.5 else np.hypot(down, across)) < size] = colour
+    return images
+
+
+def test_general_features_see_shapes_and_texture():
+    """Where parts lie, which random features hardly see, and fine texture, which outlines hardly see."""
+    real, others = drawn_shapes(600, 0), drawn_shapes(600, 1)
+    random = np.random.default_rng(2)
+    parts = others.reshape(600, 4, 8, 4, 8, 3).transpose(0, 1, 3, 2, 4, 5).reshape(600, 16, 8, 8, 3)
+    parts = np.stack([one[random.permutation(16)] for one in parts]).reshape(600, 4, 4, 8, 8, 3)
+    shuffled = parts.transpose(0, 1, 3, 2, 4, 5).reshape(others.shape)
+    # A pattern of single pixels, whose mean over each block of 2×2 is 0.
+    pattern = (60 * (-1) ** np.add.outer(np.arange(32), np.arange(32)))[..., None]
+    textured = np.clip(others.astype(int) + pattern, 0, 255).astype(np.uint8)
+
+    def distances(extract):
+        moments = Moments().add(extract(real))
+        return [frechet_distance(Moments().add(extract(x)), moments) for x in (others, shuffled, textured)]
+
+    general = distances(lambda images: general_extractor(3)(images).features)
+    texture = distances(lambda images: random_extractor(3)(images).features)
+    shapes = distances(outlines)
+    assert general[1] > 5 * general[0] and general[2] > 5 * general[0]
+    assert shapes[1] > 10 * texture[1] and texture[2] > 5 * shapes[2]
+
+
+def test_general_features_are_fixed():
+    extractor = general_extractor(3)
+    assert extractor.sha256 == general_extractor(3).sha256
+    assert len({extractor.sha256, general_extractor(1).sha256, random_extractor(3).sha256}) == 3
+    images = np.random.default_rng(0).integers(0, 256, (300, 64, 64, 3), dtype=np.uint8)
+    features, probabilities = extractor(images)
+    assert features.shape == (300, 256 + 11 * 49) and probabilities is None
+    np.testing.assert_array_equal(features[250:, 256:], outlines(images[250:]))
+
+
 def test_monitor_agrees_with_the_evaluation(mnist, unseen):
     """A generator that returns stored images gets the same figures as these images."""
     stored = paddle.to_tensor(unseen[0][:500].transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1)
@@ -192,6 +238,7 @@ def test_monitor_agrees_with_the_evaluation(mnist, unseen):
     record = evaluation.evaluate(unseen[0][:500], evaluation.baseline(real, extractor), {}, {"name": "x"}).record
     assert values["evaluation/frechet_distance"] == pytest.approx(record["figures"]["frechet_distance"]["samples"])
     assert values["evaluation/class_counts"] == record["class_counts"]["samples"]
+    assert values["evaluation/features"] == record["protocol"]["extractor"] == "mnist classifier"
     assert values["evaluation/diversity"] == pytest.approx(record["figures"]["diversity"]["samples"])
 
 

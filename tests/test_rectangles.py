@@ -15,7 +15,7 @@ from paddle_gan.datasets.folder import load_folder, read_images
 from paddle_gan.datasets.resize import block_means, resize_grey
 from paddle_gan.errors import DataError, UsageError
 from paddle_gan.evaluation.score import extractor_for
-from paddle_gan.features.extractors import random_extractor, to_grey_28
+from paddle_gan.features.extractors import general_extractor, to_grey_28
 from paddle_gan.inference.images import grid
 from paddle_gan.inference.npz_files import read_npz
 from paddle_gan.networks import DISCRIMINATORS
@@ -102,7 +102,7 @@ def test_a_picture_is_cropped_to_the_proportions_and_not_squeezed(tmp_path):
 
 
 def test_digits_of_other_shapes_are_not_given_to_the_classifier():
-    assert extractor_for("mnist", "64x48", 1, None).name == random_extractor(1).name
+    assert extractor_for("mnist", "64x48", 1, None).name == general_extractor(1).name
     assert extractor_for("mnist", 64, 1, None).name == "mnist classifier"
     with pytest.raises(DataError, match="images of 64x48x1: the classifier is made for square images"):
         to_grey_28(np.zeros((1, 48, 64, 1), np.uint8))

@@ -32,7 +32,7 @@ from paddle_gan.datasets.image_set import DiskImages, ImageSet, fingerprint, in_
 from paddle_gan.errors import DataError, UsageError
 from paddle_gan.evaluation import score as evaluation
 from paddle_gan.evaluation.real_images import real_images, reference_images
-from paddle_gan.features.extractors import random_extractor
+from paddle_gan.features.extractors import general_extractor
 from paddle_gan.runs import experiment
 from paddle_gan.runs.building import batch_feed, build
 from paddle_gan.runs.resolve import resolve
@@ -307,7 +307,7 @@ def test_measures_are_the_same_and_read_what_they_need(pictures):
     assert len(read) == 6
     real = [real_images(data, None, 10, seed=1) for data in (noted, array)]
     np.testing.assert_array_equal(reference, real[0].reference[:6])
-    against = [evaluation.baseline(one, random_extractor(1)) for one in real]
+    against = [evaluation.baseline(one, general_extractor(1)) for one in real]
     assert against[0].figures == against[1].figures
     records = [evaluation.evaluate(array.images[:10].transpose(0, 2, 3, 1), one, {}, {"name": "x"}) for one in against]
     assert records[0].record == records[1].record and records[0].record["protocol"]["training"] == COUNT

@@ -107,6 +107,20 @@ def arrays(task) -> dict[str, np.ndarray]:
     return {name: tensor.numpy().copy() for name, tensor in tensors_of(task).items()}
 
 
+def test_the_best_is_the_least_value_in_the_same_features():
+    """A run that goes on with other features, by --inception or by a later version, begins to compare anew."""
+
+    def line(features, distance):
+        return {callbacks.FEATURES: features, callbacks.EVALUATED: distance}
+
+    saved = []
+    keep = callbacks.keep_best([line("old", 0.2), line("old", 0.1), line("new", 5.0)], saved.append)
+    values = [line("new", 6.0), line("new", 4.0), None, {"loss/generator": 0.0}, line("new", 4.5), line("old", 0.15)]
+    for number, one in enumerate(values):
+        keep(number, one)
+    assert saved == [1]
+
+
 def test_a_second_task_is_saved_by_name_and_resumes_bit_for_bit(tmp_path):
     """Networks, averages, moments and the buffer of old fakes."""
     whole, parts, again = unpaired(), unpaired(), unpaired(seed=1)

@@ -61,6 +61,7 @@ def monitor(
         images = np.concatenate([batch.images for batch in generate(generator, count, seed, classes)])
         samples = extract(images, extractor)
         values: dict[str, Any] = {
+            "evaluation/features": extractor.name,
             "evaluation/frechet_distance": metrics.frechet_distance(metrics.Moments().add(samples.features), moments),
             "evaluation/diversity": diversity(samples.features, real.features),
         }

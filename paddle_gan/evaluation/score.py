@@ -25,8 +25,8 @@ from paddle_gan.features.extractors import (
     CLASSIFIERS,
     Extractor,
     classifier_extractor,
+    general_extractor,
     inception_extractor,
-    random_extractor,
 )
 
 # Copies are searched for in images of at most this size.
@@ -47,14 +47,14 @@ def extractor_for(dataset: str, image_size: ImageSize, channels: int, inception:
         image_size: in pixels.
         channels: of the images, 1 or 3.
         inception: the file of the FID Inception, which is used if it is given. Otherwise the classifier of the data set
-            is used, or a random network if the package has no classifier for this set, or if the images are no
+            is used, or `general_extractor` if the package has no classifier for this set, or if the images are no
             squares, which the classifiers are made for.
     """
     if inception:
         return inception_extractor(Path(inception))
     height, width = sides(image_size)
     has_classifier = dataset in CLASSIFIERS and height == width
-    return classifier_extractor(dataset) if has_classifier else random_extractor(channels)
+    return classifier_extractor(dataset) if has_classifier else general_extractor(channels)
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,11 @@
 
 Every evaluation takes an extractor as an argument, so a user can bring another one. An `Extractor` is a function with a
 name and a hash, because a score means nothing without the features that it was measured in. There are three kinds here:
-the classifiers of the package, the FID Inception from a file that the user has, and a random network for images for
-which neither of these was made.
+the classifiers of the package, the FID Inception from a file that the user has, and, for images for which neither of
+these was made, a random network with the images' outlines beside it.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from paddle_gan.errors import DataError
 from paddle_gan.features.classifier import SIZE, Extracted, classify, load_classifier
 from paddle_gan.features.inception import WEIGHTS_SHA256, load_inception
 from paddle_gan.features.maps import random_convolutions
+from paddle_gan.features.outlines import VERSION, outlines
 
 # From images, uint8 [N, H, W, C], to their features.
 Extract = Callable[[np.ndarray], Extracted]
@@ -95,6 +97,26 @@ def random_extractor(channels: int) -> Extractor:
         return Extracted(np.concatenate(chunks), None)
 
     return Extractor(name="random convolutions", sha256=network.sha256, resize="none", extract=extract)
+
+
+def general_extractor(channels: int) -> Extractor:
+    """The features of `random_extractor`, and the outlines of the images (`outlines.outlines`), side by side.
+
+    Random features are means over the whole image: they see texture, and not where anything is. In them alone, spots of
+    the right colours were nearer to drawings than faces were. Outlines see shapes in their places, in images of 28
+    pixels, and no fine texture. For square images in colour these are 256 and 539 features.
+
+    Args:
+        channels: of the images.
+    """
+    texture = random_extractor(channels)
+
+    def extract(images: np.ndarray) -> Extracted:
+        chunks = [outlines(images[start : start + _CHUNK]) for start in range(0, len(images), _CHUNK)]
+        return Extracted(np.concatenate([texture(images).features, np.concatenate(chunks)], axis=1), None)
+
+    digest = hashlib.sha256(f"{texture.sha256} outlines {VERSION}".encode()).hexdigest()
+    return Extractor(name="random convolutions and outlines", sha256=digest, resize="none", extract=extract)
 
 
 def over_white(images: np.ndarray) -> np.ndarray:

@@ -255,7 +255,15 @@ def _measures(
     def measure(_: Task) -> Values:
         return measure_generator()(task.sampler, config.seed, task.classes)
 
-    return [callbacks.evaluation(steps, measure, total), callbacks.keep_best(earlier, save_best), diagnose]
+    measured = [{callbacks.FEATURES: _features_before(config)} | line for line in earlier]
+    return [callbacks.evaluation(steps, measure, total), callbacks.keep_best(measured, save_best), diagnose]
+
+
+def _features_before(config: RunOptions) -> str:
+    """The features that the measures of a run were computed in before its log named them."""
+    if config.inception:
+        return "inception-2015-12-05"
+    return f"{config.dataset} classifier" if config.dataset in DATASETS else "random convolutions"
 
 
 def _monitor(config: RunOptions, data: ImageSet) -> Callable[[nn.Layer, int, int], Values]:

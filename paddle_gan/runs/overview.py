@@ -15,7 +15,7 @@ from paddle_gan.config.options import ORIGIN
 from paddle_gan.errors import CheckpointError, UsageError
 from paddle_gan.runs.folder import read_json, short_path
 from paddle_gan.system.files import atomic_path, locked, write_text
-from paddle_gan.training.callbacks import EVALUATED, L1
+from paddle_gan.training.callbacks import EVALUATED, FEATURES, L1
 from paddle_gan.training.log import read_metrics
 
 # Options that say where and how often something is written, which no one compares.
@@ -81,9 +81,14 @@ def _summary(folder: Path) -> Summary:
         step=lines[-1]["step"] if lines else 0,
         seconds=lines[-1]["seconds"] if lines else 0.0,
         measure=measure,
-        best=min((line[measure] for line in lines if measure in line), default=None),
+        best=_least([line for line in lines if measure in line], measure),
         size=sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
     )
+
+
+def _least(lines: list[dict[str, Any]], measure: str) -> float | None:
+    """The least value among those that were measured in the same features as the last one."""
+    return min((line[measure] for line in lines if line.get(FEATURES) == lines[-1].get(FEATURES)), default=None)
 
 
 def differing(runs: list[Summary]) -> dict[str, list[Any]]:

@@ -7,12 +7,15 @@ None of them changes what is trained. The log files are in `log` and `visualdl`,
 import math
 import time
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from paddle_gan.training.loop import Callback, Values
 from paddle_gan.training.task import Task
 
 # The figure by which the best checkpoint of generated images is chosen; less is better.
 EVALUATED = "evaluation/frechet_distance"
+# Name of the features that it is measured in.
+FEATURES = "evaluation/features"
 # Of translations whose targets are known.
 L1 = "evaluation/l1"
 
@@ -51,15 +54,24 @@ def evaluation(steps: int, measure: Callable[[Task], Values], last: int) -> Call
 
 
 def keep_best(earlier: Iterable[Values], save: Callable[[Task], None], measure: str = EVALUATED) -> Callback:
-    """Calls `save` whenever the value `measure` is less than any before, those in `earlier` values included."""
-    values = (line.get(measure) for line in earlier)
-    best = min((value for value in values if isinstance(value, float)), default=math.inf)
+    """Calls `save` whenever the value `measure` is less than any before, those in `earlier` values included.
+
+    Values that were measured in other features are not compared with.
+    """
+    best: dict[Any, float] = {}
+
+    def is_best(values: Values) -> bool:
+        distance, features = values.get(measure), values.get(FEATURES)
+        if not isinstance(distance, float) or distance >= best.get(features, math.inf):
+            return False
+        best[features] = distance
+        return True
+
+    for line in earlier:
+        is_best(line)
 
     def callback(task: Task, values: Values | None) -> None:
-        nonlocal best
-        distance = values.get(measure) if values else None
-        if isinstance(distance, float) and distance < best:
-            best = distance
+        if values and is_best(values):
             save(task)
 
     return callback
