@@ -119,6 +119,18 @@ def general_extractor(channels: int) -> Extractor:
     return Extractor(name="random convolutions and outlines", sha256=digest, resize="none", extract=extract)
 
 
+def name_of_unnamed(dataset: str, inception: str | None) -> str:
+    """Name of the features that a run was measured in, if its log, of an older version, does not name them.
+
+    Args:
+        dataset: name or path.
+        inception: the file of the FID Inception, or None.
+    """
+    if inception:
+        return "inception-2015-12-05"
+    return f"{dataset} classifier" if dataset in CLASSIFIERS else "random convolutions"
+
+
 def over_white(images: np.ndarray) -> np.ndarray:
     """Images, uint8 [N, H, W, C], of which those with alpha are blended with white: C 1 or 3."""
     if images.shape[3] != 4:

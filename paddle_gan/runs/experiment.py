@@ -23,6 +23,7 @@ from paddle_gan.errors import UsageError
 from paddle_gan.evaluation.monitoring import copy_monitor, monitor
 from paddle_gan.evaluation.real_images import LEAST_IMAGES, MOST_REAL, reference_images
 from paddle_gan.evaluation.score import extractor_for
+from paddle_gan.features.extractors import name_of_unnamed
 from paddle_gan.objectives import OBJECTIVES
 from paddle_gan.runs.augmentation import automatic_notice, save_sheet
 from paddle_gan.runs.branch import begin as begin_branch
@@ -255,15 +256,9 @@ def _measures(
     def measure(_: Task) -> Values:
         return measure_generator()(task.sampler, config.seed, task.classes)
 
-    measured = [{callbacks.FEATURES: _features_before(config)} | line for line in earlier]
+    features = name_of_unnamed(config.dataset, config.inception)
+    measured = [{callbacks.FEATURES: features} | line for line in earlier]
     return [callbacks.evaluation(steps, measure, total), callbacks.keep_best(measured, save_best), diagnose]
-
-
-def _features_before(config: RunOptions) -> str:
-    """The features that the measures of a run were computed in before its log named them."""
-    if config.inception:
-        return "inception-2015-12-05"
-    return f"{config.dataset} classifier" if config.dataset in DATASETS else "random convolutions"
 
 
 def _monitor(config: RunOptions, data: ImageSet) -> Callable[[nn.Layer, int, int], Values]:
