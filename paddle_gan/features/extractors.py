@@ -26,6 +26,8 @@ from paddle_gan.features.outlines import VERSION, outlines
 Extract = Callable[[np.ndarray], Extracted]
 
 CLASSIFIERS = ("mnist", "fashion-mnist")
+# Names in records and logs.
+_INCEPTION, _RANDOM = "inception-2015-12-05", "random convolutions"
 _CHUNK = 250
 
 
@@ -57,7 +59,7 @@ def classifier_extractor(name: str) -> Extractor:
     """
     classifier = load_classifier(name)
     return Extractor(
-        name=f"{name} classifier",
+        name=_classifier_name(name),
         sha256=classifier.sha256,
         resize="to 28x28: the frame around 32x32 cut off, others bicubic; colours to their mean",
         extract=lambda images: classify(classifier.network, to_grey_28(images)),
@@ -68,7 +70,7 @@ def inception_extractor(path: Path) -> Extractor:
     """The 2,048 pooled features of the FID Inception in the file `path`; see `inception.load_inception`."""
     network = load_inception(path)
     return Extractor(
-        name="inception-2015-12-05",
+        name=_INCEPTION,
         sha256=WEIGHTS_SHA256,
         resize="bilinear to 299x299, as the network itself does it",
         extract=lambda images: Extracted(network.features(over_white(images)), None),
@@ -96,7 +98,7 @@ def random_extractor(channels: int) -> Extractor:
         chunks = [features(images[start : start + _CHUNK]) for start in range(0, len(images), _CHUNK)]
         return Extracted(np.concatenate(chunks), None)
 
-    return Extractor(name="random convolutions", sha256=network.sha256, resize="none", extract=extract)
+    return Extractor(name=_RANDOM, sha256=network.sha256, resize="none", extract=extract)
 
 
 def general_extractor(channels: int) -> Extractor:
@@ -116,7 +118,7 @@ def general_extractor(channels: int) -> Extractor:
         return Extracted(np.concatenate([texture(images).features, np.concatenate(chunks)], axis=1), None)
 
     digest = hashlib.sha256(f"{texture.sha256} outlines {VERSION}".encode()).hexdigest()
-    return Extractor(name="random convolutions and outlines", sha256=digest, resize="none", extract=extract)
+    return Extractor(name=f"{_RANDOM} and outlines", sha256=digest, resize="none", extract=extract)
 
 
 def name_of_unnamed(dataset: str, inception: str | None) -> str:
@@ -127,8 +129,12 @@ def name_of_unnamed(dataset: str, inception: str | None) -> str:
         inception: the file of the FID Inception, or None.
     """
     if inception:
-        return "inception-2015-12-05"
-    return f"{dataset} classifier" if dataset in CLASSIFIERS else "random convolutions"
+        return _INCEPTION
+    return _classifier_name(dataset) if dataset in CLASSIFIERS else _RANDOM
+
+
+def _classifier_name(dataset: str) -> str:
+    return f"{dataset} classifier"
 
 
 def over_white(images: np.ndarray) -> np.ndarray:

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .layers import leaky_relu, relu
+
 CHANNELS = 3
 _MOST_GROWTH = 8
 _WITH_DROPOUT = 3
@@ -24,14 +26,6 @@ def instance_norm(channels: int) -> nn.Module:
 def unit(convolution: nn.Module, activation: Callable[[], nn.Module] | None) -> nn.Sequential:
     """Convolution, instance norm, and the activation if there is one."""
     return nn.Sequential(convolution, instance_norm(convolution.out_channels), *([activation()] if activation else []))
-
-
-def leaky_relu() -> nn.Module:
-    return nn.LeakyReLU(0.2, inplace=True)
-
-
-def relu() -> nn.Module:
-    return nn.ReLU(inplace=True)
 
 
 def halving(before: int, after: int) -> nn.Conv2d:
