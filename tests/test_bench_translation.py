@@ -102,11 +102,16 @@ def test_a_twin_takes_the_same_step(task, monkeypatch):
 
 
 def assert_same_changes(before, ours, theirs):
-    """Both have changed in the same way, up to the precision of float32; returns whether they have."""
+    """Both have changed in the same way; returns whether they have.
+
+    Up to the precision of float32, and to single values at a kink of |x| or a ReLU, whose gradients may be those of
+    either side: they move a weight by up to 2 thousandths of the largest change of its tensor.
+    """
     changes = [our - was for our, was in zip(ours, before, strict=True)]
     largest = max(np.abs(change).max() for change in changes)
     for change, was, their in zip(changes, before, theirs, strict=True):
-        np.testing.assert_allclose(their - was, change, atol=1e-4 * largest + 2e-7, rtol=1e-3)
+        at_kinks = 2e-3 * np.abs(change).max()
+        np.testing.assert_allclose(their - was, change, atol=1e-4 * largest + 2e-7 + at_kinks, rtol=1e-3)
     return largest > 0
 
 

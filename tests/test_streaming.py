@@ -3,6 +3,7 @@
 The tests marked `faults` repeat the errors many times: python -m pytest tests/test_streaming.py -m faults
 """
 
+import gc
 import hashlib
 import os
 import random
@@ -498,3 +499,10 @@ def test_a_round_whose_images_cannot_all_be_read_has_not_begun(pictures, tmp_pat
     run(tmp_path / "run", pictures, **settings)
     run(tmp_path / "whole", pictures, **settings)
     assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+
+
+def test_the_collector_of_garbage_runs_again_after_an_error():
+    with pytest.raises(ZeroDivisionError), memory.no_collection():
+        assert not gc.isenabled()
+        _ = 1 // 0
+    assert gc.isenabled()

@@ -1,7 +1,7 @@
 """Files that are there twice, and pictures that look nearly the same."""
 
 import base64
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Hashable, Sequence
 
 import numpy as np
@@ -20,7 +20,7 @@ _MOST_COMPARED = 200
 
 def copies(facts: Sequence[Facts]) -> list[list[str]]:
     """Names of files with the same content, in groups."""
-    return _groups([(one.digest, one.name) for one in facts])
+    return _groups([one.digest for one in facts], [one.name for one in facts])
 
 
 def near_duplicates(facts: Sequence[Facts]) -> list[list[str]]:
@@ -48,12 +48,13 @@ def near_duplicates(facts: Sequence[Facts]) -> list[list[str]]:
                 near &= abs(colours[others] - colours[place]).max(axis=1) <= _MOST_COLOUR
                 for other in others[near]:
                     leader[root(int(other))] = root(int(place))
-    return _groups([(root(place), one.name) for place, one in enumerate(first)])
+    return _groups([root(place) for place in range(len(first))], [one.name for one in first])
 
 
-def _groups(pairs: Sequence[tuple[Hashable, str]]) -> list[list[str]]:
+def _groups(keys: Sequence[Hashable], names: Sequence[str]) -> list[list[str]]:
     """Names that have the same key, where several have it, in order."""
-    groups = defaultdict(list)
-    for key, name in pairs:
-        groups[key].append(name)
-    return sorted(sorted(names) for names in groups.values() if len(names) > 1)
+    groups = {key: [] for key, count in Counter(keys).items() if count > 1}
+    for key, name in zip(keys, names, strict=True):
+        if key in groups:
+            groups[key].append(name)
+    return sorted(map(sorted, groups.values()))

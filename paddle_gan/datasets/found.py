@@ -14,6 +14,7 @@ from typing import NamedTuple
 from paddle_gan.datasets.decode import reads_heif
 from paddle_gan.datasets.unreadable import Unreadable
 from paddle_gan.errors import DataError
+from paddle_gan.system.memory import no_collection
 
 # Pillow opens more, such as .h5, .mpg or .eps, but such a file is rarely meant as a training image.
 EXTENSIONS = set(
@@ -127,7 +128,8 @@ def shown(name: str) -> str:
 
 def in_order(entries: dict[str, Entry]) -> dict[str, Entry]:
     """Entries in the order of the parts of their names, on which the batches of a run depend."""
-    return {name: entries[name] for name in sorted(entries, key=lambda name: name.split("/"))}
+    # NUL stands in no name and before all other characters, so this is the order of the lists of parts.
+    return {name: entries[name] for name in sorted(entries, key=lambda name: name.replace("/", "\0"))}
 
 
 def is_image(name: str) -> bool:
@@ -174,6 +176,7 @@ def is_output(name: str) -> bool:
     return name in _RUN_FOLDERS or name in _RUN_SHEETS
 
 
+@no_collection()
 def find_in_folder(folder: Path, run: Path | None = None) -> Found:
     """The images below a folder.
 

@@ -23,6 +23,7 @@ from paddle_gan.datasets.unreadable import PASSING, Unreadable
 from paddle_gan.errors import DiskError
 from paddle_gan.system.cache import cache_folder, has_room, one_writer, touch
 from paddle_gan.system.files import atomic_path
+from paddle_gan.system.memory import no_collection
 
 # Rises when facts or pixels come out another way.
 _VERSION = 2
@@ -161,6 +162,7 @@ def _writing(path: Path) -> Iterator[Callable[[np.ndarray], object]]:
         yield lambda array: file.write(np.ascontiguousarray(array).data)
 
 
+@no_collection()
 def _read_facts(path: Path, found: Found) -> list[Facts] | None:
     """The facts in a file; None if there is none, or one that cannot be used."""
     try:
