@@ -237,10 +237,6 @@ def test_presets_follow_the_device_and_fit_the_data():
     assert (folder.batch_size, folder.discriminator_width, folder.steps) == (16, 48, 20_000)
     assert len(notices) == 1 and "folder preset" in notices[0]
     assert resolved(dataset="pictures", recipe="paper")[0].batch_size == small.batch_size == 64
-    assert (folder.r1, small.r1) == (0.5, 0.2)
-    assert resolved(loss="hinge")[0].r1 == 0.05
-    assert resolved(dataset="pictures", loss="gan-r1")[0].penalty_weight == 0.5
-    assert resolved(dataset="pictures", loss="wgan-gp")[0].penalty_weight == 10
     assert resolved(dataset="pictures", discriminator="residual")[0].discriminator_width == 16  # its own
     assert resolved(dataset="pictures", batch_size=32, discriminator_width=8)[0].steps == 10_000
     full, notices = resolved("gpu:0")
@@ -251,6 +247,18 @@ def test_presets_follow_the_device_and_fit_the_data():
         assert config.generator == "pixelshuffle" and len(notices) == 1
     assert resolved(loss="wgan-gp", recipe="paper")[0].steps == 1600  # five discriminator steps each
     assert resolved(epochs=2.0)[0].steps is None
+
+
+def test_r1_of_a_tuned_recipe_is_in_proportion_to_pixels_and_to_one_by_batch_size():
+    assert resolved().config.r1 == 0.2
+    assert resolved(batch_size=16).config.r1 == 0.8
+    assert resolved(loss="hinge").config.r1 == 0.05
+    assert resolved(dataset="pictures", image_size=56, batch_size=64).config.r1 == 0.8
+    assert resolved(dataset="pictures", image_size="64x48").config.r1 == 3.13  # batches of 16
+    assert resolved(loss="gan-r1", batch_size=128).config.penalty_weight == 0.025
+    assert resolved(loss="wgan-gp", batch_size=128).config.penalty_weight == 10
+    assert resolved(r1=0.3, batch_size=16).config.r1 == 0.3
+    assert resolved(loss="gan-r1", recipe="paper", batch_size=16).config.penalty_weight == 5
 
 
 def test_recipes_are_the_papers_but_for_convolutional_discriminators():

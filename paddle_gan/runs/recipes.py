@@ -5,11 +5,14 @@ pictures in equal time on two cores, for convolutional discriminators: see docs/
 
 The tuned recipes have in common: clusters of the data as labels, no norm in the discriminator, and a small, lazy
 penalty on its gradient at real images, R1 (Mescheder et al. 2018, eq. 9), with every loss that has no penalty itself.
-WGAN, whose critic is bounded by clipping, keeps its BatchNorm and its five steps.
+WGAN, whose critic is bounded by clipping, keeps its BatchNorm.
+
+The weights of R1 are those for 28×28 pixels and batches of 64, see `with_r1_for`.
 """
 
 from dataclasses import dataclass, replace
 
+from paddle_gan.config.sizes import ImageSize, sides
 from paddle_gan.objectives.optimizers import Adam, RMSProp
 
 
@@ -58,7 +61,7 @@ TUNED: dict[str, Recipe] = {
     "lsgan": _LEAST_SQUARES,
     "lsgan-sigmoid": _LEAST_SQUARES,
     "lsgan-tanh": _LEAST_SQUARES,
-    "wgan": Recipe(optimizer=RMSProp(2e-4), norm="batch", clusters=True, schedule="late", augment=True),
+    "wgan": Recipe(optimizer=RMSProp(2e-4), discriminator_steps=1, norm="batch", clusters=True, schedule="late", augment=True),
     "wgan-gp": _OWN_GRADIENT,
     "wgan-lp": _OWN_GRADIENT,
     "dragan": _OWN_GRADIENT,
@@ -67,3 +70,20 @@ TUNED: dict[str, Recipe] = {
     "gan-r1-r2": _OWN_R1,
     "rpgan-r1-r2": _OWN_R1,
 }
+
+_PIXELS, _BATCH_SIZE = 28 * 28, 64
+
+
+def with_r1_for(recipe: Recipe, size: ImageSize, batch_size: int) -> Recipe:
+    """A recipe with the weight of R1 for images of this size and for this batch size.
+
+    It is in proportion to the pixels and to 1 / batch size (Karras et al. 2020, ADA, appendix C).
+    """
+    height, width = sides(size)
+    scale = height * width / _PIXELS * _BATCH_SIZE / batch_size
+
+    def scaled(weight: float) -> float:
+        return float(f"{weight * scale:.3g}")
+
+    own = None if recipe.penalty_weight is None else scaled(recipe.penalty_weight)
+    return replace(recipe, r1=scaled(recipe.r1), penalty_weight=own)

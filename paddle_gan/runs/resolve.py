@@ -19,8 +19,8 @@ from paddle_gan.objectives import OBJECTIVES, r1_penalty
 from paddle_gan.objectives.optimizers import OPTIMIZERS, Adam, RMSProp
 from paddle_gan.objectives.penalties import Role
 from paddle_gan.runs.augmentation import augment_options
-from paddle_gan.runs.presets import BATCH_SIZE, PRESETS, automatic_preset, sizes_of, with_r1_of
-from paddle_gan.runs.recipes import PAPER, TUNED, Recipe
+from paddle_gan.runs.presets import BATCH_SIZE, PRESETS, automatic_preset, sizes_of
+from paddle_gan.runs.recipes import PAPER, TUNED, Recipe, with_r1_for
 from paddle_gan.runs.refusals import default_of, refuse_data, refuse_networks, refuse_useless
 
 # The discriminator that the tuned recipes are tuned for.
@@ -91,10 +91,13 @@ def resolve(given: TrainConfig, device: str) -> Resolved:
     partner = PARTNERS[generator]
     discriminator = given.discriminator or partner.discriminator
     recipe_name = given.recipe or ("tuned" if discriminator in _TUNED_FOR else "paper")
-    recipe = with_r1_of(PRESETS[preset], TUNED[given.loss]) if recipe_name == "tuned" else PAPER
+    recipe = TUNED[given.loss] if recipe_name == "tuned" else PAPER
     norm = _norm(given, discriminator, recipe, notices)
-    sizes = sizes_of(given, PRESETS[preset], discriminator, recipe)
-    refuse_networks(given, generator, discriminator, sizes.batch_size)
+    batch_size, discriminator_width = sizes_of(given, PRESETS[preset], discriminator, recipe)
+    refuse_networks(given, generator, discriminator, batch_size)
+    sizes = _sizes(given, generator, discriminator, discriminator_width)
+    if recipe is not PAPER:
+        recipe = with_r1_for(recipe, sizes["image_size"], batch_size)
     augment, augment_target = augment_options(given, recipe.augment)
     refuse_data(given)
     options = vars(given) | {
@@ -112,8 +115,8 @@ def resolve(given: TrainConfig, device: str) -> Resolved:
         "discriminator_init": given.discriminator_init
         or ("he" if _is_bare(recipe, norm) else given.init or partner.init),
         "clusters": given.clusters if given.clusters is not None or (recipe.clusters and given.pack == 1) else 0,
-        "batch_size": sizes.batch_size,
-        **_sizes(given, generator, discriminator, sizes.discriminator_width),
+        "batch_size": batch_size,
+        **sizes,
         **_recipe(given, recipe, norm, notices),
     }
     options |= _schedule(given, recipe, options)
@@ -162,7 +165,7 @@ def _fits(generator: str, given: TrainConfig) -> bool:
 
 def _sizes(
     given: TrainConfig, generator: str, discriminator: str, discriminator_width: int | None
-) -> dict[str, ImageSize | None]:
+) -> dict[str, Any]:
     """Image size, channels, latent size and widths: as given, else the network's, else the data's."""
     networks = {generator: GENERATORS[generator], discriminator: DISCRIMINATORS[discriminator]}
     fixed_sizes = {name: getattr(network, "image_size", None) for name, network in networks.items()}
