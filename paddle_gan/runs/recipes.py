@@ -61,7 +61,9 @@ TUNED: dict[str, Recipe] = {
     "lsgan": _LEAST_SQUARES,
     "lsgan-sigmoid": _LEAST_SQUARES,
     "lsgan-tanh": _LEAST_SQUARES,
-    "wgan": Recipe(optimizer=RMSProp(2e-4), discriminator_steps=1, norm="batch", clusters=True, schedule="late", augment=True),
+    "wgan": Recipe(
+        optimizer=RMSProp(2e-4), discriminator_steps=1, norm="batch", clusters=True, schedule="late", augment=True
+    ),
     "wgan-gp": _OWN_GRADIENT,
     "wgan-lp": _OWN_GRADIENT,
     "dragan": _OWN_GRADIENT,

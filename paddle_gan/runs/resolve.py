@@ -163,9 +163,7 @@ def _fits(generator: str, given: TrainConfig) -> bool:
     return given.dataset in DATASETS and given.image_size in (None, fixed) and same_latents
 
 
-def _sizes(
-    given: TrainConfig, generator: str, discriminator: str, discriminator_width: int | None
-) -> dict[str, Any]:
+def _sizes(given: TrainConfig, generator: str, discriminator: str, discriminator_width: int | None) -> dict[str, Any]:
     """Image size, channels, latent size and widths: as given, else the network's, else the data's."""
     networks = {generator: GENERATORS[generator], discriminator: DISCRIMINATORS[discriminator]}
     fixed_sizes = {name: getattr(network, "image_size", None) for name, network in networks.items()}
