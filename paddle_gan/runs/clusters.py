@@ -22,7 +22,7 @@ from paddle_gan.system.files import FILESYSTEM, atomic_path
 
 _FILE = "clusters.safetensors"
 _ARRAYS = ("labels", "classes", "centres", "components", "mean")
-# Of 3,786 drawings 63 clusters did better than 12, and at first better than 200; of 60,000 digits 1,000 did worse than 200.
+# Of 3,786 drawings 63 clusters did better than 12, and at first better than 200; of 60,000 digits 200 than 1,000.
 _IMAGES_PER_CLUSTER = 60
 _MOST_CLUSTERS = 200
 # Rises when other clusters are found in the same data.
