@@ -61,10 +61,10 @@ def no_collection() -> Iterator[None]:
 
     It would look at all of them again and again, which takes a fifth of the time.
     """
-    paused = gc.isenabled()
+    enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if paused:
+        if enabled:
             gc.enable()
