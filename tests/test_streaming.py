@@ -461,7 +461,7 @@ def test_an_image_that_turns_bad_ends_the_run_with_its_name_and_it_goes_on_when_
     begin = time.monotonic()
     spoil(path)
     _, stderr = process.communicate(timeout=30)
-    assert time.monotonic() - begin < 15  # seconds, on a machine that is busy with other tests too
+    assert time.monotonic() - begin < 5
     assert process.returncode == 2
     assert stderr.startswith(f"error: {path}: {cause}") and stderr.count("\n") == 1
     step = newest_manifest(out)["step"]
